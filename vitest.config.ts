@@ -1,0 +1,36 @@
+import { defineConfig } from "vitest/config";
+
+/** Folders whose tests start servers, kill processes or fill the machine: after all others, one file at a time. */
+const heavy = ["test/{chaos,system,package}/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: 2,
+    retry: 0,
+    globalSetup: ["scripts/fresh-build.ts"],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "fast",
+          include: ["{src,test}/**/*.test.ts"],
+          exclude: heavy,
+          testTimeout: 10_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "heavy",
+          include: heavy,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
