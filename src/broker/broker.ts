@@ -1,0 +1,171 @@
+import type { Clock } from "../core/clock.js";
+import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type { NewTask, TaskMessage } from "../core/message.js";
+import type { Outcome } from "../core/outcome.js";
+import type { TaskState } from "../core/state.js";
+
+/**
+ * The contract of a storage engine. It makes eight promises, each a file in test/contract, run against every engine:
+ *
+ * 1. Answers in order: a list in, a list out, same length and order, whatever the queues.
+ * 2. Each, not all: every element is atomic, the batch is not; one bad element spoils nothing.
+ * 3. One place: a task is in exactly one state, and makes only the moves of core/state.ts.
+ * 4. Tokens fence: only the holder of the present lease settles or renews; a late worker hears `leaseLost`.
+ * 5. Time is an argument: nothing decides by its own clock (asynq's unique lock is the one exception: it is a TTL).
+ * 6. Bounded: nothing works on more than `limit` tasks; callers call again.
+ * 7. Waking is a hint: a lost signal costs latency, never a task.
+ * 8. Expected is a receipt, unexpected is thrown: BROKER_UNAVAILABLE, BROKER_FAILED, BROKER_INCOMPATIBLE or CLOSED.
+ *
+ * All times are Unix ms. Storage keeps whole seconds: times to come are rounded up, `nowMs` is rounded down.
+ * Later roles (steering, signals, groups) are in roles.ts; the spool's contract is in spool.ts.
+ */
+export interface Broker extends Producing, Working, Maintaining, Looking, AsyncDisposable {
+  /** Which storage, for logs and errors: never holds a password. */
+  readonly label: string;
+  /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
+  readonly clock: Clock;
+  /** Resolves when storage answers and can be used. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
+  ping(): Promise<void>;
+  /** Let go of everything. What is under way is finished first; afterwards every call throws CLOSED. */
+  close(): Promise<void>;
+}
+
+export interface Producing {
+  readonly label: string;
+  readonly clock: Clock;
+  /** Put tasks where they belong (pending, or scheduled). A failure names the ids it concerns. */
+  enqueue(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]>;
+}
+
+export interface Working {
+  readonly label: string;
+  readonly clock: Clock;
+  /**
+   * The verb of the hot path: settle what is finished and lease what comes next, in one round trip. After a failure
+   * with outcome `unknown` the same turn is to be sent again: settling is fenced, and a lease with the same `requestId`
+   * gets the same tasks.
+   */
+  exchange(turn: Turn, nowMs: number): Promise<TurnReply>;
+  /** Leases that ran out: back to the front of pending, counted as a crash; archived past the bound of crashes. */
+  reclaim(queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]>;
+  /** Renews leases off the main thread, so that a handler which blocks the event loop keeps its task. */
+  keeper(options: KeeperOptions): LeaseKeeper;
+}
+
+export interface Maintaining {
+  /** What is due moves from scheduled and retry to pending; the answer says when the next one is due. */
+  promote(queues: readonly string[], limit: number, nowMs: number): Promise<Promotion>;
+  /** Completed tasks past their retention are deleted; dead letters past asynq's bounds are moved out of its reach. */
+  prune(queues: readonly string[], limit: number, nowMs: number): Promise<number>;
+}
+
+export interface Looking {
+  queues(nowMs: number): Promise<QueueInfo[]>;
+  find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]>;
+  /** Pending in the order of running, the others by time. @throws QUEUE_NOT_FOUND never: an unknown queue is empty */
+  list(selection: Selection, page: { readonly limit: number; readonly after?: string }): Promise<Page<TaskInfo>>;
+}
+
+export interface TaskRef {
+  readonly queue: string;
+  readonly id: string;
+}
+
+export type EnqueueReceipt =
+  | { readonly status: "enqueued"; readonly id: string; readonly state: TaskState }
+  /** Durable on this machine, storage has not confirmed it yet. */
+  | { readonly status: "spooled"; readonly id: string }
+  /** Not taken: the task with this id holds the unique lock. */
+  | { readonly status: "duplicate"; readonly id: string }
+  /** Not taken: another task has this id. */
+  | { readonly status: "idTaken"; readonly id: string };
+
+export interface Turn {
+  readonly settle: readonly Settlement[];
+  readonly lease?: LeaseRequest | undefined;
+}
+
+export interface TurnReply {
+  readonly settled: SettleReceipt[];
+  readonly leased: LeasedTask[];
+}
+
+export interface LeaseRequest {
+  /** Who asks: a worker's id and, where it has several turns under way at once, which of them. */
+  readonly workerId: string;
+  /** Unique per request; becomes the token of the leases it gets. */
+  readonly requestId: string;
+  /** In the order in which to look. */
+  readonly queues: readonly string[];
+  readonly limit: number;
+  /** At least 5 s. */
+  readonly leaseMs: number;
+  /** At most so many of them may be crash suspects (tasks whose worker died): 0 while one is running. */
+  readonly suspects: number;
+}
+
+/** The right to run one task until `untilMs`. A new token each time the task is leased. */
+export interface Lease extends TaskRef {
+  readonly token: string;
+  readonly untilMs: number;
+}
+
+export interface LeasedTask {
+  readonly message: TaskMessage;
+  readonly lease: Lease;
+  /** How often a worker died while it ran this task. */
+  readonly crashes: number;
+  /** How often it was given back without a counted failure. */
+  readonly returns: number;
+}
+
+export interface Settlement {
+  readonly task: LeasedTask;
+  readonly outcome: Outcome;
+}
+
+/** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */
+export type SettleReceipt = "settled" | "leaseLost";
+
+export interface ReclaimReceipt extends TaskRef {
+  readonly to: "pending" | "archived";
+  readonly crashes: number;
+}
+
+export interface Promotion {
+  readonly moved: number;
+  /** `undefined` when nothing is scheduled or waits for a retry. */
+  readonly nextDueMs: number | undefined;
+}
+
+export interface KeeperOptions {
+  readonly leaseMs: number;
+  /** These leases are gone: abort their handlers. */
+  readonly onLost: (leases: readonly TaskRef[]) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+export interface HeldLease {
+  readonly lease: Lease;
+  /** The lease is not renewed past this time (the task's timeout plus the abort grace), Unix ms. */
+  readonly renewUntilMs: number;
+}
+
+export interface LeaseKeeper {
+  hold(leases: readonly HeldLease[]): void;
+  drop(leases: readonly Lease[]): void;
+  close(): Promise<void>;
+}
+
+/** A task of which a worker died this often is quarantined: archived, and not run again by itself. */
+export const maxCrashes = 3;
+/** Shortest lease. */
+export const minLeaseMs = 5_000;
+/** A Go worker's lease is left alone for this long after it ran out, for that worker's clock may be wrong. */
+export const foreignGraceMs = 30_000;
+/** asynq's archive keeps at most this many of ours; a Go peer's trim deletes beyond 9,999. Older ones move aside. */
+export const archiveKeep = 5_000;
+/** … and nothing older than this; a Go peer deletes past 90 days. */
+export const archiveKeepMs = 80 * 86_400_000;
+/** How long after it was made a repeated enqueue of a finished task is still recognised. */
+export const repeatHorizonMs = 60_000;

@@ -1,0 +1,86 @@
+/**
+ * Every error that Holdfast throws, as one table: the key is the `code` programs match on, the value is the sentence
+ * people read, and its parameter is the type of `error.data`. No sentence ever holds a payload, a password or a header.
+ */
+const sentences = {
+  // The caller: fix the call.
+  OPTION_INVALID: (d: { option: string; problem: string }) => `${d.option}: ${d.problem}`,
+  PAYLOAD_INVALID: (d: { type: string; path: string; problem: string }) =>
+    `payload of "${d.type}"${d.path === "" ? "" : ` at ${d.path}`}: ${d.problem}`,
+  PAYLOAD_TOO_LARGE: (d: { type: string; bytes: number; maxBytes: number }) =>
+    `payload of "${d.type}" has ${d.bytes} bytes, at most ${d.maxBytes} are allowed (maxPayloadBytes): ` +
+    "store the data elsewhere and enqueue a reference to it",
+  RESULT_INVALID: (d: { type: string; problem: string }) => `result of "${d.type}": ${d.problem}`,
+  HANDLER_EXISTS: (d: { type: string }) => `a handler for "${d.type}" is already registered`,
+  // The caller: look again.
+  TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,
+  QUEUE_NOT_FOUND: (d: { queue: string }) => `no queue "${d.queue}"`,
+  // The operator: storage.
+  BROKER_UNAVAILABLE: (d: { broker: string; problem: string; outcome: CallOutcome; taskIds: readonly string[] }) =>
+    `${d.broker} is unavailable: ${d.problem} (${outcomeSentences[d.outcome]})`,
+  BROKER_FAILED: (d: { broker: string; problem: string }) => `${d.broker} failed: ${d.problem}`,
+  BROKER_INCOMPATIBLE: (d: { broker: string; problem: string }) => `${d.broker} cannot be used: ${d.problem}`,
+  SPOOL_FULL: (d: { bytes: number; maxBytes: number }) => `the spool is full: ${d.bytes} of ${d.maxBytes} bytes`,
+  // Nobody: it is over.
+  CLOSED: (d: { what: string }) => `${d.what} is closed`,
+  // Recorded on the task, and seen in the handler's `signal.reason`.
+  TASK_TIMEOUT: (d: { timeoutMs: number }) => `the handler did not finish within ${d.timeoutMs} ms`,
+  TASK_DEADLINE: (d: { deadlineMs: number }) =>
+    `the task's deadline has passed (${new Date(d.deadlineMs).toISOString()})`,
+  TASK_CANCELLED: (d: { id: string }) => `task ${d.id} was cancelled`,
+  LEASE_LOST: (d: { id: string }) => `the lease on task ${d.id} was lost: another worker may be running it`,
+  WORKER_STOPPING: (d: { id: string }) => `the worker is stopping: task ${d.id} goes back to its queue`,
+  HANDLER_MISSING: (d: { type: string }) => `no handler for "${d.type}" in this worker`,
+  MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
+    `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,
+};
+
+/** Whether a failed call reached storage: `unknown` may have been carried out, the other two have not. */
+export type CallOutcome = "notSent" | "refused" | "unknown";
+
+const outcomeSentences: Record<CallOutcome, string> = {
+  notSent: "nothing was sent",
+  refused: "it was refused, nothing was changed",
+  unknown: "it may have been carried out; repeat it with the same task ids",
+};
+
+export type ErrorCode = keyof typeof sentences;
+export type ErrorData<C extends ErrorCode> = Parameters<(typeof sentences)[C]>[0];
+
+/** All codes, for documentation and tests. */
+export const errorCodes = Object.keys(sentences) as ErrorCode[];
+
+/** The one error class. Match on `code`, read `data`; `cause` keeps what was thrown underneath. */
+export class HoldfastError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = "HoldfastError";
+  readonly code: C;
+  readonly data: ErrorData<C>;
+
+  constructor(code: C, data: ErrorData<C>, options?: ErrorOptions) {
+    super((sentences[code] as (d: ErrorData<C>) => string)(data), options);
+    this.code = code;
+    this.data = data;
+  }
+
+  /** True for a HoldfastError of that code, also when it comes from another copy of the package. */
+  static is<C extends ErrorCode>(error: unknown, code: C): error is HoldfastError<C> {
+    return error instanceof Error && error.name === "HoldfastError" && (error as HoldfastError).code === code;
+  }
+}
+
+/** Thrown for an option that is not allowed: names the option, what came and what is allowed. */
+export function invalidOption(option: string, problem: string): HoldfastError<"OPTION_INVALID"> {
+  return new HoldfastError("OPTION_INVALID", { option, problem });
+}
+
+/** A short, safe picture of a value for an error sentence: never a payload, cut at 40 characters. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined) {
+    return String(value);
+  }
+  if (typeof value === "bigint") return `${value}n`;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : value.toISOString();
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "function" ? "a function" : `a value of type ${typeof value}`;
+}

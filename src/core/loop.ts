@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface LoopOptions {
+  /** Pause between two steps in ms, or a function of the last step's result. */
+  readonly everyMs: number;
+  readonly signal: AbortSignal;
+  /** A step that throws ends neither the loop nor the process: it is told here, and the next step follows. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Call `step` again and again until the signal aborts. A step may answer how many ms to wait before the next one
+ * (0: at once); otherwise `everyMs` passes. Resolves when the last step has ended.
+ */
+export async function loop(step: () => Promise<number | void>, options: LoopOptions): Promise<void> {
+  while (!options.signal.aborted) {
+    let waitMs: number | void = undefined;
+    try {
+      waitMs = await step();
+    } catch (error) {
+      options.onError(error);
+    }
+    await pause(waitMs ?? options.everyMs, options.signal);
+  }
+}
+
+/** Wait `ms`, or until the signal aborts; never throws. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch {
+    // Aborted: the caller looks at the signal.
+  }
+}
+
+/** Resolves with the first of these signals that the process gets, and stops listening then. */
+export async function untilSignal(signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"]): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const listener = (signal: NodeJS.Signals) => {
+      for (const name of signals) process.removeListener(name, listener);
+      resolve(signal);
+    };
+    for (const name of signals) process.on(name, listener);
+  });
+}

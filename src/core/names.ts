@@ -1,0 +1,57 @@
+import { invalidOption, shown } from "./errors.js";
+
+/** Queue names that may be written. Braces would move keys to another Cluster slot, `*` and `?` are key patterns. */
+const queuePattern = /^[A-Za-z0-9_.:-]{1,128}$/;
+
+/** @throws OPTION_INVALID unless the name is 1 to 128 letters, digits or `_ . : -` */
+export function queueName(value: unknown, option = "queue"): string {
+  if (typeof value !== "string" || !queuePattern.test(value)) {
+    throw invalidOption(option, `must be 1 to 128 letters, digits or _ . : -, got ${shown(value)}`);
+  }
+  return value;
+}
+
+/** Control characters, which have no place in a name. */
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+const encoder = new TextEncoder();
+
+/** A task's type or id. @throws OPTION_INVALID unless it is 1 to 256 bytes of UTF-8, not blank, without control characters */
+export function taskName(value: unknown, option: string): string {
+  if (
+    typeof value !== "string" ||
+    value.trim() === "" ||
+    control.test(value) ||
+    !value.isWellFormed() ||
+    (value.length > 85 && encoder.encode(value).length > 256)
+  ) {
+    throw invalidOption(option, `must be 1 to 256 bytes of text without control characters, got ${shown(value)}`);
+  }
+  return value;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+export const noHeaders: Headers = Object.freeze(Object.create(null) as Record<string, string>);
+const maxHeaderBytes = 16_384;
+
+/** Headers as a record without a prototype. @throws OPTION_INVALID for a value that is no string, or past 16 KiB in all */
+export function taskHeaders(value: unknown, option: string): Headers {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalidOption(option, `must be an object of strings, got ${shown(value)}`);
+  }
+  const headers = Object.create(null) as Record<string, string>;
+  let bytes = 0;
+  for (const [name, text] of Object.entries(value)) {
+    const at = `${option}.${name.slice(0, 64)}`;
+    if (name === "__proto__") throw invalidOption(at, "is not allowed as a name");
+    if (name === "" || control.test(name) || !name.isWellFormed()) {
+      throw invalidOption(at, "a name must be text without control characters");
+    }
+    if (typeof text !== "string") throw invalidOption(at, `must be a string, got a value of type ${typeof text}`);
+    if (!text.isWellFormed()) throw invalidOption(at, "must be well-formed Unicode (it holds a lone surrogate)");
+    bytes += encoder.encode(name).length + encoder.encode(text).length;
+    headers[name] = text;
+  }
+  if (bytes > maxHeaderBytes) throw invalidOption(option, `has ${bytes} bytes, at most ${maxHeaderBytes} are allowed`);
+  return headers;
+}

@@ -1,0 +1,141 @@
+import { HoldfastError } from "./errors.js";
+import { idTimeMs } from "./ids.js";
+import type { TaskMessage } from "./message.js";
+import { type RetryPolicy, retryDelayMs } from "./retry.js";
+import { isRetryAfter, isRevoke, isSkipRetry } from "./steering.js";
+
+/** Why an attempt failed, or why a task is a dead letter. Stored, so names are only ever added. */
+export const reasons = [
+  "failed",
+  "retries_exhausted",
+  "skip_retry",
+  "retry_after",
+  "timeout",
+  "deadline",
+  "cancelled",
+  "lease_expired",
+  "no_handler",
+  "decode_error",
+  "schema_mismatch",
+  "payload_too_large",
+  "quarantined",
+  "manual",
+  "policy_discard",
+  "restored",
+] as const;
+export type Reason = (typeof reasons)[number];
+
+/** What is known of a failed attempt; stored as JSON in the hash field `hf_failure`. */
+export interface Failure {
+  readonly reason: Reason;
+  /** The error's class name. */
+  readonly class: string;
+  /** At most 4 KiB. */
+  readonly message: string;
+  /** At most 8 KiB; only where the worker is told to keep stacks. */
+  readonly stack?: string;
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+}
+
+/** What became of one attempt. */
+export type Outcome =
+  | { readonly kind: "completed"; readonly result?: Uint8Array }
+  | { readonly kind: "retry"; readonly atMs: number; readonly failure: Failure; readonly counts: boolean }
+  | { readonly kind: "archived"; readonly failure: Failure }
+  | { readonly kind: "revoked" }
+  | { readonly kind: "released" };
+
+/** An attempt that threw, as `verdict` judges it. */
+export interface Attempt {
+  readonly message: TaskMessage;
+  /** How often the task was given back without a counted failure (RetryAfter, no handler, release). */
+  readonly returns: number;
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+  readonly keepStack: boolean;
+}
+
+/** Every task terminates: past so many returns, or this age, giving back ends in the archive. */
+export const maxReturns = 1_000;
+export const maxReturnAgeMs = 90 * 86_400_000;
+
+/** What an error means for its task. The one place that decides between retry, archive and forgetting. */
+export function verdict(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: number): Outcome {
+  if (isRevoke(error)) return { kind: "revoked" };
+  const { message } = attempt;
+  if (isSkipRetry(error)) return { kind: "archived", failure: failureOf(error, "skip_retry", attempt) };
+  if (isRetryAfter(error)) {
+    if (returnsExhausted(attempt, nowMs)) {
+      return { kind: "archived", failure: failureOf(error, "retries_exhausted", attempt) };
+    }
+    const failure = failureOf(error, "retry_after", attempt);
+    return { kind: "retry", atMs: nowMs + Math.max(1_000, error.delayMs), failure, counts: false };
+  }
+  const reason = reasonOf(error);
+  if (hopeless.has(reason)) return { kind: "archived", failure: failureOf(error, reason, attempt) };
+  if (message.retried >= message.maxRetry) {
+    const last = reason === "failed" ? "retries_exhausted" : reason;
+    return { kind: "archived", failure: failureOf(error, last, attempt) };
+  }
+  let delayMs: number;
+  try {
+    delayMs = retryDelayMs(policy, error, { retried: message.retried, maxRetry: message.maxRetry, type: message.type });
+  } catch (policyError) {
+    // A broken policy must not lose the task, nor repeat it in a circle.
+    return { kind: "archived", failure: failureOf(policyError, "policy_discard", attempt) };
+  }
+  return { kind: "retry", atMs: nowMs + delayMs, failure: failureOf(error, reason, attempt), counts: true };
+}
+
+/** True when a task has been given back so often, or for so long, that giving it back once more must end. */
+export function returnsExhausted(attempt: Pick<Attempt, "message" | "returns">, nowMs: number): boolean {
+  const madeMs = idTimeMs(attempt.message.id);
+  return attempt.returns >= maxReturns || (madeMs !== undefined && nowMs - madeMs > maxReturnAgeMs);
+}
+
+/** Trying again cannot help: the stored bytes stay what they are, and a deadline does not come back. */
+const hopeless: ReadonlySet<Reason> = new Set(["decode_error", "schema_mismatch", "deadline"]);
+
+function reasonOf(error: unknown): Reason {
+  if (HoldfastError.is(error, "TASK_TIMEOUT")) return "timeout";
+  if (HoldfastError.is(error, "TASK_DEADLINE")) return "deadline";
+  if (HoldfastError.is(error, "TASK_CANCELLED")) return "cancelled";
+  if (HoldfastError.is(error, "HANDLER_MISSING")) return "no_handler";
+  if (HoldfastError.is(error, "MESSAGE_INVALID")) return "decode_error";
+  if (HoldfastError.is(error, "PAYLOAD_INVALID")) return "schema_mismatch";
+  return "failed";
+}
+
+const maxMessageChars = 4_096;
+const maxStackChars = 8_192;
+
+/** Whatever was thrown (an Error, a string, null, an object whose getters throw) as a record that can be stored. */
+export function failureOf(thrown: unknown, reason: Reason, attempt: Omit<Attempt, "message" | "returns">): Failure {
+  const { class: name, message, stack } = described(thrown);
+  return {
+    reason,
+    class: name,
+    message,
+    ...(attempt.keepStack && stack !== "" ? { stack } : {}),
+    startedAtMs: attempt.startedAtMs,
+    durationMs: attempt.durationMs,
+  };
+}
+
+function described(thrown: unknown): { class: string; message: string; stack: string } {
+  try {
+    if (thrown instanceof Error) {
+      const name = text(thrown.name, 128) || "Error";
+      return { class: name, message: text(thrown.message, maxMessageChars) || name, stack: text(thrown.stack, maxStackChars) };
+    }
+    const name = thrown === null ? "null" : typeof thrown;
+    return { class: name, message: text(thrown, maxMessageChars) || name, stack: "" };
+  } catch {
+    return { class: "unreadable", message: "what was thrown could not be read", stack: "" };
+  }
+}
+
+// asynq cannot write, nor read, text that is not valid UTF-8: a lone surrogate becomes U+FFFD here.
+const text = (value: unknown, maxChars: number): string =>
+  value === undefined || value === null ? "" : String(value).slice(0, maxChars).toWellFormed();

@@ -1,0 +1,45 @@
+import { channel } from "node:diagnostics_channel";
+import type { Outcome, Reason } from "./outcome.js";
+
+/**
+ * What happens to tasks and to the broker, told on `node:diagnostics_channel`. Publishing costs nothing while nobody
+ * listens. Payloads, results and headers are never in an event.
+ */
+export const taskChannel = channel("holdfast.task");
+export const brokerChannel = channel("holdfast.broker");
+
+interface TaskRef {
+  readonly queue: string;
+  readonly type: string;
+  readonly id: string;
+}
+
+/** On `holdfast.task`. */
+export type TaskEvent =
+  | (TaskRef & { readonly event: "enqueued"; readonly status: "enqueued" | "spooled" | "duplicate" | "idTaken" })
+  | (TaskRef & { readonly event: "started"; readonly attempt: number; readonly waitedMs: number | undefined })
+  | (TaskRef & {
+      readonly event: "finished";
+      readonly attempt: number;
+      readonly outcome: Outcome["kind"];
+      readonly reason: Reason | undefined;
+      readonly durationMs: number;
+    })
+  | (TaskRef & { readonly event: "settled"; readonly outcome: Outcome["kind"]; readonly receipt: "settled" | "leaseLost" })
+  | (TaskRef & { readonly event: "abandoned"; readonly afterMs: number });
+
+/** On `holdfast.broker`. */
+export type BrokerEvent =
+  | { readonly event: "up" | "down"; readonly broker: string; readonly problem: string }
+  | { readonly event: "promoted" | "pruned"; readonly broker: string; readonly count: number }
+  | { readonly event: "reclaimed"; readonly broker: string; readonly queue: string; readonly id: string; readonly to: "pending" | "archived" }
+  | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }
+  | { readonly event: "setAside"; readonly broker: string; readonly queue: string; readonly id: string; readonly problem: string };
+
+export function tellTask(event: TaskEvent): void {
+  if (taskChannel.hasSubscribers) taskChannel.publish(event);
+}
+
+export function tellBroker(event: BrokerEvent): void {
+  if (brokerChannel.hasSubscribers) brokerChannel.publish(event);
+}
