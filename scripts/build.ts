@@ -9,13 +9,17 @@ import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFi
 import { join } from "node:path";
 import { build } from "esbuild";
 import { bundleCli } from "./bundle-cli.js";
+import { buildIsFresh } from "./fresh-build.js";
 
 const root = join(import.meta.dirname, "..");
 const out = join(root, `.cache/build-${process.pid}`);
 const forNode20 = { target: "node20.19", platform: "node", logLevel: "warning" } as const;
 
 function run(program: string, ...args: string[]): boolean {
-  return spawnSync(process.execPath, [join(root, "node_modules", program), ...args], { cwd: root, stdio: "inherit" }).status === 0;
+  return (
+    spawnSync(process.execPath, [join(root, "node_modules", program), ...args], { cwd: root, stdio: "inherit" })
+      .status === 0
+  );
 }
 
 /** Source files of the library, from the root; the command line and the tests are no part of it. */
@@ -59,9 +63,12 @@ function swapIn(): void {
   }
 }
 
+if (process.argv.includes("--if-needed") && buildIsFresh()) process.exit(0);
+
 mkdirSync(out, { recursive: true });
 try {
-  if (existsSync(join(root, "scripts/build-lua.ts")) && !run("tsx/dist/cli.mjs", "scripts/build-lua.ts")) process.exit(1);
+  if (existsSync(join(root, "scripts/build-lua.ts")) && !run("tsx/dist/cli.mjs", "scripts/build-lua.ts"))
+    process.exit(1);
   const typesAreRight = run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", join(out, "esm"));
   await buildCjs();
   if (existsSync(join(root, "src/cli/main.ts"))) await bundleCli(root, join(out, "cli"));

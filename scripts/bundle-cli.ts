@@ -28,8 +28,8 @@ export async function bundleCli(root: string, outdir: string): Promise<void> {
 function libraryOutside(root: string): Plugin {
   return {
     name: "library-outside",
-    setup(build) {
-      build.onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+    setup(bundler) {
+      bundler.onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
         const fromSource = relative(join(root, "src"), join(resolveDir, path)).replaceAll("\\", "/");
         if (fromSource.startsWith("..") || fromSource.startsWith("cli/")) return undefined;
         return { path: `../esm/${fromSource}`, external: true };
@@ -44,7 +44,8 @@ function notices(root: string, inputs: string[]): string {
   const parts = [...folders].toSorted().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
     const file = readdirSync(join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
-    if (file === undefined) throw new Error(`${name} goes into the command line program, but has no licence file to ship`);
+    if (file === undefined)
+      throw new Error(`${name} goes into the command line program, but has no licence file to ship`);
     return `${name} ${version} (${license})\n\n${readFileSync(join(root, folder, file), "utf8").trim()}\n`;
   });
   return `dist/cli/main.js contains these packages:\n\n${parts.join(`\n${"-".repeat(80)}\n\n`)}`;

@@ -1,0 +1,81 @@
+/**
+ * `npm test` is everything; `npm run check` (--fast) is what needs no server and no patience. Each step counts as one
+ * check beside vitest's tests; the last line is `N passed, N failed`.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setupServers, type Missing } from "./setup-servers.js";
+import { runTool } from "./tool.js";
+
+const root = join(import.meta.dirname, "..");
+const fast = process.argv.includes("--fast");
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+function node(script: string, ...args: string[]): boolean {
+  const env = fast ? { ...process.env, BROKERS: "embedded" } : process.env;
+  return spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, env, stdio: "inherit" }).status === 0;
+}
+
+/** A step that fails is told and counted, and the next one still runs: one run shows all there is to mend. */
+function step(name: string, run: () => boolean): void {
+  console.log(`\n— ${name}`);
+  const ok = run();
+  totals[ok ? "passed" : "failed"]++;
+  if (!ok) console.log(`— ${name}: FAILED`);
+}
+
+interface VitestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  testResults: { status: string; assertionResults: unknown[] }[];
+}
+
+function vitest(...args: string[]): void {
+  const file = join(root, ".cache/test-report.json");
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  rmSync(file, { force: true });
+  const ok = node(
+    "node_modules/vitest/vitest.mjs",
+    "run",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${file}`,
+    ...args,
+  );
+  const report: VitestReport = JSON.parse(readFileSync(file, "utf8"));
+  // A file that cannot even be loaded has no tests to count, and is a failure all the same.
+  const unloaded = report.testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
+  totals.passed += report.numPassedTests;
+  totals.failed += report.numFailedTests + unloaded;
+  totals.skipped += report.numPendingTests + report.numTodoTests;
+  if (!ok && report.numFailedTests + unloaded === 0) totals.failed++; // An error outside any test.
+}
+
+let missing: Missing;
+if (!fast) {
+  step("servers", () => {
+    missing = setupServers();
+    return missing === undefined || process.env["CI"] !== "true";
+  });
+}
+step("build", () => node("node_modules/tsx/dist/cli.mjs", "scripts/build.ts"));
+step("types", () => node("node_modules/typescript/bin/tsc", "-p", "."));
+step("lint", () => runTool("oxlint", []).ok);
+step("format", () => runTool("oxfmt", ["--check"]).ok);
+step("unused code and dependencies", () => runTool("knip", []).ok);
+
+console.log("\n— tests");
+try {
+  vitest(...(fast ? ["--project=fast"] : []), ...process.argv.slice(2).filter((arg) => arg !== "--fast"));
+} catch (error) {
+  console.error(error); // Vitest itself ended before it could report.
+  totals.failed++;
+}
+
+if (missing !== undefined) console.log(`\n${missing}`);
+if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exitCode = totals.failed === 0 ? 0 : 1;
