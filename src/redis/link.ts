@@ -1,0 +1,92 @@
+import type { DisciplinedClock } from "../core/clock.js";
+import { type CallOutcome, HoldfastError } from "../core/errors.js";
+
+/**
+ * The way to a Redis server, as the engine sees it: strict, so that the engine always knows what became of a call.
+ * Nothing is sent twice unasked, nothing is sent after its deadline, no promise outlives its deadline, and no library's
+ * error, argument or password gets out.
+ */
+export interface RedisLink {
+  /** Host, port and database for logs and errors; never a password. */
+  readonly label: string;
+  /** Kept in step with the server: read at every connect and every 10 s of use. */
+  readonly clock: DisciplinedClock;
+  /**
+   * One round trip for all calls; the replies come in their order. A call that failed alone has a LinkError in its
+   * place. Connects when need be; waiting for that counts towards the deadline.
+   * @throws BROKER_UNAVAILABLE when no call got an answer, CLOSED
+   */
+  run(calls: readonly (ScriptCall | Command)[], options?: RunOptions): Promise<Reply[]>;
+  /** @throws BROKER_UNAVAILABLE CLOSED */
+  ping(): Promise<void>;
+  /** Waits for the calls under way (each ends by its deadline), then disconnects. */
+  close(): Promise<void>;
+}
+
+export interface RunOptions {
+  /** Named in the error when the calls fail. */
+  readonly taskIds?: readonly string[];
+  /** For everything: connecting, sending, the replies. Default: the link's. */
+  readonly timeoutMs?: number;
+}
+
+/** A Lua script; `sha1` is the lower-case hex digest of `text`. */
+export interface Script {
+  readonly name: string;
+  readonly text: string;
+  readonly sha1: string;
+}
+
+export type Argument = string | number | Uint8Array;
+
+/**
+ * Stands in a script's arguments for the time (Unix ms, the server's clock) after which the script must change nothing
+ * and answer `redis.error_reply("STALE " .. nowMs)`. The link fills it in when it sends, so that a call which lay in a
+ * stopped server or a stuck socket past its deadline, and has been reported as failed, is not carried out later.
+ * A call that is stale because our clock was behind is sent once more with the clock put right.
+ */
+export const deadline = Symbol("deadline");
+
+/** Runs by EVALSHA; where the server does not have the script, that one call is sent again with its text. */
+export interface ScriptCall {
+  readonly script: Script;
+  readonly keys: readonly string[];
+  readonly args: readonly (Argument | typeof deadline)[];
+}
+
+export interface Command {
+  readonly name: string;
+  readonly args: readonly Argument[];
+}
+
+/** Status and bulk strings are Buffers. */
+export type Reply = Buffer | number | null | LinkError | Reply[];
+
+/**
+ * Why one call failed.
+ * - `refused`: the server is in no state to take it (LOADING, READONLY, OOM …) or does not let us; nothing was changed.
+ * - `unknown`: sent, but no answer came in time; it may have been carried out.
+ * - `failed`: the server tried and could not (WRONGTYPE, an error in a script). Our scripts read and check before they
+ *   write, so nothing was changed unless the problem says otherwise; sending it again will not help.
+ */
+export class LinkError {
+  readonly outcome: Exclude<CallOutcome, "notSent"> | "failed";
+  /** The first word of Redis's error: "WRONGTYPE"; "" where there is none. */
+  readonly code: string;
+  /** Free of arguments and passwords. */
+  readonly problem: string;
+
+  constructor(outcome: LinkError["outcome"], code: string, problem: string) {
+    this.outcome = outcome;
+    this.code = code;
+    this.problem = problem;
+  }
+
+  /** The error to throw when the whole verb fails for it: BROKER_UNAVAILABLE, or BROKER_FAILED for `failed`. */
+  toError(broker: string, taskIds: readonly string[] = []): HoldfastError<"BROKER_UNAVAILABLE" | "BROKER_FAILED"> {
+    const { outcome, problem } = this;
+    return outcome === "failed"
+      ? new HoldfastError("BROKER_FAILED", { broker, problem })
+      : new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome, taskIds });
+  }
+}
