@@ -1,0 +1,96 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runTool } from "../../scripts/tool.js";
+import { filesIn, installPacked, run, type Installed } from "./installed.js";
+
+const entries = ["holdfast", "holdfast/redis", "holdfast/embedded", "holdfast/testing"];
+const budget = { bytes: 10_000_000, packages: 15 };
+
+interface Lock {
+  packages: Record<string, { hasInstallScript?: boolean }>;
+}
+
+describe("the packed tarball", () => {
+  let installed: Installed;
+
+  beforeAll(() => {
+    installed = installPacked();
+  });
+
+  afterAll(() => installed[Symbol.dispose]());
+
+  it("gives the same names to import and to require, for every entry", () => {
+    const names = (load: string) => `Object.keys(${load}).filter((n) => n !== "default").sort().join()`;
+    const esm = entries.map((entry) => `console.log(${names(`await import("${entry}")`)});`).join("\n");
+    const cjs = entries.map((entry) => `console.log(${names(`require("${entry}")`)});`).join("\n");
+    writeFileSync(join(installed.project, "app.mjs"), esm);
+    writeFileSync(join(installed.project, "app.cjs"), cjs);
+
+    expect(run(installed.project, "app.cjs")).toBe(run(installed.project, "app.mjs"));
+  });
+
+  it("offers the names that are written down, and no others", async () => {
+    const lists = entries.map((entry) => `# ${entry}\n${publicNames(installed.folder, entry).join("\n")}\n`);
+
+    await expect(lists.join("\n")).toMatchFileSnapshot("public-names.txt");
+  });
+
+  it("has a command line program that starts and lists the licences inside it", () => {
+    expect(() => run(installed.project, join(installed.folder, "dist/cli/main.js"), "--help")).not.toThrow();
+    expect(filesIn(installed.folder)).toContain("dist/cli/NOTICES.txt");
+  });
+
+  it("carries its licence, and neither sources nor tests", () => {
+    const files = filesIn(installed.folder);
+
+    expect(files).toEqual(expect.arrayContaining(["LICENSE", "NOTICE", "CHANGELOG.md", "package.json"]));
+    expect(files.filter((file) => /^(src|test|scripts|docs)\/|\.test\.|\.tsbuildinfo$/.test(file))).toEqual([]);
+  });
+
+  it("runs under Jest: CommonJS files neither import() nor look at import.meta", () => {
+    const files = filesIn(join(installed.folder, "dist/cjs")).filter((file) => file.endsWith(".js"));
+    const modern = files.filter((file) =>
+      /\bimport\(|\bimport\.meta\b/.test(code(join(installed.folder, "dist/cjs", file))),
+    );
+
+    expect(modern).toEqual([]);
+  });
+
+  it(`stays within ${budget.bytes / 1e6} MB and ${budget.packages} packages, and runs no install script`, () => {
+    const modules = join(installed.project, "node_modules");
+    const lock: Lock = JSON.parse(readFileSync(join(modules, ".package-lock.json"), "utf8"));
+    const bytes = filesIn(modules).reduce((sum, file) => sum + statSync(join(modules, file)).size, 0);
+
+    expect(bytes).toBeLessThan(budget.bytes);
+    expect(Object.keys(lock.packages).length).toBeLessThanOrEqual(budget.packages);
+    expect(Object.entries(lock.packages).filter(([, entry]) => entry.hasInstallScript)).toEqual([]);
+  });
+
+  it("is in order for publint", () => {
+    const { ok, output } = runTool("publint", [installed.tarball, "--strict"], true);
+
+    expect(ok, output).toBe(true);
+  });
+
+  it("has types for moduleResolution node10, node16 (both kinds) and bundler", () => {
+    const { ok, output } = runTool("attw", [installed.tarball, "--no-color"], true);
+
+    expect(ok, output).toBe(true);
+  });
+});
+
+/** A file without its comments and strings, which may speak of anything. */
+function code(path: string): string {
+  return readFileSync(path, "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$|"(?:\\.|[^"\\\n])*"/gm, "");
+}
+
+/** Every name in an entry's export lists; types are marked. */
+function publicNames(folder: string, entry: string): string[] {
+  const file = join(folder, "dist/esm", entry.slice("holdfast".length), "index.d.ts");
+  const lists = readFileSync(file, "utf8").matchAll(/^export (type )?\{([^}]*)\}/gm);
+  const names = [...lists].flatMap(([, type = "", list = ""]) =>
+    list.split(",").map((item) => `${type}${item.trim().replace(/^.* as /, "")}`),
+  );
+  return names.filter((name) => name !== "").toSorted();
+}
