@@ -1,1 +1,24 @@
-export {};
+/** The front door: every public name, by name, and nothing else. */
+export { connect, type ConnectOptions } from "./connect.js";
+export { Client, type ClientCounters, type ClientOptions } from "./client/client.js";
+export { Worker, type WorkerBroker, type WorkerCounters } from "./worker/worker.js";
+export type { Handler, Middleware, TaskContext } from "./worker/handlers.js";
+export type { WorkerOptions } from "./worker/options.js";
+export {
+  defineTask,
+  type DefinitionOptions,
+  type TaskDefinition,
+  type TaskOptions,
+  type TaskRequest,
+} from "./core/task.js";
+export { type Codec, json, rawBytes } from "./core/payload.js";
+export { asynqBackoff, exponential, type FailedAttempt, fixed, retryHorizonMs, type RetryPolicy } from "./core/retry.js";
+export { RetryAfter, Revoke, SkipRetry } from "./core/steering.js";
+export { type CallOutcome, type ErrorCode, type ErrorData, HoldfastError } from "./core/errors.js";
+export type { Duration } from "./core/duration.js";
+export type { Logger } from "./core/log.js";
+export type { BrokerEvent, TaskEvent } from "./core/telemetry.js";
+export type { Failure, Reason } from "./core/outcome.js";
+export type { TaskState } from "./core/state.js";
+export type { Page, QueueInfo, Selection, TaskInfo } from "./core/info.js";
+export type { Broker, EnqueueReceipt } from "./broker/broker.js";

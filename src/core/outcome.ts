@@ -30,9 +30,9 @@ export interface Failure {
   readonly reason: Reason;
   /** The error's class name. */
   readonly class: string;
-  /** At most 4 KiB. */
+  /** At most 4,096 characters. */
   readonly message: string;
-  /** At most 8 KiB; only where the worker is told to keep stacks. */
+  /** At most 8,192 characters; only where the worker is told to keep stacks. */
   readonly stack?: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
@@ -59,20 +59,30 @@ export interface Attempt {
 /** Every task terminates: past so many returns, or this age, giving back ends in the archive. */
 export const maxReturns = 1_000;
 export const maxReturnAgeMs = 90 * 86_400_000;
+/** How long a task whose type no handler of a worker knows waits for another worker. */
+const noHandlerDelayMs = 30_000;
 
-/** What an error means for its task. The one place that decides between retry, archive and forgetting. */
+/**
+ * What an error means for its task. The one place that decides between retry, archive and forgetting. Never throws,
+ * whatever a handler threw.
+ */
 export function verdict(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: number): Outcome {
+  try {
+    return judged(error, attempt, policy, nowMs);
+  } catch {
+    // Even looking at it threw (a getter, a proxy): a failure like any other, of which nothing is known.
+    return judged(new Error(unreadable), attempt, policy, nowMs);
+  }
+}
+
+function judged(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: number): Outcome {
   if (isRevoke(error)) return { kind: "revoked" };
   const { message } = attempt;
   if (isSkipRetry(error)) return { kind: "archived", failure: failureOf(error, "skip_retry", attempt) };
-  if (isRetryAfter(error)) {
-    if (returnsExhausted(attempt, nowMs)) {
-      return { kind: "archived", failure: failureOf(error, "retries_exhausted", attempt) };
-    }
-    const failure = failureOf(error, "retry_after", attempt);
-    return { kind: "retry", atMs: nowMs + Math.max(1_000, error.delayMs), failure, counts: false };
-  }
+  if (isRetryAfter(error)) return givenBack(error, "retry_after", error.delayMs, attempt, nowMs);
   const reason = reasonOf(error);
+  // Another worker may know this type: it is no failure of the task.
+  if (reason === "no_handler") return givenBack(error, reason, noHandlerDelayMs, attempt, nowMs);
   if (hopeless.has(reason)) return { kind: "archived", failure: failureOf(error, reason, attempt) };
   if (message.retried >= message.maxRetry) {
     const last = reason === "failed" ? "retries_exhausted" : reason;
@@ -86,6 +96,14 @@ export function verdict(error: unknown, attempt: Attempt, policy: RetryPolicy, n
     return { kind: "archived", failure: failureOf(policyError, "policy_discard", attempt) };
   }
   return { kind: "retry", atMs: nowMs + delayMs, failure: failureOf(error, reason, attempt), counts: true };
+}
+
+function givenBack(error: unknown, reason: Reason, delayMs: number, attempt: Attempt, nowMs: number): Outcome {
+  if (returnsExhausted(attempt, nowMs)) {
+    const last = reason === "retry_after" ? "retries_exhausted" : reason;
+    return { kind: "archived", failure: failureOf(error, last, attempt) };
+  }
+  return { kind: "retry", atMs: nowMs + Math.max(1_000, delayMs), failure: failureOf(error, reason, attempt), counts: false };
 }
 
 /** True when a task has been given back so often, or for so long, that giving it back once more must end. */
@@ -107,6 +125,7 @@ function reasonOf(error: unknown): Reason {
   return "failed";
 }
 
+const unreadable = "what was thrown could not be read";
 const maxMessageChars = 4_096;
 const maxStackChars = 8_192;
 
@@ -132,7 +151,7 @@ function described(thrown: unknown): { class: string; message: string; stack: st
     const name = thrown === null ? "null" : typeof thrown;
     return { class: name, message: text(thrown, maxMessageChars) || name, stack: "" };
   } catch {
-    return { class: "unreadable", message: "what was thrown could not be read", stack: "" };
+    return { class: "unreadable", message: unreadable, stack: "" };
   }
 }
 

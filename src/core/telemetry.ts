@@ -17,7 +17,7 @@ interface TaskRef {
 /** On `holdfast.task`. */
 export type TaskEvent =
   | (TaskRef & { readonly event: "enqueued"; readonly status: "enqueued" | "spooled" | "duplicate" | "idTaken" })
-  | (TaskRef & { readonly event: "started"; readonly attempt: number; readonly waitedMs: number | undefined })
+  | (TaskRef & { readonly event: "started"; readonly attempt: number })
   | (TaskRef & {
       readonly event: "finished";
       readonly attempt: number;

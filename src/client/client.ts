@@ -1,0 +1,102 @@
+import type { EnqueueReceipt, Producing } from "../broker/broker.js";
+import { newId } from "../core/ids.js";
+import { type NewTask, newTask } from "../core/message.js";
+import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
+import { type TaskRequest, validate } from "../core/task.js";
+import { tellTask } from "../core/telemetry.js";
+import { Sender } from "./sender.js";
+
+export const clientSettings = {
+  timeout: setting.duration({
+    default: "5s",
+    min: "10ms",
+    max: "50s",
+    says: "how long an enqueue may take in all, tries again included, before it fails with BROKER_UNAVAILABLE",
+  }),
+  maxPayloadBytes: setting.integer({
+    default: 1_048_576,
+    min: 1,
+    max: 64 * 1_048_576,
+    says: "largest payload, in encoded bytes",
+  }),
+};
+export type ClientOptions = Given<typeof clientSettings>;
+
+export interface ClientCounters {
+  readonly enqueued: number;
+  readonly duplicate: number;
+  readonly idTaken: number;
+  /** Not accepted, or not known to be: the enqueue threw. */
+  readonly failed: number;
+}
+
+/**
+ * Puts tasks on queues. What is enqueued in the same turn of the event loop travels in one round trip.
+ *
+ * @example
+ * const client = new Client(connect("redis://localhost:6379"));
+ * const receipt = await client.enqueue(sendWelcome({ userId: "u_42" }, { processIn: "24h", unique: "1h" }));
+ */
+export class Client {
+  readonly #broker: Producing;
+  readonly #options: Resolved<typeof clientSettings>;
+  readonly #sender: Sender;
+  readonly #counters = { enqueued: 0, duplicate: 0, idTaken: 0, failed: 0 };
+
+  constructor(broker: Producing, options?: ClientOptions) {
+    this.#broker = broker;
+    this.#options = resolve(clientSettings, options, "Client");
+    this.#sender = new Sender(broker, this.#options.timeoutMs);
+  }
+
+  /**
+   * Resolves when storage has the task, or has answered why it did not take it: a duplicate and a taken id are
+   * receipts, not errors.
+   * @throws OPTION_INVALID PAYLOAD_INVALID PAYLOAD_TOO_LARGE before anything is sent
+   * @throws BROKER_UNAVAILABLE when storage did not answer in time; `data.outcome` says whether it may have the task
+   */
+  async enqueue(request: TaskRequest<any>): Promise<EnqueueReceipt> {
+    const task = await this.#newTask(request);
+    try {
+      return this.#count(task, await this.#sender.send(task));
+    } catch (error) {
+      this.#counters.failed += 1;
+      throw error;
+    }
+  }
+
+  /**
+   * Enqueue many in one round trip; receipts in the same order. All are checked before any is sent.
+   * @throws the same as `enqueue`
+   */
+  async enqueueAll(requests: Iterable<TaskRequest<any>>): Promise<EnqueueReceipt[]> {
+    const tasks = await Promise.all(Array.from(requests, (request) => this.#newTask(request)));
+    try {
+      const receipts = await this.#sender.sendAll(tasks);
+      return receipts.map((receipt, index) => this.#count(tasks[index]!, receipt));
+    } catch (error) {
+      this.#counters.failed += tasks.length;
+      throw error;
+    }
+  }
+
+  /** How many enqueues ended how, since this client was made. */
+  counters(): ClientCounters {
+    return { ...this.#counters };
+  }
+
+  async #newTask(request: TaskRequest<any>): Promise<NewTask> {
+    const { definition } = request;
+    if (definition.schema !== undefined) {
+      await validate(definition.schema, request.payload, definition.type, "PAYLOAD_INVALID");
+    }
+    const nowMs = this.#broker.clock.nowMs();
+    return newTask(request, nowMs, newId(nowMs), this.#options.maxPayloadBytes);
+  }
+
+  #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {
+    if (receipt.status !== "spooled") this.#counters[receipt.status] += 1;
+    tellTask({ event: "enqueued", queue: task.message.queue, type: task.message.type, id: receipt.id, status: receipt.status });
+    return receipt;
+  }
+}

@@ -1,0 +1,153 @@
+import type { LeasedTask } from "../broker/broker.js";
+import type { Clock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
+import type { Headers } from "../core/names.js";
+import { type Outcome, verdict } from "../core/outcome.js";
+import { asynqBackoff } from "../core/retry.js";
+import { isRetryAfter, isRevoke, isSkipRetry } from "../core/steering.js";
+import { tellTask } from "../core/telemetry.js";
+import type { Handlers, TaskContext } from "./handlers.js";
+import type { ResolvedWorkerOptions } from "./options.js";
+
+/** `undefined`: the lease is lost, there is nothing to settle. */
+export type Ended = (attempt: Attempt, outcome: Outcome | undefined) => void;
+
+type AbortReason = HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE" | "LEASE_LOST" | "WORKER_STOPPING">;
+
+/** setTimeout takes no longer delay than this; a longer limit is armed again when it fires. */
+const longestTimerMs = 2_147_483_647;
+/** For tasks that no handler of this worker knows: the definition, and with it the policy, is elsewhere. */
+const unknownTypePolicy = asynqBackoff();
+
+/** One run of one task: its context, its limits in time, and what came of it, told exactly once. */
+export class Attempt implements TaskContext {
+  readonly leased: LeasedTask;
+  readonly startedAtMs: number;
+  readonly #handlers: Handlers;
+  readonly #options: ResolvedWorkerOptions;
+  readonly #clock: Clock;
+  readonly #ended: Ended;
+  /** When the signal is to abort, Unix ms; Infinity: never. */
+  readonly #limitMs: number;
+  #controller: AbortController | undefined;
+  #aborted: AbortReason | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(leased: LeasedTask, handlers: Handlers, options: ResolvedWorkerOptions, clock: Clock, ended: Ended) {
+    this.leased = leased;
+    this.#handlers = handlers;
+    this.#options = options;
+    this.#clock = clock;
+    this.#ended = ended;
+    this.startedAtMs = clock.nowMs();
+    this.#limitMs = limitMs(leased, this.startedAtMs);
+  }
+
+  get id(): string { return this.leased.message.id; }
+  get type(): string { return this.leased.message.type; }
+  get queue(): string { return this.leased.message.queue; }
+  get attempt(): number { return this.leased.message.retried + 1; }
+  get maxRetry(): number { return this.leased.message.maxRetry; }
+  get headers(): Headers { return this.leased.message.headers; }
+  get crashes(): number { return this.leased.crashes; }
+  get leaseToken(): string { return this.leased.lease.token; }
+
+  /** Made when first asked for: most handlers never look. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    }
+    return this.#controller.signal;
+  }
+
+  start(): void {
+    const { message } = this.leased;
+    tellTask({ event: "started", queue: this.queue, type: this.type, id: this.id, attempt: this.attempt });
+    if (message.deadlineMs !== 0 && this.startedAtMs >= message.deadlineMs) {
+      this.#failed(new HoldfastError("TASK_DEADLINE", { deadlineMs: message.deadlineMs }));
+      return;
+    }
+    this.#arm();
+    this.#handlers.run(message.payload, this, message.retentionMs > 0).then(
+      (result) => this.#end(result === undefined ? { kind: "completed" } : { kind: "completed", result }),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  /** Abort the signal; the handler has the abort grace to come to an end, then it is abandoned. */
+  abort(reason: AbortReason): void {
+    if (this.#over || this.#aborted !== undefined) return;
+    this.#aborted = reason;
+    this.#controller?.abort(reason);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const afterMs = this.#clock.nowMs() - this.startedAtMs;
+      tellTask({ event: "abandoned", queue: this.queue, type: this.type, id: this.id, afterMs });
+      this.#options.log.warn(
+        { queue: this.queue, type: this.type, id: this.id, afterMs },
+        "a handler did not stop when its signal aborted: it is abandoned, and may still be running",
+      );
+      this.#failed(reason);
+    }, this.#options.abortGraceMs);
+  }
+
+  #arm(): void {
+    if (this.#limitMs === Number.POSITIVE_INFINITY) return;
+    const leftMs = this.#limitMs - this.#clock.nowMs();
+    this.#timer = setTimeout(
+      () => (leftMs > longestTimerMs ? this.#arm() : this.abort(this.#limitError())),
+      Math.min(leftMs, longestTimerMs),
+    );
+  }
+
+  #limitError(): HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE"> {
+    const { deadlineMs, timeoutMs } = this.leased.message;
+    return this.#limitMs === deadlineMs
+      ? new HoldfastError("TASK_DEADLINE", { deadlineMs })
+      : new HoldfastError("TASK_TIMEOUT", { timeoutMs });
+  }
+
+  #failed(error: unknown): void {
+    // What a handler says on purpose counts also after an abort; any other error is then the abort's doing.
+    const steering = isSkipRetry(error) || isRetryAfter(error) || isRevoke(error);
+    const cause = steering ? error : (this.#aborted ?? error);
+    if (HoldfastError.is(cause, "WORKER_STOPPING")) {
+      this.#end({ kind: "released" });
+      return;
+    }
+    const nowMs = this.#clock.nowMs();
+    const attempt = {
+      message: this.leased.message,
+      returns: this.leased.returns,
+      startedAtMs: this.startedAtMs,
+      durationMs: nowMs - this.startedAtMs,
+      keepStack: this.#options.keepStacks,
+    };
+    this.#end(verdict(cause, attempt, this.#handlers.find(this.type)?.retry ?? unknownTypePolicy, nowMs));
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    tellTask({
+      event: "finished",
+      queue: this.queue,
+      type: this.type,
+      id: this.id,
+      attempt: this.attempt,
+      outcome: outcome.kind,
+      reason: "failure" in outcome ? outcome.failure.reason : undefined,
+      durationMs: this.#clock.nowMs() - this.startedAtMs,
+    });
+    this.#ended(this, HoldfastError.is(this.#aborted, "LEASE_LOST") ? undefined : outcome);
+  }
+}
+
+/** When the task's timeout or deadline, whichever comes first, ends an attempt started now. */
+export function limitMs({ message }: LeasedTask, startedAtMs: number): number {
+  const timeoutAtMs = message.timeoutMs === 0 ? Number.POSITIVE_INFINITY : startedAtMs + message.timeoutMs;
+  return message.deadlineMs === 0 ? timeoutAtMs : Math.min(timeoutAtMs, message.deadlineMs);
+}

@@ -1,0 +1,107 @@
+import { type LeasedTask, maxCrashes, type TaskRef } from "../broker/broker.js";
+import type { Clock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
+import type { Outcome } from "../core/outcome.js";
+import { Attempt } from "./attempt.js";
+import type { Handlers } from "./handlers.js";
+import type { ResolvedWorkerOptions } from "./options.js";
+
+const keyOf = ({ queue, id }: TaskRef) => `${queue}\n${id}`;
+const isSuspect = (task: LeasedTask) => task.crashes > 0;
+/** One more crash and the task is quarantined: nothing else may be there to take the blame, or to cause it. */
+const mustBeAlone = (task: LeasedTask) => task.crashes >= maxCrashes - 1;
+
+/**
+ * The attempts that are running, and who may run beside whom. Of the tasks whose worker died one runs at a time; one
+ * that would be quarantined by the next crash runs with nothing beside it.
+ */
+export class Crew {
+  readonly #handlers: Handlers;
+  readonly #options: ResolvedWorkerOptions;
+  readonly #clock: Clock;
+  readonly #ended: (task: LeasedTask, outcome: Outcome | undefined) => void;
+  readonly #running = new Map<string, Attempt>();
+  #suspects = 0;
+  /** Leased, and waiting until everybody else has finished. */
+  #waitingAlone: LeasedTask | undefined;
+  #runningAlone = false;
+
+  constructor(
+    handlers: Handlers,
+    options: ResolvedWorkerOptions,
+    clock: Clock,
+    ended: (task: LeasedTask, outcome: Outcome | undefined) => void,
+  ) {
+    this.#handlers = handlers;
+    this.#options = options;
+    this.#clock = clock;
+    this.#ended = ended;
+  }
+
+  /** Tasks that hold a slot. */
+  get size(): number {
+    return this.#running.size + (this.#waitingAlone === undefined ? 0 : 1);
+  }
+
+  get freeSlots(): number {
+    return this.#waitingAlone !== undefined || this.#runningAlone ? 0 : this.#options.concurrency - this.#running.size;
+  }
+
+  get takesSuspect(): boolean {
+    return this.#suspects === 0;
+  }
+
+  begin(task: LeasedTask): void {
+    if (isSuspect(task)) this.#suspects += 1;
+    if (mustBeAlone(task)) {
+      this.#waitingAlone = task;
+      this.#beginAlone();
+    } else {
+      this.#start(task);
+    }
+  }
+
+  /** These leases are gone: whoever has the tasks now must not be disturbed. */
+  lost(refs: readonly TaskRef[]): void {
+    for (const ref of refs) {
+      this.#running.get(keyOf(ref))?.abort(new HoldfastError("LEASE_LOST", { id: ref.id }));
+      const waiting = this.#waitingAlone;
+      if (waiting !== undefined && keyOf(waiting.lease) === keyOf(ref)) this.#giveUpWaiting(waiting, undefined);
+    }
+  }
+
+  /** Abort every handler; what does not end on its own is released after the abort grace. */
+  stop(): void {
+    const waiting = this.#waitingAlone;
+    if (waiting !== undefined) this.#giveUpWaiting(waiting, { kind: "released" });
+    for (const attempt of this.#running.values()) {
+      attempt.abort(new HoldfastError("WORKER_STOPPING", { id: attempt.id }));
+    }
+  }
+
+  #start(task: LeasedTask): void {
+    const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (ended, outcome) => {
+      if (this.#running.get(keyOf(ended)) === ended) this.#running.delete(keyOf(ended));
+      if (isSuspect(task)) this.#suspects -= 1;
+      if (mustBeAlone(task)) this.#runningAlone = false;
+      this.#ended(task, outcome);
+      this.#beginAlone();
+    });
+    this.#running.set(keyOf(attempt), attempt);
+    attempt.start();
+  }
+
+  #beginAlone(): void {
+    const task = this.#waitingAlone;
+    if (task === undefined || this.#running.size > 0) return;
+    this.#waitingAlone = undefined;
+    this.#runningAlone = true;
+    this.#start(task);
+  }
+
+  #giveUpWaiting(task: LeasedTask, outcome: Outcome | undefined): void {
+    this.#waitingAlone = undefined;
+    this.#suspects -= 1;
+    this.#ended(task, outcome);
+  }
+}

@@ -1,0 +1,94 @@
+import { HoldfastError, invalidOption, shown } from "../core/errors.js";
+import type { Headers } from "../core/names.js";
+import { decodePayload, encodePayload, json } from "../core/payload.js";
+import { type TaskDefinition, validate } from "../core/task.js";
+
+/** What a handler may know and use. */
+export interface TaskContext {
+  readonly id: string;
+  readonly type: string;
+  readonly queue: string;
+  /** 1 at the first run, one more after each counted failure. */
+  readonly attempt: number;
+  readonly maxRetry: number;
+  readonly headers: Headers;
+  /** How often a worker died while it ran this task: a handler with side effects may want to look before it acts. */
+  readonly crashes: number;
+  /** Differs with each run of the task: give it to systems that fence late writers. */
+  readonly leaseToken: string;
+  /** Aborts on timeout, deadline, lost lease and forced stop; `signal.reason` is a HoldfastError that says which. */
+  readonly signal: AbortSignal;
+}
+
+export type Handler<P, R> = (payload: P, task: TaskContext) => R | Promise<R>;
+
+/** Wraps every handler, the first one outermost. Return what `next` returned. */
+export type Middleware = (task: TaskContext, next: () => Promise<unknown>) => Promise<unknown>;
+
+interface Entry {
+  readonly definition: TaskDefinition<any, any, any>;
+  readonly handler: Handler<any, any>;
+}
+
+/** Largest result, in encoded bytes. */
+const maxResultBytes = 1_048_576;
+
+/** The handlers of a worker by type, and the middleware around them. */
+export class Handlers {
+  readonly #entries = new Map<string, Entry>();
+  readonly #middlewares: Middleware[] = [];
+
+  /** @throws HANDLER_EXISTS OPTION_INVALID */
+  add(definition: TaskDefinition<any, any, any>, handler: Handler<any, any>): void {
+    if (typeof definition !== "function" || typeof definition.type !== "string") {
+      throw invalidOption("handle", `takes what defineTask answered, got ${shown(definition)}`);
+    }
+    if (typeof handler !== "function") throw invalidOption("handle", `takes a function, got ${shown(handler)}`);
+    if (this.#entries.has(definition.type)) throw new HoldfastError("HANDLER_EXISTS", { type: definition.type });
+    this.#entries.set(definition.type, { definition, handler });
+  }
+
+  wrap(middleware: Middleware): void {
+    if (typeof middleware !== "function") throw invalidOption("use", `takes a function, got ${shown(middleware)}`);
+    this.#middlewares.push(middleware);
+  }
+
+  find(type: string): TaskDefinition<any, any, any> | undefined {
+    return this.#entries.get(type)?.definition;
+  }
+
+  /** Decode, check, run through the middleware, and answer the encoded result, if it is to be kept. */
+  async run(payload: Uint8Array, task: TaskContext, keepResult: boolean): Promise<Uint8Array | undefined> {
+    const entry = this.#entries.get(task.type);
+    if (entry === undefined) throw new HoldfastError("HANDLER_MISSING", { type: task.type });
+    const { definition, handler } = entry;
+    let value = decodePayload(definition.codec, payload, task.type);
+    if (definition.schema !== undefined) value = await validate(definition.schema, value, task.type, "PAYLOAD_INVALID");
+    const result =
+      this.#middlewares.length === 0
+        ? await handler(value, task)
+        : await this.#through(0, task, async () => handler(value, task));
+    if (!keepResult || result === undefined) return undefined;
+    return encodeResult(definition, result);
+  }
+
+  #through(index: number, task: TaskContext, innermost: () => Promise<unknown>): Promise<unknown> {
+    const middleware = this.#middlewares[index];
+    return middleware === undefined ? innermost() : middleware(task, () => this.#through(index + 1, task, innermost));
+  }
+}
+
+async function encodeResult(definition: TaskDefinition<any, any, any>, result: unknown): Promise<Uint8Array> {
+  const { type } = definition;
+  const checked = definition.result === undefined ? result : await validate(definition.result, result, type, "RESULT_INVALID");
+  let bytes: Uint8Array;
+  try {
+    bytes = checked instanceof Uint8Array ? checked : encodePayload(json, checked, type);
+  } catch (error) {
+    throw new HoldfastError("RESULT_INVALID", { type, problem: (error as HoldfastError<"PAYLOAD_INVALID">).data.problem });
+  }
+  if (bytes.length > maxResultBytes) {
+    throw new HoldfastError("RESULT_INVALID", { type, problem: `${bytes.length} bytes, at most ${maxResultBytes} are allowed` });
+  }
+  return bytes;
+}

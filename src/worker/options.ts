@@ -1,0 +1,44 @@
+import { minLeaseMs } from "../broker/broker.js";
+import { consoleLogger, type Logger } from "../core/log.js";
+import { weightedQueues } from "../core/queues.js";
+import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
+
+export const workerSettings = {
+  concurrency: setting.integer({ default: 10, min: 1, max: 10_000, says: "handlers running at once in this process" }),
+  queues: setting.record<number, ReturnType<typeof weightedQueues>>({
+    default: { default: 1 },
+    allowed: "an object { name: weight }, weights 1 … 1000",
+    says: "the queues to work on, and how often each is looked at first",
+    parse: weightedQueues,
+  }),
+  strictPriority: setting.flag({
+    default: false,
+    says: "look at queues strictly by weight: a lower one only when the higher are empty",
+  }),
+  pollInterval: setting.duration({ default: "1s", min: "10ms", says: "pause between looks while every queue is empty" }),
+  leaseDuration: setting.duration({
+    default: "30s",
+    min: `${minLeaseMs / 1_000}s`,
+    max: "1h",
+    says: "how long a crashed worker's task stays unseen; renewed every third of it",
+  }),
+  shutdownTimeout: setting.duration({ default: "8s", says: "how long stop() waits for handlers before it aborts them" }),
+  abortGrace: setting.duration({
+    default: "5s",
+    says: "how long a handler whose signal was aborted may still run before it is abandoned",
+  }),
+  keepStacks: setting.flag({ default: false, says: "store the stack of a failure with the task" }),
+};
+
+export interface WorkerOptions extends Given<typeof workerSettings> {
+  /** Where the worker tells people what happened. Default: warnings and errors on stderr. */
+  readonly log?: Logger;
+}
+
+export type ResolvedWorkerOptions = Resolved<typeof workerSettings> & { readonly log: Logger };
+
+/** @throws OPTION_INVALID */
+export function resolveWorkerOptions(options: WorkerOptions = {}): ResolvedWorkerOptions {
+  const { log = consoleLogger, ...settings } = options;
+  return Object.freeze({ ...resolve(workerSettings, settings, "Worker"), log });
+}
