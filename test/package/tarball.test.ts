@@ -85,12 +85,15 @@ function code(path: string): string {
   return readFileSync(path, "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$|"(?:\\.|[^"\\\n])*"/gm, "");
 }
 
-/** Every name in an entry's export lists; types are marked. */
+/** Every name that an entry's types export; those of types are marked. */
 function publicNames(folder: string, entry: string): string[] {
-  const file = join(folder, "dist/esm", entry.slice("holdfast".length), "index.d.ts");
-  const lists = readFileSync(file, "utf8").matchAll(/^export (type )?\{([^}]*)\}/gm);
-  const names = [...lists].flatMap(([, type = "", list = ""]) =>
-    list.split(",").map((item) => `${type}${item.trim().replace(/^.* as /, "")}`),
+  const text = readFileSync(join(folder, "dist/esm", entry.slice("holdfast".length), "index.d.ts"), "utf8");
+  const listed = [...text.matchAll(/^export (type )?\{([^}]*)\}/gm)].flatMap(([, type = "", list = ""]) =>
+    list.split(",").map((item) => `${type}${item.trim().replace(/^(type )?.* as /, "$1")}`),
   );
-  return names.filter((name) => name !== "").toSorted();
+  const declared = [
+    ...text.matchAll(/^export (?:declare (?:abstract )?(?:const|class|function)|(interface|type)) (\w+)/gm),
+  ];
+  const names = [...listed, ...declared.map(([, type, name]) => `${type === undefined ? "" : "type "}${name}`)];
+  return [...new Set(names)].filter((name) => name.trim() !== "").toSorted();
 }
