@@ -10,7 +10,8 @@ const jumpMs = 2_000;
 
 /**
  * A clock that starts from the host's wall clock, runs on the monotonic clock, and follows a reference (Redis `TIME`)
- * by and by: a host whose wall clock is wrong, or jumps, neither steals nor loses leases. It never runs backwards.
+ * by and by: a host whose wall clock is wrong, or jumps, neither steals nor loses leases. The first reading is taken
+ * over whole, in either direction; from then on it never runs backwards.
  */
 export class DisciplinedClock implements Clock {
   readonly #startMs = Date.now() - performance.now();
@@ -31,10 +32,12 @@ export class DisciplinedClock implements Clock {
   /** Take a reading of the reference clock, made within `roundTripMs` before now. */
   observe(referenceMs: number, roundTripMs: number): void {
     const error = referenceMs + roundTripMs / 2 - (this.#startMs + performance.now() + this.#offsetMs);
-    // Within half a round trip the reading says nothing.
-    if (Math.abs(error) <= roundTripMs / 2 + 1) return;
-    const whole = !this.#observed || error > jumpMs;
+    const first = !this.#observed;
     this.#observed = true;
-    this.#offsetMs += whole ? error : error * slewShare;
+    // Within half a round trip the reading says nothing more.
+    if (Math.abs(error) <= roundTripMs / 2 + 1) return;
+    // A host that is ahead would stand still for as long as it is ahead, and take others' leases for expired meanwhile.
+    if (first) this.#latestMs = 0;
+    this.#offsetMs += first || error > jumpMs ? error : error * slewShare;
   }
 }

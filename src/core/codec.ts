@@ -98,7 +98,7 @@ export function decodeMessage(stored: Uint8Array): TaskMessage {
       case (field.group << 3) | bytes: message.group = reader.text(); break;
       case (field.headers << 3) | bytes: {
         if (message.headers === noHeaders) message.headers = Object.create(null) as Record<string, string>;
-        const [name, value] = mapEntry(reader.bytes());
+        const [name, value] = mapEntry(reader.entry());
         message.headers[name] = value;
         break;
       }
@@ -108,8 +108,7 @@ export function decodeMessage(stored: Uint8Array): TaskMessage {
   return message;
 }
 
-function mapEntry(stored: Uint8Array): [name: string, value: string] {
-  const reader = new Reader(stored);
+function mapEntry(reader: Reader): [name: string, value: string] {
   let name = "";
   let value = "";
   while (reader.more()) {
@@ -194,10 +193,13 @@ const maxSeconds = BigInt(Math.floor(Number.MAX_SAFE_INTEGER / 1_000));
 
 class Reader {
   readonly #buffer: Buffer;
+  /** Where this buffer begins in the message, so that errors name the place in the whole. */
+  readonly #base: number;
   #at = 0;
 
-  constructor(stored: Uint8Array) {
+  constructor(stored: Uint8Array, base = 0) {
     this.#buffer = Buffer.isBuffer(stored) ? stored : Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+    this.#base = base;
   }
 
   more(): boolean {
@@ -221,6 +223,11 @@ class Reader {
   /** A copy, so that a small payload does not keep a large reply buffer alive. */
   bytes(): Uint8Array {
     return Uint8Array.prototype.slice.call(this.#slice());
+  }
+
+  entry(): Reader {
+    const slice = this.#slice();
+    return new Reader(slice, this.#base + this.#at - slice.length);
   }
 
   /** A count of asynq's: negative ones, which have no meaning, are read as 0. */
@@ -294,6 +301,6 @@ class Reader {
   }
 
   #fail(problem: string, offset: number): never {
-    throw new HoldfastError("MESSAGE_INVALID", { problem, offset });
+    throw new HoldfastError("MESSAGE_INVALID", { problem, offset: this.#base + offset });
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface LoopOptions {
-  /** Pause between two steps in ms, or a function of the last step's result. */
+  /** Pause between two steps in ms, unless a step answers with another. */
   readonly everyMs: number;
   readonly signal: AbortSignal;
   /** A step that throws ends neither the loop nor the process: it is told here, and the next step follows. */

@@ -44,13 +44,16 @@ export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string
   const { definition, payload, options } = request;
   const settled = options === undefined ? definition.options : { ...definition.options, ...options };
   const bytes = encodePayload(definition.codec, payload, definition.type);
+  // A codec of one's own may write something for `undefined`: then those bytes are a payload.
+  const noPayload = payload === undefined && bytes.length === 0;
   if (bytes.length > maxPayloadBytes) {
     throw new HoldfastError("PAYLOAD_TOO_LARGE", { type: definition.type, bytes: bytes.length, maxBytes: maxPayloadBytes });
   }
   const processAtMs = settled.processAt?.getTime() ?? (settled.processInMs === undefined ? 0 : nowMs + settled.processInMs);
   const delayMs = Math.max(0, processAtMs - nowMs);
   const uniqueForMs = settled.uniqueMs === undefined ? 0 : delayMs + settled.uniqueMs;
-  const deadlineMs = wholeSeconds(settled.deadline?.getTime() ?? 0);
+  // 0 says "none": a deadline in 1970 or before is the first second, which has passed as well.
+  const deadlineMs = settled.deadline === undefined ? 0 : Math.max(1_000, wholeSeconds(settled.deadline.getTime()));
   // asynq's rule: a task with neither timeout nor deadline gets the default timeout, one with a deadline only gets none.
   const timeoutMs = settled.timeoutMs ?? (deadlineMs === 0 ? defaultTimeoutMs : 0);
   return {
@@ -65,7 +68,7 @@ export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string
       lastFailedAtMs: 0,
       timeoutMs: wholeSeconds(timeoutMs),
       deadlineMs,
-      uniqueKey: uniqueForMs === 0 ? "" : uniqueKey(settled.queue, definition.type, payload === undefined ? null : bytes),
+      uniqueKey: uniqueForMs === 0 ? "" : uniqueKey(settled.queue, definition.type, noPayload ? null : bytes),
       retentionMs: wholeSeconds(settled.retentionMs),
       completedAtMs: 0,
       group: "",

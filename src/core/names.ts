@@ -36,7 +36,8 @@ const maxHeaderBytes = 16_384;
 
 /** Headers as a record without a prototype. @throws OPTION_INVALID for a value that is no string, or past 16 KiB in all */
 export function taskHeaders(value: unknown, option: string): Headers {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  // A Map or a fetch Headers has no entries of its own: it would pass for an empty object, and be lost.
+  if (typeof value !== "object" || value === null || Symbol.iterator in value) {
     throw invalidOption(option, `must be an object of strings, got ${shown(value)}`);
   }
   const headers = Object.create(null) as Record<string, string>;

@@ -80,7 +80,7 @@ function judged(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: nu
   const { message } = attempt;
   if (isSkipRetry(error)) return { kind: "archived", failure: failureOf(error, "skip_retry", attempt) };
   if (isRetryAfter(error)) return givenBack(error, "retry_after", error.delayMs, attempt, nowMs);
-  const reason = reasonOf(error);
+  const reason = reasonOf(error, message.type);
   // Another worker may know this type: it is no failure of the task.
   if (reason === "no_handler") return givenBack(error, reason, noHandlerDelayMs, attempt, nowMs);
   if (hopeless.has(reason)) return { kind: "archived", failure: failureOf(error, reason, attempt) };
@@ -115,13 +115,14 @@ export function returnsExhausted(attempt: Pick<Attempt, "message" | "returns">, 
 /** Trying again cannot help: the stored bytes stay what they are, and a deadline does not come back. */
 const hopeless: ReadonlySet<Reason> = new Set(["decode_error", "schema_mismatch", "deadline"]);
 
-function reasonOf(error: unknown): Reason {
+function reasonOf(error: unknown, type: string): Reason {
   if (HoldfastError.is(error, "TASK_TIMEOUT")) return "timeout";
   if (HoldfastError.is(error, "TASK_DEADLINE")) return "deadline";
   if (HoldfastError.is(error, "TASK_CANCELLED")) return "cancelled";
   if (HoldfastError.is(error, "HANDLER_MISSING")) return "no_handler";
   if (HoldfastError.is(error, "MESSAGE_INVALID")) return "decode_error";
-  if (HoldfastError.is(error, "PAYLOAD_INVALID")) return "schema_mismatch";
+  // Of another type: the handler tried to enqueue something wrong, which is a failure like any other.
+  if (HoldfastError.is(error, "PAYLOAD_INVALID") && error.data.type === type) return "schema_mismatch";
   return "failed";
 }
 

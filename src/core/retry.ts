@@ -1,4 +1,4 @@
-import { type Duration, toMs } from "./duration.js";
+import { type Duration, maxDurationMs, toMs } from "./duration.js";
 import { invalidOption, shown } from "./errors.js";
 
 /** What a retry policy may look at. */
@@ -14,7 +14,7 @@ export type RetryPolicy = (error: unknown, attempt: FailedAttempt) => Duration |
 
 /**
  * asynq's curve: n⁴ + 15 s plus up to 30·(n + 1) s by chance, n failures before (asynq's DefaultRetryDelayFunc).
- * 25 tries give up after about 19 days.
+ * 25 tries give up after about 20 days.
  */
 export function asynqBackoff(random: () => number = Math.random): RetryPolicy {
   return (_error, { retried }) => (retried ** 4 + 15 + Math.floor(random() * 30) * (retried + 1)) * 1_000;
@@ -43,17 +43,18 @@ export function fixed(delay: Duration): RetryPolicy {
   return () => delayMs;
 }
 
-/** What a policy answered, in ms, never below 1 s. @throws OPTION_INVALID when it is no duration (NaN, negative, …) */
+/** What a policy answered, in ms, never below 1 s nor above 100 years. @throws OPTION_INVALID when it is no duration (NaN, negative, …) */
 export function retryDelayMs(policy: RetryPolicy, error: unknown, attempt: FailedAttempt): number {
   const answer = policy(error, attempt);
   if (typeof answer !== "number") return Math.max(1_000, toMs(answer, `retry policy of "${attempt.type}"`));
   if (!Number.isFinite(answer) || answer < 0) {
     throw invalidOption(`retry policy of "${attempt.type}"`, `must answer a duration, got ${shown(answer)}`);
   }
-  return Math.max(1_000, Math.ceil(answer));
+  // asynq's curve passes 100 years at the 238th failure; a time beyond that cannot be told apart from never.
+  return Math.min(maxDurationMs, Math.max(1_000, Math.ceil(answer)));
 }
 
-/** The longest it can take until a policy gives up, in ms, when each attempt fails at once. For showing to people. */
+/** About how long it takes until a policy gives up, in ms, when each attempt fails at once. For showing to people. */
 export function retryHorizonMs(policy: RetryPolicy, type: string, maxRetry: number): number {
   let totalMs = 0;
   for (let retried = 0; retried < Math.min(maxRetry, 10_000); retried += 1) {

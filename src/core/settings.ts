@@ -142,13 +142,13 @@ export const setting = {
 
 /**
  * Check what a user gave against a table of settings and fill in the defaults; the result is frozen.
- * @throws OPTION_INVALID for an unknown option (with the nearest known name) or a value that is not allowed
+ * @throws OPTION_INVALID for an unknown option (with the list of those there are) or a value that is not allowed
  */
 export function resolve<S extends Settings>(settings: S, given: Given<S> | undefined, owner: string): Resolved<S> {
   const options = plainOptions(settings, given, owner);
   const resolved: Record<string, unknown> = {};
   for (const [name, one] of Object.entries(settings)) {
-    const value = options[name] ?? one.default;
+    const value = options[name] === undefined ? one.default : options[name];
     resolved[resolvedName(name, one)] = value === undefined ? undefined : one.parse(value, `${owner}.${name}`);
   }
   return Object.freeze(resolved) as Resolved<S>;

@@ -32,5 +32,7 @@ export class Revoke extends Steering {
 }
 
 export const isSkipRetry = (error: unknown): error is SkipRetry => Steering.is(error, "SkipRetry");
-export const isRetryAfter = (error: unknown): error is RetryAfter => Steering.is(error, "RetryAfter");
+/** Another library's error of the same name has no delay to go by: it is a failure like any other. */
+export const isRetryAfter = (error: unknown): error is RetryAfter =>
+  Steering.is(error, "RetryAfter") && Number.isFinite((error as RetryAfter).delayMs);
 export const isRevoke = (error: unknown): error is Revoke => Steering.is(error, "Revoke");
