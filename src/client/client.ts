@@ -2,7 +2,7 @@ import type { EnqueueReceipt, Producing } from "../broker/broker.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
-import { type TaskRequest, validate } from "../core/task.js";
+import { type AnyRequest, validate } from "../core/task.js";
 import { tellTask } from "../core/telemetry.js";
 import { Sender } from "./sender.js";
 
@@ -55,7 +55,7 @@ export class Client {
    * @throws OPTION_INVALID PAYLOAD_INVALID PAYLOAD_TOO_LARGE before anything is sent
    * @throws BROKER_UNAVAILABLE when storage did not answer in time; `data.outcome` says whether it may have the task
    */
-  async enqueue(request: TaskRequest<any>): Promise<EnqueueReceipt> {
+  async enqueue(request: AnyRequest): Promise<EnqueueReceipt> {
     const task = await this.#newTask(request);
     try {
       return this.#count(task, await this.#sender.send(task));
@@ -69,7 +69,7 @@ export class Client {
    * Enqueue many in one round trip; receipts in the same order. All are checked before any is sent.
    * @throws the same as `enqueue`
    */
-  async enqueueAll(requests: Iterable<TaskRequest<any>>): Promise<EnqueueReceipt[]> {
+  async enqueueAll(requests: Iterable<AnyRequest>): Promise<EnqueueReceipt[]> {
     const tasks = await Promise.all(Array.from(requests, (request) => this.#newTask(request)));
     try {
       const receipts = await this.#sender.sendAll(tasks);
@@ -85,7 +85,7 @@ export class Client {
     return { ...this.#counters };
   }
 
-  async #newTask(request: TaskRequest<any>): Promise<NewTask> {
+  async #newTask(request: AnyRequest): Promise<NewTask> {
     const { definition } = request;
     if (definition.schema !== undefined) {
       await validate(definition.schema, request.payload, definition.type, "PAYLOAD_INVALID");

@@ -22,6 +22,7 @@ class Unserialisable extends Error {
  * JSON as JSON.stringify writes it; `undefined` is no bytes at all. Refused, with the path: BigInt, cycles, and the
  * names `__proto__` and `constructor.prototype`, which pollute prototypes where such an object is merged.
  */
+// oxlint-disable-next-line typescript/no-explicit-any -- the codec of any payload type, and of each
 export const json: Codec<any> = {
   encode(value: unknown) {
     if (value === undefined) return new Uint8Array(0);

