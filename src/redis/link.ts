@@ -1,5 +1,6 @@
 import type { DisciplinedClock } from "../core/clock.js";
 import { type CallOutcome, HoldfastError } from "../core/errors.js";
+import type { Script } from "./script.js";
 
 /**
  * The way to a Redis server, as the engine sees it: strict, so that the engine always knows what became of a call.
@@ -30,13 +31,6 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
-/** A Lua script; `sha1` is the lower-case hex digest of `text`. */
-export interface Script {
-  readonly name: string;
-  readonly text: string;
-  readonly sha1: string;
-}
-
 export type Argument = string | number | Uint8Array;
 
 /**
@@ -47,7 +41,7 @@ export type Argument = string | number | Uint8Array;
  */
 export const deadline = Symbol("deadline");
 
-/** Runs by EVALSHA; where the server does not have the script, that one call is sent again with its text. */
+/** Runs by EVALSHA; where the server does not have the script, that one call is sent again with its text, after the others. */
 export interface ScriptCall {
   readonly script: Script;
   readonly keys: readonly string[];

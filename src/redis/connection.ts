@@ -1,0 +1,214 @@
+import { Redis, Command as WireCommand } from "ioredis";
+import type { DisciplinedClock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
+import { expireAfter } from "./expiry.js";
+import { type Argument, type Command, LinkError, type Reply, type ScriptCall } from "./link.js";
+import type { RedisAddress } from "./redis-url.js";
+import { serverError } from "./server-error.js";
+
+/** A command as it goes out, with the script call it stands for. */
+export interface Outgoing extends Command {
+  readonly call?: ScriptCall;
+}
+
+export type Unavailable = HoldfastError<"BROKER_UNAVAILABLE">;
+
+/** How often the server's clock is read while there is something to do. */
+const readTimeEveryMs = 10_000;
+
+/**
+ * One connection, from its handshake to its end: it is never mended, its owner opens another. That leaves the library
+ * nothing to queue or to send again. This is the only file that knows it.
+ */
+export class Connection {
+  readonly #redis: Redis;
+  readonly #clock: DisciplinedClock;
+  #timeReadMs = Number.NEGATIVE_INFINITY;
+  #problem: unknown;
+  /** Batches that wait for replies. */
+  #open = 0;
+  #retired = false;
+
+  /**
+   * Never throws: a connection, or BROKER_UNAVAILABLE, which is `notSent` when there is no way to the server and
+   * `refused` when it does not let us in.
+   */
+  static async open(address: RedisAddress, clock: DisciplinedClock, timeoutMs: number): Promise<Connection | Unavailable> {
+    const connection = new Connection(address, clock, timeoutMs);
+    const broker = address.label;
+    const stop = expireAfter(timeoutMs, () => connection.#fail(new LinkProblem(`no connection within ${timeoutMs} ms`)));
+    try {
+      await connection.#redis.connect();
+    } catch (error) {
+      return unreachable(broker, connection.#problem ?? error);
+    } finally {
+      stop();
+    }
+    const commands = handshake(address);
+    const replies = await connection.send(commands, timeoutMs);
+    const failed = replies.find((reply, i) => reply instanceof LinkError && !mayBeForbidden(commands[i]!, reply));
+    if (!(failed instanceof LinkError)) return connection;
+    connection.end();
+    return failed.outcome === "unknown"
+      ? unreachable(broker, connection.#problem ?? new LinkProblem(failed.problem))
+      : new HoldfastError("BROKER_UNAVAILABLE", { broker, problem: failed.problem, outcome: "refused", taskIds: [] });
+  }
+
+  private constructor(address: RedisAddress, clock: DisciplinedClock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#redis = new Redis({
+      ...(address.path === undefined ? { host: address.host, port: address.port } : { path: address.path }),
+      ...(address.tls === undefined ? {} : { tls: { ...address.tls } }),
+      protocol: 2,
+      lazyConnect: true,
+      connectTimeout: timeoutMs,
+      noDelay: true,
+      keepAlive: 5_000,
+      disableClientInfo: true,
+      // Left to itself the library sends commands again, or late, without a word.
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy: null,
+      reconnectOnError: null,
+    });
+    this.#redis.on("error", (error: Error) => this.#fail(error));
+  }
+
+  /** Whether calls can be sent: connected, and neither failed nor retired. */
+  get usable(): boolean {
+    return !this.#retired && this.#redis.status === "ready" && this.#redis.stream.writable;
+  }
+
+  /**
+   * Write all commands at once and wait for their replies, at most `timeoutMs`. Never throws: a command without a reply
+   * has a LinkError `unknown` in its place. To be called while `usable`.
+   */
+  send(commands: readonly Outgoing[], timeoutMs: number): Promise<Reply[]> {
+    const { stream } = this.#redis;
+    const receivedBefore = stream.bytesRead;
+    const replies = new Array<Reply | undefined>(commands.length);
+    let missing = commands.length;
+    this.#open++;
+    return new Promise((resolve) => {
+      const finish = (problem: string) => {
+        stop();
+        this.#open--;
+        if (this.#retired) this.end();
+        resolve(Array.from(replies, (reply) => (reply === undefined ? new LinkError("unknown", "", problem) : reply)));
+      };
+      const stop = expireAfter(timeoutMs, () => {
+        missing = Number.POSITIVE_INFINITY;
+        const problem = `no reply within ${Math.round(timeoutMs)} ms`;
+        // Not a byte in all this time: the way there is dead, and what we wrote may still lie in a buffer.
+        if (stream.bytesRead === receivedBefore) this.#fail(new LinkProblem(problem));
+        finish(problem);
+      });
+      stream.cork();
+      this.#readTime();
+      for (const [i, command] of commands.entries()) {
+        const answer = (reply: Reply | undefined) => {
+          replies[i] = reply;
+          if (--missing === 0) finish(`the connection was lost before the reply: ${inWords(this.#problem)}`);
+        };
+        this.#write(command).then(answer, (error: Error) =>
+          // Any other error is the connection's.
+          answer(error.name === "ReplyError" ? serverError(error.message, command.call ?? command) : undefined),
+        );
+      }
+      stream.uncork();
+    });
+  }
+
+  /** Take no more calls, and disconnect when those under way have their replies. */
+  end(): void {
+    this.#retired = true;
+    if (this.#open === 0) this.#disconnect();
+  }
+
+  #write({ name, args }: Command): Promise<Reply> {
+    // In capitals, for the library changes what it calls "hset" and "hgetall".
+    const command = new WireCommand(name.toUpperCase(), args.map(wireArgument));
+    // The library would show the arguments, which hold payloads, on a diagnostics channel of its own.
+    command.isTraced = true;
+    this.#redis.sendCommand(command);
+    return command.promise;
+  }
+
+  #readTime(): void {
+    const sentMs = performance.now();
+    if (sentMs < this.#timeReadMs + readTimeEveryMs) return;
+    this.#timeReadMs = sentMs;
+    this.#write({ name: "TIME", args: [] }).then(
+      (reply) => {
+        const [seconds, micros] = (reply as Reply[]).map((part) => Number(String(part)));
+        this.#clock.observe(seconds! * 1_000 + micros! / 1_000, performance.now() - sentMs);
+      },
+      () => {
+        // The user may not ask for it: then this host's clock has to do. A lost connection is told by the calls.
+      },
+    );
+  }
+
+  /** Over at once; what lies in a buffer is not to be sent later. */
+  #fail(error: unknown): void {
+    this.#problem ??= error;
+    this.#retired = true;
+    const stream = this.#stream;
+    // Only a plain TCP socket can be reset; TLS and Unix sockets are closed.
+    if (stream?.remoteAddress !== undefined && !("encrypted" in stream)) stream.resetAndDestroy();
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
+    // Once closed, the library would wait for that again, and keep the process alive meanwhile.
+    if (this.#stream?.closed !== true) this.#redis.disconnect();
+    this.#stream?.destroy();
+  }
+
+  /** There is none until the library has begun to connect, whatever its types say. */
+  get #stream(): Redis["stream"] | undefined {
+    return this.#redis.stream;
+  }
+}
+
+/** Who we are and which database. A name is for people, but asking for one tells whether we are let in. */
+function handshake({ username, password, db }: RedisAddress): Command[] {
+  return [
+    ...(password === undefined ? [] : [{ name: "AUTH", args: username === undefined ? [password] : [username, password] }]),
+    ...(db === 0 ? [] : [{ name: "SELECT", args: [db] }]),
+    { name: "CLIENT", args: ["SETNAME", "holdfast"] },
+  ];
+}
+
+const mayBeForbidden = (command: Command, { code }: LinkError) => command.name === "CLIENT" && code === "NOPERM";
+
+function wireArgument(argument: Argument): string | Buffer {
+  if (typeof argument === "string") return argument;
+  if (typeof argument === "number") return String(argument);
+  return Buffer.isBuffer(argument) ? argument : Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}
+
+function unreachable(broker: string, error: unknown): Unavailable {
+  const data = { broker, problem: inWords(error), outcome: "notSent", taskIds: [] } as const;
+  return new HoldfastError("BROKER_UNAVAILABLE", data, isSystemError(error) ? { cause: error } : {});
+}
+
+/** What we found wrong ourselves, in words to show. */
+class LinkProblem extends Error {}
+
+/** Errors of sockets, DNS and TLS have a code, and a message that holds nothing of what was sent. */
+function isSystemError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && typeof (error as { code?: unknown }).code === "string";
+}
+
+/** The library's own errors may quote what was sent or received, so they are put in words of ours. */
+function inWords(error: unknown): string {
+  if (error instanceof LinkProblem) return error.message;
+  // An AggregateError, of a host name with several addresses, has no message.
+  // oxlint-disable-next-line no-control-regex
+  if (isSystemError(error)) return (error.message || error.code).replaceAll(/[\u0000-\u001f]+/g, " ").slice(0, 200);
+  if (error instanceof Error && /RESP|report/.test(error.message)) return "its answer is not in the Redis protocol";
+  return "the connection was closed by the other side";
+}

@@ -1,0 +1,46 @@
+import { type Command, LinkError, type ScriptCall } from "./link.js";
+
+/** The server is in no state to take the call, or does not let us; it says so before it changes anything. */
+const refusals = new Set([
+  ..."LOADING BUSY READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN NOREPLICAS OOM MISCONF".split(" "),
+  ..."NOAUTH WRONGPASS NOPERM NOSCRIPT STALE".split(" "),
+]);
+/** These come from a replica, or a master that lost its replicas: another server may be behind the address by now. */
+const movedOn = new Set(["READONLY", "MASTERDOWN", "NOREPLICAS"]);
+
+export const isMovedOn = (error: LinkError): boolean => movedOn.has(error.code);
+
+/**
+ * What an error reply means. The text is the server's, without what it may quote of our arguments, and without its
+ * wrapping of an error inside a script: up to 6.2 `ERR Error running script (call to f_<sha1>): @user_script:3: -OOM …`,
+ * later `OOM … script: <sha1>, on @user_script:3.`
+ */
+export function serverError(reply: string, call?: ScriptCall | Command): LinkError {
+  const inScript = /@user_script: ?(\d+)/.exec(reply);
+  const said = reply
+    .replace(/^ERR Error running script.*?@user_script: ?\d+: -?(?:@user_script: ?\d+: )?/, "")
+    .replace(/ script: [0-9a-f]{40}, on @\w+:\d+\.?/, "")
+    .replace(/,? with args beginning with:[^]*$/, "")
+    // oxlint-disable-next-line no-control-regex
+    .replaceAll(/[\u0000-\u001f\u007f]+/g, " ")
+    .slice(0, 200);
+  const code = /^[A-Z][A-Z0-9]+(?= |$)/.exec(said)?.[0] ?? "";
+  const where = inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
+  const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, call);
+  return new LinkError(outcomeOf(code, said, inScript !== null), code, `${said}${meaning}${where}`);
+}
+
+function outcomeOf(code: string, said: string, inScript: boolean): "refused" | "failed" {
+  if (/^ERR max number of clients/.test(said) || /^ERR AUTH /.test(said)) return "refused";
+  // The other refusals come at a script's first write or not at all, but permission is asked for each of its commands.
+  if (code === "NOPERM" && inScript) return "failed";
+  return refusals.has(code) ? "refused" : "failed";
+}
+
+/** Redis does not say which key holds the wrong type. */
+function keysAtFault(code: string, call: ScriptCall | Command | undefined): string {
+  if (code !== "WRONGTYPE" || call === undefined) return "";
+  if (!("script" in call)) return `: ${String(call.args[0])}`;
+  const some = call.keys.slice(0, 8).join(", ");
+  return call.keys.length === 1 ? `: ${some}` : `: one of ${some}${call.keys.length > 8 ? ", …" : ""}`;
+}

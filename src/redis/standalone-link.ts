@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DisciplinedClock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
+import { tellBroker } from "../core/telemetry.js";
+import { Connection, type Outgoing, type Unavailable } from "./connection.js";
+import { expireAfter } from "./expiry.js";
+import { type Command, deadline, LinkError, type RedisLink, type Reply, type RunOptions, type ScriptCall } from "./link.js";
+import type { LinkOptions } from "./redis-url.js";
+import { isMovedOn } from "./server-error.js";
+
+/** A call may be stale once and then find its script gone; more than that does not get better by trying. */
+const maxRounds = 3;
+const backoffMs = 25;
+const maxBackoffMs = 250;
+
+/** The link to one server, over one connection at a time; a lost one is replaced when the next call needs it. */
+export class StandaloneLink implements RedisLink {
+  readonly label: string;
+  readonly clock = new DisciplinedClock();
+  readonly #options: LinkOptions;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #connection: Connection | undefined;
+  /** Shared by all calls that wait for it. */
+  #opening: Promise<Connection | Unavailable> | undefined;
+  #failures = 0;
+  #up: boolean | undefined;
+  #closed = false;
+
+  /** Connects with the first call. */
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.label = options.label;
+  }
+
+  async run(calls: readonly (ScriptCall | Command)[], options: RunOptions = {}): Promise<Reply[]> {
+    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.label });
+    if (calls.length === 0) return [];
+    const { taskIds = [], timeoutMs = this.#options.timeoutMs } = options;
+    const work = this.#run(calls, { taskIds, timeoutMs });
+    this.#underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
+  }
+
+  async ping(): Promise<void> {
+    const [reply] = await this.run([{ name: "PING", args: [] }]);
+    if (reply instanceof LinkError) throw reply.toError(this.label);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#underWay);
+    this.#connection?.end();
+    // One that nobody waits for any more may still be on its way.
+    const opening = await this.#opening;
+    if (opening instanceof Connection) opening.end();
+  }
+
+  async #run(calls: readonly (ScriptCall | Command)[], options: Required<RunOptions>): Promise<Reply[]> {
+    const untilMs = performance.now() + options.timeoutMs;
+    const replies: Reply[] = [];
+    let todo = [...calls.keys()];
+    for (let round = 1; todo.length > 0 && round <= maxRounds; round++) {
+      const connection = await this.#ready(untilMs);
+      if (!(connection instanceof Connection)) {
+        if (round > 1) break;
+        throw new HoldfastError("BROKER_UNAVAILABLE", { ...connection.data, taskIds: options.taskIds }, { cause: connection.cause });
+      }
+      const leftMs = untilMs - performance.now();
+      const outgoing = this.#outgoing(
+        todo.map((i) => [calls[i]!, replies[i]]),
+        leftMs,
+      );
+      const answers = await connection.send(outgoing, leftMs);
+      for (const [at, i] of todo.entries()) replies[i] = answers[at]!;
+      this.#learn(connection, answers);
+      todo = todo.filter((i) => isCurable(replies[i]));
+    }
+    const [first] = replies;
+    if (first instanceof LinkError && replies.every((reply) => reply instanceof LinkError && reply.outcome === "unknown")) {
+      throw first.toError(this.label, options.taskIds);
+    }
+    return replies;
+  }
+
+  /** Scripts by their digest; one that the server turned out not to have, with its text, which serves those behind it. */
+  #outgoing(todo: readonly (readonly [ScriptCall | Command, Reply | undefined])[], leftMs: number): Outgoing[] {
+    const deadlineMs = Math.floor(this.clock.nowMs() + leftMs);
+    const sent = new Set<string>();
+    return todo.map(([call, before]) => {
+      if (!("script" in call)) return call;
+      const { script, keys, args } = call;
+      const withText = before instanceof LinkError && before.code === "NOSCRIPT" && !sent.has(script.sha1);
+      if (withText) sent.add(script.sha1);
+      return {
+        name: withText ? "EVAL" : "EVALSHA",
+        args: [
+          withText ? script.text : script.sha1,
+          keys.length,
+          ...keys,
+          ...args.map((argument) => (argument === deadline ? deadlineMs : argument)),
+        ],
+        call,
+      };
+    });
+  }
+
+  #learn(connection: Connection, answers: readonly Reply[]): void {
+    const errors = answers.filter((reply) => reply instanceof LinkError);
+    for (const { problem } of errors.filter(({ code }) => code === "STALE")) {
+      const serverMs = Number(/^STALE (\d+)/.exec(problem)?.[1]);
+      if (serverMs > 0) this.clock.observe(serverMs, 0);
+    }
+    if (errors.some(isMovedOn)) this.#drop(connection, errors.find(isMovedOn)!.problem);
+    else if (!connection.usable) this.#drop(connection, errors.at(-1)?.problem ?? "the connection was lost");
+  }
+
+  /** The next call opens another one. */
+  #drop(connection: Connection, problem: string): void {
+    connection.end();
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    this.#tell("down", problem);
+  }
+
+  /** A connection to send on, or why there is none before `untilMs`. */
+  async #ready(untilMs: number): Promise<Connection | Unavailable> {
+    let failure: Unavailable | undefined;
+    do {
+      if (this.#connection?.usable) return this.#connection;
+      if (this.#connection !== undefined) this.#drop(this.#connection, "the connection was lost");
+      this.#opening ??= this.#open().finally(() => {
+        this.#opening = undefined;
+      });
+      const opened = await within(this.#opening, untilMs - performance.now());
+      // The server is there, and trying again at once would not change its mind.
+      if (opened instanceof HoldfastError && opened.data.outcome === "refused") return opened;
+      if (opened instanceof HoldfastError) failure = opened;
+    } while (performance.now() < untilMs);
+    const data = { broker: this.label, problem: "no connection in time", outcome: "notSent", taskIds: [] } as const;
+    return failure ?? new HoldfastError("BROKER_UNAVAILABLE", data);
+  }
+
+  /** Never throws, for several calls or none may be waiting. */
+  async #open(): Promise<Connection | Unavailable> {
+    if (this.#failures > 0) {
+      const longestMs = Math.min(backoffMs * 2 ** (this.#failures - 1), maxBackoffMs);
+      await sleep(longestMs * (0.5 + Math.random() / 2));
+    }
+    const opened = await Connection.open(this.#options, this.clock, this.#options.timeoutMs);
+    if (opened instanceof Connection) {
+      this.#failures = 0;
+      this.#connection = opened;
+      this.#tell("up", "connected");
+    } else {
+      this.#failures++;
+      this.#tell("down", opened.data.problem);
+    }
+    return opened;
+  }
+
+  #tell(event: "up" | "down", problem: string): void {
+    if (this.#up === (event === "up")) return;
+    this.#up = event === "up";
+    tellBroker({ event, broker: this.label, problem });
+  }
+}
+
+const isCurable = (reply: Reply | undefined): boolean =>
+  reply instanceof LinkError && (reply.code === "NOSCRIPT" || reply.code === "STALE");
+
+/** For promises that do not reject. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let stop = () => {};
+  const expired = new Promise<undefined>((resolve) => {
+    stop = expireAfter(ms, () => resolve(undefined));
+  });
+  return Promise.race([promise, expired]).finally(stop);
+}

@@ -1,0 +1,172 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { describe, it } from "vitest";
+import { until } from "./until.js";
+
+const installed = spawnSync("redis-server", ["--version"]).status === 0;
+
+/** A suite that needs real servers: skipped, and said so, where there is no redis-server; in CI that is a failure. */
+export function describeRedis(name: string, body: () => void): void {
+  if (installed) return void describe(name, body);
+  if (process.env["CI"] === "true") {
+    return void it(name, () => {
+      throw new Error("there is no redis-server on the PATH, and CI must have one");
+    });
+  }
+  console.warn(`SKIPPED: ${name}: no redis-server on the PATH (Debian and Ubuntu: apt-get install redis-server)`);
+  describe.skip(`${name} (no redis-server)`, body);
+}
+
+export interface ServerOptions {
+  /** Lines of redis.conf as pairs; a list makes a line of each: { maxmemory: "20mb", user: ["bob on …"] }. */
+  readonly config?: Readonly<Record<string, string | readonly string[]>>;
+  readonly tls?: boolean;
+  /** Default: "loaded". "listening" does not wait for the data. */
+  readonly ready?: "loaded" | "listening";
+}
+
+export interface Certificates {
+  /** Files. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  /** The authority's certificate, PEM. */
+  readonly caText: string;
+}
+
+/** A redis-server process of one's own, on a free port of the loopback, in a folder of its own. */
+export class RedisServer implements AsyncDisposable {
+  readonly port: number;
+  readonly dir: string;
+  readonly certificates: Certificates | undefined;
+  readonly #options: ServerOptions;
+  #process: ChildProcess | undefined;
+  #log = "";
+  #admin: Redis | undefined;
+
+  static async start(options: ServerOptions = {}): Promise<RedisServer> {
+    for (let attempt = 1; ; attempt++) {
+      const server = new RedisServer(await freePort(), options);
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        await server.stop();
+        // Somebody else may have taken the port between our look and the server's.
+        if (attempt === 3 || !server.#log.includes("Address already in use")) throw error;
+      }
+    }
+  }
+
+  private constructor(port: number, options: ServerOptions) {
+    this.port = port;
+    this.#options = options;
+    this.dir = mkdtempSync(join(tmpdir(), "holdfast-redis-"));
+    this.certificates = options.tls === true ? makeCertificates(this.dir) : undefined;
+  }
+
+  get url(): string {
+    return `${this.certificates === undefined ? "redis" : "rediss"}://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#process!.pid!;
+  }
+
+  /** A plain client for looking and arranging, as the default user. */
+  get admin(): Redis {
+    const password = this.#options.config?.["requirepass"] as string | undefined;
+    this.#admin ??= new Redis(this.url, {
+      ...(password === undefined ? {} : { password }),
+      ...(this.certificates === undefined ? {} : { tls: { ca: this.certificates.caText } }),
+      retryStrategy: () => 20,
+      protocol: 2,
+    });
+    this.#admin.on("error", () => undefined); // It is killed and frozen on purpose; its calls fail themselves.
+    return this.#admin;
+  }
+
+  /** Again after `kill`, on the same port and data. */
+  async start(ready = this.#options.ready ?? "loaded"): Promise<void> {
+    this.#log = "";
+    const child = spawn("redis-server", ["-"], { cwd: this.dir, stdio: ["pipe", "pipe", "inherit"] });
+    this.#process = child;
+    process.once("exit", () => child.kill("SIGKILL"));
+    child.stdout.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
+    child.stdin.end(this.#config());
+    const sign = ready === "loaded" ? "Ready to accept connections" : "Server initialized";
+    await until(`redis-server on port ${this.port} is ${ready}`, () => {
+      if (child.exitCode !== null) throw new Error(`redis-server ended: ${this.#log}`);
+      return this.#log.includes(sign);
+    });
+  }
+
+  /** kill -9, and wait until it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** SIGSTOP: connections stay open, nothing is answered, and what comes in waits. */
+  freeze(): void {
+    this.#process!.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#process!.kill("SIGCONT");
+  }
+
+  async stop(): Promise<void> {
+    this.#admin?.disconnect();
+    await this.kill();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #config(): string {
+    const { certificates } = this;
+    const listen = certificates === undefined
+      ? { port: `${this.port}` }
+      : {
+          port: "0",
+          "tls-port": `${this.port}`,
+          "tls-cert-file": certificates.cert,
+          "tls-key-file": certificates.key,
+          "tls-ca-cert-file": certificates.ca,
+          "tls-auth-clients": "no",
+        };
+    const config = { bind: "127.0.0.1", dir: this.dir, save: '""', "repl-diskless-sync-delay": "0", ...listen, ...this.#options.config };
+    return Object.entries(config)
+      .flatMap(([name, value]) => [value].flat().map((one) => `${name} ${one}\n`))
+      .join("");
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** An authority of our own and a certificate for localhost and 127.0.0.1 that it signed. */
+function makeCertificates(dir: string): Certificates {
+  const file = (name: string) => join(dir, name);
+  const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  openssl("req", "-x509", ...newKey, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test authority");
+  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+  openssl("req", "-x509", ...newKey, "-keyout", "server.key", "-out", "server.crt", "-days", "2", "-subj", "/CN=localhost", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key");
+  return { ca: file("ca.crt"), cert: file("server.crt"), key: file("server.key"), caText: readFileSync(file("ca.crt"), "utf8") };
+}
