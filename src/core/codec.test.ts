@@ -153,7 +153,9 @@ describe("codec", () => {
       fc.property(anyMessage, (one) => {
         const fields = referenceFields(one);
         // protobufjs writes zero values where they are set; Go, and we, leave them out.
-        const set = Object.entries(fields).filter(([, value]) => value !== 0 && value !== "" && (value as Uint8Array).length !== 0);
+        const set = Object.entries(fields).filter(
+          ([, value]) => value !== 0 && value !== "" && (value as Uint8Array).length !== 0,
+        );
         const theirs = Buffer.from(reference.encode(reference.fromObject(Object.fromEntries(set))).finish());
         const ours = encodeMessage(one);
 
@@ -176,7 +178,7 @@ describe("codec", () => {
     const read = decodeMessage(encodeMessage(message({ headers }))).headers;
 
     expect(Object.getPrototypeOf(read)).toBeNull();
-    expect(Object.entries(read).toSorted()).toEqual(Object.entries(headers).toSorted());
+    expect(new Map(Object.entries(read))).toEqual(new Map(Object.entries(headers)));
     expect(({} as Record<string, unknown>)["value of __proto__"]).toBeUndefined();
   });
 
@@ -195,7 +197,11 @@ describe("codec", () => {
   });
 
   it.each([
-    ["negative counts and times, as nothing", "28ffffffffffffffffff01" + "40ffffffffffffffffff01" + "4880808080808080808001", {}],
+    [
+      "negative counts and times, as nothing",
+      "28ffffffffffffffffff01" + "40ffffffffffffffffff01" + "4880808080808080808001",
+      {},
+    ],
     ["the largest int32", "28ffffffff07", { maxRetry: 2_147_483_647 }],
     ["an int32 cut as Go cuts it", "28ffffffff0f", {}],
     ["int32 in more bits than it has", "288080808010", {}],
@@ -230,7 +236,9 @@ describe("codec", () => {
     const read = () => decodeMessage(hex(bytes));
 
     expect(read).toThrow(HoldfastError);
-    expect(read).toThrow(expect.objectContaining({ code: "MESSAGE_INVALID", data: expect.objectContaining({ offset }) }));
+    expect(read).toThrow(
+      expect.objectContaining({ code: "MESSAGE_INVALID", data: expect.objectContaining({ offset }) }),
+    );
   });
 
   it("does not allocate what a hostile length announces", () => {
@@ -272,13 +280,15 @@ describe("codec", () => {
         const kind = pick(4);
         if (kind === 0) bytes[at] = pick(256);
         else if (kind === 1) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + pick(3))]);
-        else if (kind === 2) bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from([pick(256)]), bytes.subarray(at)]);
+        else if (kind === 2)
+          bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from([pick(256)]), bytes.subarray(at)]);
         else bytes = Buffer.concat([bytes, samples[pick(samples.length)]!.subarray(at)]);
       }
       try {
         const read = decodeMessage(bytes);
         const again = decodeMessage(encodeMessage(read));
-        if (JSON.stringify(plain(again)) !== JSON.stringify(plain(read))) throw new Error("read otherwise the second time");
+        if (JSON.stringify(plain(again)) !== JSON.stringify(plain(read)))
+          throw new Error("read otherwise the second time");
       } catch (error) {
         if (!HoldfastError.is(error, "MESSAGE_INVALID")) {
           throw new Error(`seed ${seed}, run ${run}: ${bytes.toString("hex")}`, { cause: error });

@@ -51,7 +51,9 @@ describe("toMs", () => {
   });
 
   it("answers at once for a hostile megabyte", () => {
-    expect(() => toMs(`${"1".repeat(1_000_000)}x` as Duration, "timeout")).toThrow(/timeout: must be a duration.{0,140}$/);
+    expect(() => toMs(`${"1".repeat(1_000_000)}x` as Duration, "timeout")).toThrow(
+      /timeout: must be a duration.{0,140}$/,
+    );
   });
 });
 

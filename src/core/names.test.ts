@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { queueName, taskHeaders, taskName } from "./names.js";
 
-const refused = (option: string) => expect.objectContaining({ code: "OPTION_INVALID", data: expect.objectContaining({ option }) });
+const refused = (option: string) =>
+  expect.objectContaining({ code: "OPTION_INVALID", data: expect.objectContaining({ option }) });
 
 describe("queueName", () => {
   it.each(["default", "a", "email:high-priority.v2_x", "__proto__", "x".repeat(128)])("takes %j", (name) => {
@@ -13,23 +14,30 @@ describe("queueName", () => {
     ["{}", "}x", "a}:t:x", "{a", "a{b}c"],
     ["*", "?", "[a]", "a\\", "a/b", "%2f", "#", "'", '"', "\u202eabc", "é", "😀"],
     ["x".repeat(129), "x".repeat(10_000)],
-    [undefined, null, 5, {}, ["default"], { toString: () => "default" }],
+    [undefined, null, 5, {}, ["default"], Object("default")],
   ])("refuses %j and its like", (...names) => {
     for (const name of names) expect(() => queueName(name), String(name)).toThrow(refused("queue"));
   });
 
   it("says what is allowed, and does not repeat a long name", () => {
-    expect(() => queueName("}".repeat(5_000))).toThrow(/^queue: must be 1 to 128 letters, digits or _ \. : -, got "}{40}…"$/);
+    expect(() => queueName("}".repeat(5_000))).toThrow(
+      /^queue: must be 1 to 128 letters, digits or _ \. : -, got "}{40}…"$/,
+    );
   });
 });
 
 describe("taskName", () => {
-  it.each(["t", "email:welcome", "</script><img src=x onerror=alert(1)>", "日本語", "a b", "x".repeat(256), "é".repeat(128)])(
-    "takes %j",
-    (name) => {
-      expect(taskName(name, "type")).toBe(name);
-    },
-  );
+  it.each([
+    "t",
+    "email:welcome",
+    "</script><img src=x onerror=alert(1)>",
+    "日本語",
+    "a b",
+    "x".repeat(256),
+    "é".repeat(128),
+  ])("takes %j", (name) => {
+    expect(taskName(name, "type")).toBe(name);
+  });
 
   it.each([
     ["", " ", "\u3000", "\u00a0"],

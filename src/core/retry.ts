@@ -28,10 +28,13 @@ export function exponential(
   options: { base?: Duration; max?: Duration; factor?: number } = {},
   random: () => number = Math.random,
 ): RetryPolicy {
-  const baseMs = toMs(options.base ?? "1s", "exponential.base");
-  const maxMs = toMs(options.max ?? "1h", "exponential.max");
-  const factor = options.factor ?? 2;
-  if (!(factor >= 1 && factor <= 100)) {
+  const { base = "1s", max = "1h", factor = 2, ...unknown } = options;
+  for (const name of Object.keys(unknown)) {
+    throw invalidOption(`exponential.${name.slice(0, 64)}`, "is not an option; there are base, max, factor");
+  }
+  const baseMs = toMs(base, "exponential.base");
+  const maxMs = toMs(max, "exponential.max");
+  if (typeof factor !== "number" || !(factor >= 1 && factor <= 100)) {
     throw invalidOption("exponential.factor", `must be a number, 1 … 100, got ${shown(factor)}`);
   }
   return (_error, { retried }) => random() * Math.min(maxMs, baseMs * factor ** retried);
