@@ -23,7 +23,7 @@ type Any = any;
 type Settings = Readonly<Record<string, Setting<Any, Any>>>;
 
 /** What a user may write: every option optional, durations with their unit. */
-export type Given<S extends Settings> = { [K in keyof S]?: S[K] extends Setting<infer In, Any> ? In : never };
+export type Given<S extends Settings> = { [K in keyof S]?: S[K] extends Setting<infer In, Any> ? In | undefined : never };
 
 /** What the inside works with: every option present, durations as `…Ms` numbers. */
 export type Resolved<S extends Settings> = {

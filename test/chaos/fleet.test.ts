@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type Broker, Client, connect, defineTask } from "../../src/index.js";
+import { until } from "../support/until.js";
+import { engines } from "./engines.js";
+import { Fleet, unexplained } from "./fleet.js";
+
+const tasks = 100_000;
+const task = defineTask("fleet");
+/** No-one can say what a killed process had acknowledged: these are the totals that must hold whatever happened. */
+const all = { processed: tasks, failed: 0 };
+
+for (const engine of engines) engine.describe(`100,000 tasks over four worker processes on ${engine.name}`, () => {
+  let folder: string;
+  let close: () => Promise<void>;
+  let broker: Broker;
+  let url: string;
+  let fleet: Fleet;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "holdfast-fleet-"));
+    ({ url, close } = await engine.open(folder));
+    broker = connect(url);
+  });
+  afterEach(async () => {
+    fleet?.end();
+    await broker.close();
+    await close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const fill = async () => {
+    const client = new Client(broker, { timeout: "30s" });
+    const ids = new Set<string>();
+    for (let at = 0; at < tasks; at += 1_000) {
+      const receipts = await client.enqueueAll(Array.from({ length: 1_000 }, () => task()));
+      for (const { id } of receipts) ids.add(id);
+    }
+    return ids;
+  };
+  const queue = async () => (await broker.queues(broker.clock.nowMs())).find(({ name }) => name === "default")!;
+  const emptied = async () => Object.values((await queue()).counts).every((count) => count === 0);
+
+  it("each runs once when nothing fails, none is left, the counters add up", async () => {
+    const ids = await fill();
+    fleet = new Fleet(url, folder, { concurrency: 50, handlerMs: 0 });
+
+    await Promise.all([1, 2, 3, 4].map(() => fleet.add()));
+    await until("the queue is empty", emptied, 180_000);
+    const counters = await fleet.stop();
+
+    const runs = fleet.runs();
+    expect(runs.size).toBe(ids.size);
+    expect([...runs].filter(([id, list]) => list.length !== 1 || !ids.has(id))).toEqual([]);
+    expect(counters.reduce((sum, { completed }) => sum + completed, 0)).toBe(tasks);
+    expect(await queue()).toMatchObject(all);
+  }, 300_000);
+
+  it("none is lost when a worker is killed every 2 s, and a kill explains every second run", async () => {
+    const ids = await fill();
+    fleet = new Fleet(url, folder, { concurrency: 50, handlerMs: 5, leaseDuration: "5s" });
+
+    await Promise.all([1, 2, 3, 4].map(() => fleet.add()));
+    const killing = setInterval(() => {
+      const [victim] = fleet.living;
+      if (victim !== undefined && fleet.living.length === 4) void fleet.kill(victim).then(() => fleet.add());
+    }, 2_000);
+    try {
+      await until("the queue is empty", emptied, 240_000);
+    } finally {
+      clearInterval(killing);
+    }
+    await until("the last one killed is replaced", () => fleet.living.length === 4, 20_000);
+    await fleet.stop();
+
+    const runs = fleet.runs();
+    const second = [...runs.values()].filter((list) => list.length > 1);
+    console.log(`${engine.name}: ${fleet.killed.size} kills, ${second.length} tasks ran a second time`);
+    expect(fleet.killed.size).toBeGreaterThan(2);
+    expect([...ids].filter((id) => !runs.has(id))).toEqual([]);
+    expect(unexplained(runs, fleet.killed)).toEqual([]);
+    expect([...runs.values()].flat().filter(({ attempt }) => attempt !== 1)).toEqual([]);
+    expect(await queue()).toMatchObject(all);
+  }, 300_000);
+});
