@@ -41,3 +41,6 @@ export class DisciplinedClock implements Clock {
     this.#offsetMs += first || error > jumpMs ? error : error * slewShare;
   }
 }
+
+/** The host's wall clock: a reference for the clocks of one machine, and nothing to decide by. */
+export const systemClock: Clock = { nowMs: () => Date.now() };

@@ -1,0 +1,92 @@
+import { closeSync, openSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { HoldfastError } from "../core/errors.js";
+import type { Database, Driver } from "./driver.js";
+import { ensureSchema, hasSchema, pragma } from "./schema.js";
+import { damaged } from "./sqlite-error.js";
+
+export const memory = ":memory:";
+
+/** How long one waits for another process to finish what it writes. */
+const busyMs = 30_000;
+/** A file up to this size is read through when it is opened, in some 100 ms; of a larger one damage shows when it is met. */
+const checkedBytes = 64 * 1_048_576;
+/** What a checkpoint leaves of the write-ahead log. */
+const journalBytes = 8 * 1_048_576;
+
+/**
+ * The database at `location`, ready to use. Nothing is written before the file is known to be sound and ours.
+ * @throws BROKER_UNAVAILABLE (no folder, no right), BROKER_FAILED (damaged), BROKER_INCOMPATIBLE (not ours, or later)
+ */
+export function openDatabase(driver: Driver, location: string, broker: string): Database {
+  if (location !== memory) createFile(location, broker);
+  const database = driver(location);
+  try {
+    database.exec(`PRAGMA busy_timeout = ${busyMs}`);
+    if (location !== memory) prepareFile(database, location, broker);
+    transaction(database, () => ensureSchema(database, broker));
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * Made by us, so that nobody else can read it: SQLite gives the -wal and -shm files the rights of the main file. Never
+ * opens an existing file: closing it again would drop the locks this process has on it (POSIX).
+ */
+function createFile(location: string, broker: string): void {
+  const unavailable = (problem: string, cause: unknown) =>
+    new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "notSent", taskIds: [] }, { cause });
+  try {
+    closeSync(openSync(location, "wx", 0o600));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code === "ENOENT") throw unavailable(`there is no folder ${dirname(location)}: create it`, error);
+    throw unavailable(
+      `${location} cannot be created (${code}): its folder must be one that this user may write`,
+      error,
+    );
+  }
+}
+
+/** Full durability: with a write-ahead log, `synchronous = FULL` waits for the disk at every commit. */
+function prepareFile(database: Database, location: string, broker: string): void {
+  if (statSync(location).size > 0) {
+    hasSchema(database, broker);
+    checkSound(database, location, broker);
+  }
+  if (pragma(database, "journal_mode = WAL") !== "wal") {
+    const problem = "its file system has no shared memory, which SQLite's write-ahead log needs: use a local disk";
+    throw new HoldfastError("BROKER_INCOMPATIBLE", { broker, problem });
+  }
+  database.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${journalBytes}`);
+}
+
+function checkSound(database: Database, location: string, broker: string): void {
+  if (statSync(location).size > checkedBytes) return;
+  const said = pragma(database, "quick_check(1)");
+  if (said !== "ok") throw damaged(broker, String(said));
+}
+
+/** @throws what `work` throws; nothing of it is kept then */
+export function transaction(database: Database, work: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    work();
+    database.exec("COMMIT");
+  } catch (error) {
+    rollback(database);
+    throw error;
+  }
+}
+
+export function rollback(database: Database): void {
+  try {
+    database.exec("ROLLBACK");
+  } catch {
+    // SQLite has rolled back already, as it does when the disk is full: the first error is the one to tell.
+  }
+}

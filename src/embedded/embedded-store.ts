@@ -1,0 +1,99 @@
+import type { HoldfastError } from "../core/errors.js";
+import { memory, openDatabase, rollback } from "./database-file.js";
+import type { Database, Driver } from "./driver.js";
+import { enqueue } from "./enqueue.js";
+import { exchange } from "./exchange.js";
+import { find, list, queues } from "./look.js";
+import { promote, prune } from "./maintain.js";
+import { reclaim } from "./reclaim.js";
+import { renew } from "./renew.js";
+import { preparedOnce, type Sql } from "./sql.js";
+import { asHoldfastError, isHarmless } from "./sqlite-error.js";
+
+const ping = (_sql: Sql, _args: object) => undefined;
+
+const writing = { enqueue, exchange, reclaim, renew, promote, prune };
+const reading = { ping, queues, find, list };
+const verbs = { ...writing, ...reading };
+
+export type Verb = keyof typeof verbs;
+export type Args<V extends Verb> = Parameters<(typeof verbs)[V]>[1];
+export type Reply<V extends Verb> = ReturnType<(typeof verbs)[V]>;
+export type Call = { readonly [V in Verb]: { readonly verb: V; readonly args: Args<V> } }[Verb];
+export type Answer = { readonly value: Reply<Verb> } | { readonly error: HoldfastError };
+
+/**
+ * The engine's storage: synchronous, to be used by one thread. It opens its database with the first call, and again
+ * after an error that leaves it in doubt.
+ */
+export class EmbeddedStore {
+  readonly #driver: Driver;
+  readonly #location: string;
+  readonly #label: string;
+  #open: { readonly database: Database; readonly sql: Sql } | undefined;
+  #wrote = false;
+
+  constructor(driver: Driver, location: string, label: string) {
+    this.#driver = driver;
+    this.#location = location;
+    this.#label = label;
+  }
+
+  /**
+   * Carry out several calls in one transaction, so that they wait for the disk once. Each is answered as if it had been
+   * alone: one that fails is undone and spoils nothing.
+   */
+  run(calls: readonly Call[]): Answer[] {
+    try {
+      const { sql } = (this.#open ??= this.#opened());
+      const writes = calls.some(({ verb }) => verb in writing);
+      sql(writes ? "BEGIN IMMEDIATE" : "BEGIN").run();
+      const answers =
+        calls.length === 1 ? [{ value: carryOut(sql, calls[0]!) }] : calls.map((call) => this.#apart(sql, call));
+      sql("COMMIT").run();
+      this.#wrote ||= writes;
+      return answers;
+    } catch (error) {
+      if (this.#open !== undefined) rollback(this.#open.database);
+      if (!isHarmless(error) && this.#location !== memory) this.close();
+      const told = asHoldfastError(error, this.#label);
+      return calls.map(() => ({ error: told }));
+    }
+  }
+
+  /** While nothing is asked: what the write-ahead log holds goes into the file, so that the log stays short. */
+  rest(): void {
+    if (!this.#wrote || this.#open === undefined || this.#location === memory) return;
+    this.#wrote = false;
+    // PASSIVE waits for nobody; what is left over goes at the next rest.
+    this.#open.sql("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  close(): void {
+    this.#open?.database.close();
+    this.#open = undefined;
+  }
+
+  #opened(): { database: Database; sql: Sql } {
+    const database = openDatabase(this.#driver, this.#location, this.#label);
+    return { database, sql: preparedOnce(database) };
+  }
+
+  #apart(sql: Sql, call: Call): Answer {
+    sql("SAVEPOINT call").run();
+    try {
+      const value = carryOut(sql, call);
+      sql("RELEASE call").run();
+      return { value };
+    } catch (error) {
+      if (!isHarmless(error)) throw error;
+      sql("ROLLBACK TO call").run();
+      sql("RELEASE call").run();
+      return { error: asHoldfastError(error, this.#label) };
+    }
+  }
+}
+
+function carryOut(sql: Sql, { verb, args }: Call): Reply<Verb> {
+  return (verbs[verb] as (sql: Sql, args: Args<Verb>) => Reply<Verb>)(sql, args);
+}

@@ -1,0 +1,69 @@
+import type { EnqueueReceipt, TaskRef } from "../broker/broker.js";
+import { ceilToS } from "../core/duration.js";
+import { finishedLately } from "./finished.js";
+import { Line } from "./line.js";
+import { type Packed, unpack } from "./packed.js";
+import type { Sql } from "./sql.js";
+import { type StoredState, Tally } from "./tally.js";
+
+/** A NewTask without its message, which travels as bytes. */
+export interface NewRow extends TaskRef {
+  readonly processAtMs: number;
+  readonly uniqueKey: string;
+  readonly uniqueForMs: number;
+  readonly atMostOnce: boolean;
+  readonly repeat: boolean;
+}
+
+export interface EnqueueCall {
+  readonly rows: readonly NewRow[];
+  readonly messages: Packed;
+  readonly nowMs: number;
+}
+
+export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): EnqueueReceipt[] {
+  const bytes = unpack(messages);
+  const tally = new Tally();
+  const line = new Line(sql);
+  const receipts = rows.map((row, index): EnqueueReceipt => {
+    const refused = refusal(sql, row, nowMs);
+    if (refused !== undefined) return refused;
+    const state = row.processAtMs > nowMs ? "scheduled" : "pending";
+    const rank = state === "scheduled" ? ceilToS(row.processAtMs) : line.behind(row.queue);
+    const { changes } = sql(
+      "INSERT INTO task (queue, id, state, rank, since_ms, at_most_once, message) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    ).run(row.queue, row.id, state, rank, nowMs, row.atMostOnce ? 1 : 0, bytes[index]!);
+    if (Number(changes) === 0) return { status: "idTaken", id: row.id };
+    // Only now: a lock taken for a task that was not stored would shut out its successors for nothing.
+    if (row.uniqueForMs > 0) takeLock(sql, row, nowMs);
+    tally.moved(row.queue, undefined, state);
+    return { status: "enqueued", id: row.id, state };
+  });
+  tally.write(sql);
+  return receipts;
+}
+
+/** Why the task is not stored, or that it has been already. */
+function refusal(sql: Sql, row: NewRow, nowMs: number): EnqueueReceipt | undefined {
+  if (row.repeat) {
+    const state = stateOf(sql, row) ?? (finishedLately(sql, row, nowMs) ? "completed" : undefined);
+    if (state !== undefined) return { status: "enqueued", id: row.id, state };
+  }
+  if (row.uniqueForMs === 0) return undefined;
+  const lock = sql("SELECT id FROM unique_lock WHERE key = ? AND until_ms > ?").get(row.uniqueKey, nowMs);
+  if (lock === undefined) return undefined;
+  const { id } = lock as { id: string };
+  return row.repeat && id === row.id ? undefined : { status: "duplicate", id };
+}
+
+function stateOf(sql: Sql, { queue, id }: TaskRef): StoredState | undefined {
+  const row = sql("SELECT state FROM task WHERE queue = ? AND id = ?").get(queue, id);
+  return (row as { state: StoredState } | undefined)?.state;
+}
+
+/** In whole seconds, as asynq's lock is kept. */
+function takeLock(sql: Sql, { id, uniqueKey, uniqueForMs }: NewRow, nowMs: number): void {
+  sql(
+    "INSERT INTO unique_lock (key, id, until_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = excluded.id, until_ms = excluded.until_ms",
+  ).run(uniqueKey, id, nowMs + ceilToS(uniqueForMs) * 1_000);
+}

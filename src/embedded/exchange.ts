@@ -1,0 +1,31 @@
+import type { LeaseRequest, SettleReceipt } from "../broker/broker.js";
+import { lease } from "./lease.js";
+import type { Leased, LeasedRow, SetAside } from "./lease-request.js";
+import { type Packed, pack, unpack } from "./packed.js";
+import { type SettleRow, settle } from "./settle.js";
+import type { Sql } from "./sql.js";
+import { Tally } from "./tally.js";
+
+export interface ExchangeCall {
+  readonly rows: readonly SettleRow[];
+  readonly messages: Packed;
+  readonly lease: LeaseRequest | undefined;
+  readonly nowMs: number;
+}
+
+export interface ExchangeReply {
+  readonly settled: SettleReceipt[];
+  readonly leased: LeasedRow[];
+  readonly messages: Packed;
+  readonly setAside: SetAside[];
+}
+
+export function exchange(sql: Sql, call: ExchangeCall): ExchangeReply {
+  const tally = new Tally();
+  const settled = settle(sql, call.rows, unpack(call.messages), call.nowMs, tally);
+  const { leased, messages, setAside } = call.lease === undefined ? nothing : lease(sql, call.lease, call.nowMs, tally);
+  tally.write(sql);
+  return { settled, leased, messages: pack(messages), setAside };
+}
+
+const nothing: Leased = { leased: [], messages: [], setAside: [] };

@@ -1,0 +1,65 @@
+import type { LeaseRequest, TaskRef } from "../broker/broker.js";
+import type { Sql } from "./sql.js";
+
+export interface LeasedRow extends TaskRef {
+  readonly untilMs: number;
+  readonly crashes: number;
+  readonly returns: number;
+}
+
+/** A task whose stored message cannot be decoded, archived instead of leased. */
+export interface SetAside extends TaskRef {
+  readonly problem: string;
+}
+
+export interface Leased {
+  readonly leased: LeasedRow[];
+  /** `messages[i]` is what is stored of `leased[i]`. */
+  readonly messages: Uint8Array[];
+  readonly setAside: SetAside[];
+}
+
+/** How long a request can be repeated. */
+const keptMs = 60_000;
+
+/** What the same request got when it was sent before, as far as it is still held: its answer may have been lost. */
+export function leasedBefore(sql: Sql, { workerId, requestId }: LeaseRequest, nowMs: number): Leased | undefined {
+  const request = sql("SELECT leased FROM request WHERE worker = ? AND id = ? AND at_ms >= ?");
+  const row = request.get(workerId, requestId, nowMs - keptMs) as { leased: string } | undefined;
+  if (row === undefined) return undefined;
+  const before: Leased = { leased: [], messages: [], setAside: [] };
+  const held = sql("SELECT rank, crashes, returns, message FROM task WHERE queue = ? AND id = ? AND token = ?");
+  for (const [queue, id] of JSON.parse(row.leased) as [queue: string, id: string][]) {
+    const task = held.get(queue, id, requestId) as HeldRow | undefined;
+    if (task === undefined) continue;
+    before.leased.push({ queue, id, untilMs: task.rank * 1_000, crashes: task.crashes, returns: task.returns });
+    before.messages.push(task.message);
+  }
+  return before;
+}
+
+interface HeldRow {
+  readonly rank: number;
+  readonly crashes: number;
+  readonly returns: number;
+  readonly message: Uint8Array;
+}
+
+/** The last request of each worker is kept; what it got, and not how much it asked for, is what a repeat gets. */
+export function rememberLeased(sql: Sql, request: LeaseRequest, leased: readonly TaskRef[], nowMs: number): void {
+  const refs = JSON.stringify(leased.map(({ queue, id }) => [queue, id]));
+  const { workerId, requestId } = request;
+  sql("INSERT OR REPLACE INTO request (worker, id, leased, at_ms) VALUES (?, ?, ?, ?)").run(
+    workerId,
+    requestId,
+    refs,
+    nowMs,
+  );
+}
+
+export function sweepRequests(sql: Sql, limit: number, nowMs: number): void {
+  sql("DELETE FROM request WHERE worker IN (SELECT worker FROM request WHERE at_ms < ? LIMIT ?)").run(
+    nowMs - keptMs,
+    limit,
+  );
+}

@@ -1,0 +1,79 @@
+import { maxCrashes, type ReclaimReceipt } from "../broker/broker.js";
+import { messageAfter } from "../broker/settled.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
+import { floorToS } from "../core/duration.js";
+import type { Failure } from "../core/outcome.js";
+import { Line } from "./line.js";
+import type { Sql } from "./sql.js";
+import { Tally } from "./tally.js";
+
+export interface QueuesCall {
+  readonly queues: readonly string[];
+  readonly limit: number;
+  readonly nowMs: number;
+}
+
+interface Expired {
+  readonly id: string;
+  readonly crashes: number;
+  readonly at_most_once: number;
+  readonly message: Uint8Array;
+}
+
+/** Leases that ran out: to the front of the line, in the order in which they ran out, or to the archive. */
+export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): ReclaimReceipt[] {
+  const tally = new Tally();
+  const receipts: ReclaimReceipt[] = [];
+  for (const queue of queues) {
+    const expired = sql(
+      "SELECT id, crashes, at_most_once, message FROM task WHERE queue = ? AND state = 'active' AND rank <= ? ORDER BY rank, id LIMIT ?",
+    ).all(queue, floorToS(nowMs), limit - receipts.length) as Expired[];
+    let place = expired.length === 0 ? 0 : new Line(sql).before(queue, expired.length);
+    for (const task of expired) {
+      const crashes = task.crashes + 1;
+      const failure = endOf(task, crashes, nowMs);
+      if (failure === undefined) {
+        sql(
+          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, crashes = ? WHERE queue = ? AND id = ?",
+        ).run(place++, nowMs, crashes, queue, task.id);
+      } else {
+        sql(
+          "UPDATE task SET state = 'archived', token = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
+        ).run(
+          floorToS(nowMs),
+          JSON.stringify(failure),
+          archivedMessage(task.message, failure, nowMs),
+          crashes,
+          queue,
+          task.id,
+        );
+        tally.processed(queue, true);
+      }
+      const to = failure === undefined ? "pending" : "archived";
+      tally.moved(queue, "active", to);
+      receipts.push({ queue, id: task.id, to, crashes });
+    }
+  }
+  tally.write(sql);
+  return receipts;
+}
+
+/** Why the task does not run again by itself; `undefined` when it does. */
+function endOf(task: Expired, crashes: number, nowMs: number): Failure | undefined {
+  const failure = (reason: Failure["reason"], message: string): Failure => ({
+    reason,
+    class: "WorkerCrashed",
+    message,
+    startedAtMs: nowMs,
+    durationMs: 0,
+  });
+  if (task.at_most_once === 1) {
+    return failure("lease_expired", "its worker died while it ran, and the task is to run at most once");
+  }
+  if (crashes < maxCrashes) return undefined;
+  return failure("quarantined", `its worker died ${crashes} times while it ran: it does not run again by itself`);
+}
+
+function archivedMessage(message: Uint8Array, failure: Failure, nowMs: number): Uint8Array {
+  return encodeMessage(messageAfter(decodeMessage(message), { kind: "archived", failure }, nowMs)!);
+}

@@ -1,0 +1,106 @@
+import type { LeasedTask, Settlement } from "../broker/broker.js";
+import { messageAfter } from "../broker/settled.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
+import type { TaskInfo } from "../core/info.js";
+import type { NewTask, TaskMessage } from "../core/message.js";
+import type { Failure } from "../core/outcome.js";
+import type { EnqueueCall, NewRow } from "./enqueue.js";
+import type { ExchangeReply } from "./exchange.js";
+import type { InfoRow } from "./look.js";
+import { pack, type Packed, unpack } from "./packed.js";
+import type { SettleRow } from "./settle.js";
+
+/** What the contract speaks of, as rows and bytes for the store's thread, and back. */
+
+const tasksInCall = 1_000;
+
+export function enqueueCalls(tasks: readonly NewTask[], nowMs: number): EnqueueCall[] {
+  const calls: EnqueueCall[] = [];
+  for (let start = 0; start < tasks.length; start += tasksInCall) {
+    const part = tasks.slice(start, start + tasksInCall);
+    calls.push({ rows: part.map(newRow), messages: pack(part.map(({ message }) => encodeMessage(message))), nowMs });
+  }
+  return calls;
+}
+
+function newRow({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask): NewRow {
+  const { queue, id, uniqueKey } = message;
+  return { queue, id, processAtMs, uniqueKey, uniqueForMs, atMostOnce, repeat };
+}
+
+export function settleRows(settlements: readonly Settlement[], nowMs: number): { rows: SettleRow[]; messages: Packed } {
+  const messages = settlements.map(({ task, outcome }) => {
+    const message = messageAfter(task.message, outcome, nowMs);
+    return message === undefined ? undefined : encodeMessage(message);
+  });
+  return { rows: settlements.map((settlement) => settleRow(settlement, nowMs)), messages: pack(messages) };
+}
+
+function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: number): SettleRow {
+  const { queue, id, token } = lease;
+  const row = {
+    queue,
+    id,
+    token,
+    dueMs: 0,
+    failed: false,
+    uniqueKey: message.uniqueKey,
+    failure: undefined,
+    result: undefined,
+  };
+  switch (outcome.kind) {
+    case "completed":
+      if (message.retentionMs === 0) return { ...row, to: "gone" };
+      return { ...row, to: "completed", dueMs: nowMs + message.retentionMs, result: outcome.result };
+    case "revoked":
+      return { ...row, to: "gone" };
+    case "retry":
+      return {
+        ...row,
+        to: "retry",
+        dueMs: outcome.atMs,
+        failed: outcome.counts,
+        failure: JSON.stringify(outcome.failure),
+      };
+    case "archived":
+      return { ...row, to: "archived", failed: true, failure: JSON.stringify(outcome.failure) };
+    case "released":
+      return { ...row, to: "pending" };
+  }
+  outcome satisfies never;
+}
+
+export function leasedTasks({ leased, messages }: ExchangeReply, token: string): LeasedTask[] {
+  const bytes = unpack(messages);
+  return leased.map(({ queue, id, untilMs, crashes, returns }, index) => ({
+    message: decodeMessage(bytes[index]!),
+    lease: { queue, id, token, untilMs },
+    crashes,
+    returns,
+  }));
+}
+
+export function taskInfo(row: InfoRow): TaskInfo {
+  const { id, queue, state, rank, crashes, failure, result } = row;
+  const dueAtMs = state === "scheduled" || state === "retry" || state === "completed" ? rank * 1_000 : undefined;
+  return {
+    id,
+    queue,
+    state,
+    message: decoded(row.message),
+    bytes: row.message,
+    dueAtMs,
+    archivedAtMs: state === "archived" ? rank * 1_000 : undefined,
+    result: result ?? undefined,
+    failure: failure === null ? undefined : (JSON.parse(failure) as Failure),
+    crashes,
+  };
+}
+
+function decoded(bytes: Uint8Array): TaskMessage | undefined {
+  try {
+    return decodeMessage(bytes);
+  } catch {
+    return undefined; // The bytes are told as they are; the failure says what is wrong with them.
+  }
+}

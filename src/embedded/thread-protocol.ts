@@ -1,0 +1,32 @@
+import type { HeldLease, Lease } from "../broker/broker.js";
+import type { ErrorCode, ErrorData } from "../core/errors.js";
+import type { Call, Reply, Verb } from "./embedded-store.js";
+
+/** What a broker says to the thread of its store … */
+export type ToThread = ToStore | ToKeeper | { readonly to: "end" };
+export type ToStore = { readonly to: "store"; readonly number: number } & Call;
+export type ToKeeper = { readonly to: "keeper"; readonly keeper: number } & (
+  | { readonly act: "open"; readonly leaseMs: number }
+  | { readonly act: "hold"; readonly leases: readonly HeldLease[] }
+  | { readonly act: "drop"; readonly leases: readonly Lease[] }
+  | { readonly act: "close" }
+);
+
+/** … and what the thread says to it. */
+export type FromThread =
+  | { readonly from: "store"; readonly number: number; readonly value: Reply<Verb> }
+  | { readonly from: "store"; readonly number: number; readonly error: SentError }
+  | { readonly from: "keeper"; readonly keeper: number; readonly lost: readonly Lease[] }
+  | { readonly from: "keeper"; readonly keeper: number; readonly error: SentError };
+
+/** Errors lose their class on the way to another thread. */
+export interface SentError {
+  readonly code: ErrorCode;
+  readonly data: ErrorData<ErrorCode>;
+  readonly cause: unknown;
+}
+
+export interface ThreadData {
+  readonly location: string;
+  readonly label: string;
+}
