@@ -23,20 +23,23 @@ interface Member {
 /** Worker processes on one queue, their journals, and a hand that kills them. */
 export class Fleet {
   readonly #members: Member[] = [];
+  readonly #url: string;
+  readonly #folder: string;
+  readonly #options: WorkerOptions & { readonly handlerMs: number };
 
-  constructor(
-    private readonly url: string,
-    private readonly folder: string,
-    private readonly options: WorkerOptions & { readonly handlerMs: number },
-  ) {}
+  constructor(url: string, folder: string, options: WorkerOptions & { readonly handlerMs: number }) {
+    this.#url = url;
+    this.#folder = folder;
+    this.#options = options;
+  }
 
   async add(): Promise<Member> {
     const number = this.#members.length;
-    const journal = join(this.folder, `worker-${number}.journal`);
+    const journal = join(this.#folder, `worker-${number}.journal`);
     const child = fork(new URL("fleet-worker.mjs", import.meta.url).pathname, [
-      this.url,
+      this.#url,
       journal,
-      JSON.stringify(this.options),
+      JSON.stringify(this.#options),
     ]);
     const member = { number, child, journal, killed: false };
     this.#members.push(member);
