@@ -1,0 +1,49 @@
+import { HoldfastError } from "../core/errors.js";
+import { tellBroker } from "../core/telemetry.js";
+import { LinkError, type Reply } from "./link.js";
+
+/** A call that failed, and the tasks it was about. */
+export interface Failed {
+  readonly error: LinkError;
+  readonly taskIds: readonly string[];
+}
+
+const gravity = { failed: 0, refused: 1, unknown: 2 } as const;
+
+/** One error for all calls of a verb that failed, if any did: the one that leaves most open, with all their ids. */
+export function throwFailed(broker: string, failed: readonly Failed[]): void {
+  if (failed.length === 0) return;
+  const { error } = failed.reduce((worst, next) => (gravity[next.error.outcome] > gravity[worst.error.outcome] ? next : worst));
+  throw error.toError(
+    broker,
+    failed.flatMap(({ taskIds }) => taskIds),
+  );
+}
+
+/** A script's list, or the error to throw. @throws BROKER_UNAVAILABLE BROKER_FAILED */
+export function listOf(broker: string, reply: Reply | undefined): readonly Reply[] {
+  if (reply instanceof LinkError) throw reply.toError(broker);
+  if (!Array.isArray(reply)) throw new HoldfastError("BROKER_FAILED", { broker, problem: "a script answered no list" });
+  return reply;
+}
+
+/**
+ * What a script set aside is told to those who listen; the answer is what it could not do for a key in its way.
+ * Notes are { number of the queue, id or "", problem, … }.
+ */
+export function heed(broker: string, notes: Reply | undefined, queues: readonly string[]): string[] {
+  const problems: string[] = [];
+  const list = listOf(broker, notes);
+  for (let n = 0; n < list.length; n += 3) {
+    const id = String(list[n + 1]);
+    const problem = String(list[n + 2]);
+    if (id === "") problems.push(problem);
+    else tellBroker({ event: "setAside", broker, queue: queues[Number(list[n]) - 1]!, id, problem });
+  }
+  return problems;
+}
+
+/** @throws BROKER_FAILED naming the keys, when there are problems */
+export function throwProblems(broker: string, problems: readonly string[]): void {
+  if (problems.length > 0) throw new HoldfastError("BROKER_FAILED", { broker, problem: [...new Set(problems)].join("; ") });
+}

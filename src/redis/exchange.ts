@@ -1,0 +1,168 @@
+import { archiveKeep, archiveKeepMs } from "../broker/broker.js";
+import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
+import { messageAfter } from "../broker/settled.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
+import { ceilToS, floorToS } from "../core/duration.js";
+import { HoldfastError } from "../core/errors.js";
+import type { Failure } from "../core/outcome.js";
+import { tellBroker } from "../core/telemetry.js";
+import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { batches, maxBytes, maxRows } from "./batches.js";
+import { bucketOf, rememberedIn } from "./done-ids.js";
+import { keysOf } from "./keys.js";
+import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
+import { type ExchangeHead, type ExchangeRow, exchange as exchangeCall } from "./scripts.gen.js";
+
+type Row = ExchangeRow & { readonly message: Uint8Array | ""; readonly detail: Uint8Array | string };
+/** A row that does not know yet which of its call's queues is its own. */
+type PlacelessRow = Omit<Row, "number"> & { readonly queue: string };
+
+/** Settle, in as many calls as the bounds ask for; the last of them leases. All in one trip. */
+export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: number): Promise<TurnReply> {
+  const rows = settle.map((settlement) => rowOf(settlement, nowMs));
+  const cut = [...batches(rows, (row) => row.message.length + row.detail.length)];
+  const leasing = lease !== undefined && lease.limit > 0;
+  if (cut.length === 0 && leasing) cut.push([]);
+  const calls = cut.map((batch, n) => callOf(batch, leasing && n === cut.length - 1 ? lease : undefined, nowMs));
+  const replies = await link.run(
+    calls.map(({ call }) => call),
+    { taskIds: settle.map(({ task }) => task.lease.id) },
+  );
+
+  const settled: SettleReceipt[] = [];
+  const failed: Failed[] = [];
+  const problems: string[] = [];
+  let leased: LeasedTask[] = [];
+  for (const [n, { queues }] of calls.entries()) {
+    const reply = replies[n]!;
+    if (reply instanceof LinkError) {
+      failed.push({ error: reply, taskIds: cut[n]!.map(({ id }) => String(id)) });
+      continue;
+    }
+    const [receipts, notes, ...tasks] = listOf(link.label, reply);
+    problems.push(...heed(link.label, notes, queues));
+    for (const letter of String(receipts)) settled.push(letter === "s" ? "settled" : "leaseLost");
+    if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
+  }
+  throwFailed(link.label, failed);
+  // A queue that cannot be leased from is worth an error only where it would not cost the tasks of the others.
+  if (leased.length === 0) throwProblems(link.label, problems);
+  return { settled, leased };
+}
+
+function callOf(rows: readonly PlacelessRow[], lease: LeaseRequest | undefined, nowMs: number) {
+  const queues = lease === undefined ? [] : [...lease.queues];
+  const numbers = new Map(queues.map((queue, n) => [queue, n + 1]));
+  for (const { queue } of rows) if (!numbers.has(queue)) numbers.set(queue, queues.push(queue));
+  const call: ScriptCall = exchangeCall(
+    queues.map(keysOf),
+    headOf(lease, nowMs),
+    rows.map((row) => ({ ...row, number: numbers.get(row.queue)! })),
+  );
+  return { call, queues };
+}
+
+function headOf(lease: LeaseRequest | undefined, nowMs: number): ExchangeHead {
+  return {
+    ...statisticsOf(nowMs),
+    nowNs: `${nowMs}000000`,
+    bucket: bucketOf(nowMs),
+    worker: lease?.workerId ?? "",
+    token: lease?.requestId ?? "",
+    untilS: lease === undefined ? 0 : ceilToS(nowMs + lease.leaseMs),
+    limit: Math.min(lease?.limit ?? 0, maxRows),
+    suspects: lease?.suspects ?? 0,
+    leaseQueues: lease?.queues.length ?? 0,
+    maxBytes,
+  };
+}
+
+/** What scripts that count and archive are told: asynq's UTC day, its 90 days, and the bounds of its archive. */
+export function statisticsOf(nowMs: number) {
+  return {
+    nowS: floorToS(nowMs),
+    day: new Date(nowMs).toISOString().slice(0, 10),
+    keepUntilS: floorToS(nowMs) + 90 * 86_400,
+    keep: archiveKeep,
+    beforeS: floorToS(nowMs - archiveKeepMs),
+  };
+}
+
+function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
+  const { message, lease } = task;
+  const after = messageAfter(message, outcome, nowMs);
+  const row = {
+    queue: lease.queue,
+    id: lease.id,
+    held: lease.token,
+    message: after === undefined ? ("" as const) : encodeMessage(after),
+    score: 0,
+    lock: "",
+    detail: "",
+    made: "" as const,
+  };
+  switch (outcome.kind) {
+    case "completed":
+      if (message.retentionMs === 0) break;
+      return {
+        ...row,
+        move: "completed",
+        score: floorToS(nowMs) + ceilToS(message.retentionMs),
+        lock: message.uniqueKey,
+        detail: outcome.result ?? "",
+      };
+    case "revoked":
+      break;
+    case "retry":
+      return {
+        ...row,
+        move: outcome.counts ? "retry" : "returned",
+        score: ceilToS(outcome.atMs),
+        detail: JSON.stringify(outcome.failure),
+      };
+    case "archived":
+      return { ...row, move: "archived", score: floorToS(nowMs), detail: JSON.stringify(outcome.failure) };
+    case "released":
+      return { ...row, move: "released" };
+  }
+  return { ...row, move: "gone", lock: message.uniqueKey, made: rememberedIn(lease.id, nowMs) };
+}
+
+/** Leased tasks; one whose message cannot be decoded is archived as it is, and spoils nothing for the others. */
+async function decoded(
+  link: RedisLink,
+  flat: readonly Reply[],
+  queues: readonly string[],
+  { requestId, leaseMs }: LeaseRequest,
+  nowMs: number,
+): Promise<LeasedTask[]> {
+  const untilMs = ceilToS(nowMs + leaseMs) * 1_000;
+  const leased: LeasedTask[] = [];
+  const undecodable: PlacelessRow[] = [];
+  for (let n = 0; n < flat.length; n += 5) {
+    const queue = queues[Number(flat[n]) - 1]!;
+    const id = flat[n + 1] as Buffer;
+    try {
+      leased.push({
+        message: decodeMessage(flat[n + 2] as Buffer),
+        lease: { queue, id: String(id), token: requestId, untilMs },
+        crashes: Number(String(flat[n + 3])),
+        returns: Number(String(flat[n + 4])),
+      });
+    } catch (error) {
+      if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
+      const failure = decodeFailure(error, nowMs);
+      undecodable.push({
+        queue, id, held: requestId, move: "archived", message: "", score: floorToS(nowMs), lock: "", detail: JSON.stringify(failure), made: "",
+      });
+      tellBroker({ event: "setAside", broker: link.label, queue, id: String(id), problem: failure.message });
+    }
+  }
+  // When this fails, their leases run out like any other, and they come here again.
+  if (undecodable.length > 0) await link.run([callOf(undecodable, undefined, nowMs).call]).catch(() => undefined);
+  return leased;
+}
+
+function decodeFailure(error: HoldfastError, nowMs: number): Failure {
+  return { reason: "decode_error", class: error.name, message: error.message, startedAtMs: nowMs, durationMs: 0 };
+}

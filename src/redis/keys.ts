@@ -1,0 +1,50 @@
+import type { TaskState } from "../core/state.js";
+
+/**
+ * Every key by name. `asynq:` keys are asynq's (internal/base/base.go there), `holdfast:` keys ours. The braces are the
+ * Cluster hash tag: all keys of a queue are on one slot. Scripts get the two prefixes of a queue and append the same
+ * suffixes.
+ */
+export interface QueueKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export const keysOf = (queue: string): QueueKeys => ({ asynq: `asynq:{${queue}}:`, holdfast: `holdfast:{${queue}}:` });
+
+/** SET of all queues' names. */
+export const queuesKey = "asynq:queues";
+/** STRING: the version of our keys and fields, for all queues. */
+export const schemaKey = "holdfast:schema";
+
+/** HASH: asynq's `msg`, `state`, `pending_since`, `unique_key`, `group`, `result`; ours `hf_…`. */
+export const taskKey = (queue: string, id: string) => `${keysOf(queue).asynq}t:${id}`;
+
+/** LIST of ids; the tail runs next. */
+export const pendingKey = (queue: string) => `${keysOf(queue).asynq}pending`;
+/** LIST of ids; the tail was leased first. */
+export const activeKey = (queue: string) => `${keysOf(queue).asynq}active`;
+/** ZSET: id by the end of its lease. */
+export const leaseKey = (queue: string) => `${keysOf(queue).asynq}lease`;
+/** ZSETs: id by the time to process. */
+export const scheduledKey = (queue: string) => `${keysOf(queue).asynq}scheduled`;
+export const retryKey = (queue: string) => `${keysOf(queue).asynq}retry`;
+/** ZSET: id by the time of archiving. */
+export const archivedKey = (queue: string) => `${keysOf(queue).asynq}archived`;
+/** ZSET: id by the end of retention. */
+export const completedKey = (queue: string) => `${keysOf(queue).asynq}completed`;
+/** SET of groups' names. */
+export const groupsKey = (queue: string) => `${keysOf(queue).asynq}groups`;
+/** ZSET: id by the time it came to the group. */
+export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq}g:${group}`;
+
+/** ZSET, as asynq's: dead letters that its bounds would delete. */
+export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
+
+/** Where the ids of a state are, in the order in which they are told; a group's name for `aggregating`. */
+export const setsOf = {
+  scheduled: (queue: string) => [scheduledKey(queue)],
+  retry: (queue: string) => [retryKey(queue)],
+  archived: (queue: string) => [archivedAsideKey(queue), archivedKey(queue)],
+  completed: (queue: string) => [completedKey(queue)],
+} satisfies Partial<Record<TaskState, (queue: string) => string[]>>;

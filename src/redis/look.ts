@@ -1,0 +1,126 @@
+import { isUtf8 } from "node:buffer";
+import type { TaskRef } from "../broker/broker.js";
+import { decodeMessage } from "../core/codec.js";
+import { HoldfastError } from "../core/errors.js";
+import type { QueueInfo, TaskInfo } from "../core/info.js";
+import type { TaskMessage } from "../core/message.js";
+import type { Failure } from "../core/outcome.js";
+import type { TaskState } from "../core/state.js";
+import { listOf } from "./answers.js";
+import { keysOf, queuesKey, setsOf, taskKey } from "./keys.js";
+import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { queues as queuesCall } from "./scripts.gen.js";
+
+const valuesPerQueue = 12;
+const queuesPerCall = 50;
+/** Groups of one queue that are counted; asynq counts them all, however many. */
+const maxGroups = 1_000;
+
+export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[]> {
+  const [members] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
+  const names = listOf(link.label, members).map(String).toSorted();
+  const calls = [];
+  for (let n = 0; n < names.length; n += queuesPerCall) {
+    calls.push(queuesCall(names.slice(n, n + queuesPerCall).map(keysOf), { maxGroups }));
+  }
+  const values = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
+  return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));
+}
+
+function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
+  const [paused, pending, active, scheduled, retry, archived, aside, completed, aggregating, processed, failed] =
+    values.map((value) => Number(String(value)) || 0) as [number, number, number, number, number, number, number, number, number, number, number];
+  const since = String(values[11]);
+  return {
+    name,
+    paused: paused === 1,
+    counts: { pending, active, scheduled, retry, archived: archived + aside, completed, aggregating },
+    processed,
+    failed,
+    latencyMs: /^\d{7,}$/.test(since) ? Math.max(0, nowMs - Number(since.slice(0, -6))) : 0,
+  };
+}
+
+const fields = ["msg", "state", "result", "hf_failure", "hf_crashes"] as const;
+
+/** Two trips: the tasks, and the times of those whose state has one. */
+export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
+  const hashes = await link.run(refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...fields] })));
+  const found = hashes.map((hash) => storedTask(hash));
+  const asked = refs.flatMap((ref, at) =>
+    setsFor(found[at]?.state, ref.queue).map((key) => ({ at, command: { name: "ZSCORE", args: [key, ref.id] } })),
+  );
+  const scores = await link.run(asked.map(({ command }) => command));
+  const scoreAt = new Map<number, number>();
+  for (const [n, { at }] of asked.entries()) {
+    const score = scores[n];
+    if (Buffer.isBuffer(score)) scoreAt.set(at, Number(String(score)));
+  }
+  return refs.map((ref, at) => (found[at] === undefined ? undefined : infoOf(ref, found[at], scoreAt.get(at))));
+}
+
+interface StoredTask {
+  readonly bytes: Buffer;
+  readonly state: TaskState;
+  readonly result: Buffer | undefined;
+  readonly failure: Failure | undefined;
+  readonly crashes: number;
+}
+
+/** What is no task (a key of another type, a hash without a message) is not found. */
+function storedTask(hash: Reply): StoredTask | undefined {
+  // A refusal is the server's; a wrong type is this key's alone.
+  if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
+  if (!Array.isArray(hash)) return undefined;
+  const [bytes, state, result, failure, crashes] = hash as (Buffer | null)[];
+  if (!bytes || !state) return undefined;
+  return {
+    bytes,
+    state: String(state) as TaskState,
+    result: result ?? undefined,
+    failure: failureFrom(failure),
+    crashes: Number(String(crashes ?? 0)) || 0,
+  };
+}
+
+function failureFrom(stored: Buffer | null | undefined): Failure | undefined {
+  if (!stored) return undefined;
+  try {
+    return JSON.parse(String(stored)) as Failure;
+  } catch {
+    return undefined; // Not ours: anyone may write to a hash.
+  }
+}
+
+function setsFor(state: string | undefined, queue: string): string[] {
+  return state !== undefined && state in setsOf ? setsOf[state as keyof typeof setsOf](queue) : [];
+}
+
+function infoOf({ queue, id }: TaskRef, task: StoredTask, score: number | undefined): TaskInfo {
+  const atMs = score === undefined ? undefined : Math.ceil(score) * 1_000;
+  const archived = task.state === "archived";
+  return {
+    id,
+    queue,
+    state: task.state,
+    message: messageFrom(task.bytes),
+    bytes: task.bytes,
+    dueAtMs: archived ? undefined : atMs,
+    archivedAtMs: archived ? atMs : undefined,
+    result: task.result,
+    failure: task.failure,
+    crashes: task.crashes,
+  };
+}
+
+function messageFrom(bytes: Buffer): TaskMessage | undefined {
+  try {
+    return decodeMessage(bytes);
+  } catch (error) {
+    if (HoldfastError.is(error, "MESSAGE_INVALID")) return undefined;
+    throw error;
+  }
+}
+
+/** An id as text, as far as it is text; one that is not cannot be asked for. */
+export const idOf = (id: Buffer): string | undefined => (isUtf8(id) ? String(id) : undefined);

@@ -1,0 +1,284 @@
+-- Settle what is finished, then lease what comes next: the hot path, in one trip.
+-- KEYS: the two prefixes of each queue. The first `lease_queues` of them are leased from, in that order; a row says by
+-- number which queue is its own.
+-- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
+-- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter a row: s(ettled),
+-- l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
+-- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
+local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes = unpack(ARGV)
+--! include fence
+--! include types
+--! include counters
+--! include archive
+
+local notes = {}
+local function note(number, id, problem)
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+local queues = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  queues[#queues + 1] = {
+    number = #queues + 1, asynq = asynq, holdfast = holdfast, tasks = asynq .. "t:",
+    pending = asynq .. "pending", active = asynq .. "active", lease = asynq .. "lease", leases = holdfast .. "leases",
+    ids = {}, rows = {},
+  }
+end
+
+-- What is wrong with the keys that every settling and leasing writes.
+local function misfits(queue)
+  return misfit(queue.active, "list") or misfit(queue.lease, "zset") or misfit(queue.leases, "hash")
+end
+
+-- Settle ------------------------------------------------------------------------------------------------------------
+
+local receipts = {}
+local wrong = false
+for i = 16, #ARGV, 9 do
+  local number, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+  local queue = queues[tonumber(number)]
+  queue.ids[#queue.ids + 1] = id
+  queue.rows[#queue.rows + 1] = i
+end
+
+local processed_by = { gone = 1, completed = 1, retry = 1, archived = 1, returned = 0, released = 0 }
+local failed_by = { gone = 0, completed = 0, retry = 1, archived = 1, returned = 0, released = 0 }
+local target_of = { completed = "completed", retry = "retry", returned = "retry", archived = "archived" }
+
+-- Looks at every row: fills `plan` with what is to be written, and answers what is wrong with a key, if anything is.
+local function examine(queue, plan)
+  local problem = misfits(queue)
+  if problem then return problem end
+  local tokens = redis.call("HMGET", queue.leases, unpack(queue.ids))
+  local scores = redis.call("ZMSCORE", queue.lease, unpack(queue.ids))
+  local seen, moves = {}, {}
+  for n, i in ipairs(queue.rows) do
+    local _, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+    local at = (i - 16) / 9 + 1
+    if not tokens[n] or not scores[n] or tokens[n] ~= held .. ":" .. scores[n] or seen[id] then
+      receipts[at] = "l"
+    else
+      seen[id] = true
+      receipts[at] = "s"
+      plan.ids[#plan.ids + 1] = id
+      if move == "gone" then
+        plan.gone[#plan.gone + 1] = queue.tasks .. id
+        if made ~= "" then
+          plan.done[made] = plan.done[made] or {}
+          table.insert(plan.done[made], id)
+        end
+      else
+        local found = redis.call("TYPE", queue.tasks .. id).ok
+        if found == "hash" or (found == "none" and message ~= "") then
+          plan.kept[#plan.kept + 1] = i
+        else
+          move = "broken"
+          receipts[at] = "b"
+          plan.broken[#plan.broken + 1] = id
+          note(queue.number, id, found == "none" and "the task is gone" or queue.tasks .. id .. " is a " .. found .. ", not a hash")
+        end
+      end
+      if lock ~= "" and redis.pcall("GET", lock) == id then plan.gone[#plan.gone + 1] = lock end
+      moves[move] = true
+      plan.processed = plan.processed + (processed_by[move] or 0)
+      plan.failed = plan.failed + (failed_by[move] or 0)
+    end
+  end
+  for move, target in pairs(target_of) do
+    if moves[move] then problem = problem or misfit(queue.asynq .. target, "zset") end
+  end
+  if moves.archived then problem = problem or misfit(queue.holdfast .. "archived", "zset") end
+  if moves.released then problem = problem or misfit(queue.pending, "list") end
+  if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
+  for made in pairs(plan.done) do problem = problem or misfit(queue.holdfast .. "done:" .. made, "set") end
+  if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
+  return problem
+end
+
+-- The tasks that stay, each in its new place.
+local function keep_tasks(queue, plan)
+  local entries = { completed = {}, retry = {}, archived = {} }
+  local front = {}
+  for _, i in ipairs(plan.kept) do
+    local _, id, _, move, message, score, _, detail = unpack(ARGV, i, i + 8)
+    local task = queue.tasks .. id
+    local fields = {}
+    if message ~= "" then fields = { "msg", message } end
+    if move == "completed" then
+      fields[#fields + 1], fields[#fields + 2] = "state", "completed"
+      if detail ~= "" then fields[#fields + 1], fields[#fields + 2] = "result", detail end
+    elseif move == "released" then
+      fields[#fields + 1], fields[#fields + 2] = "state", "pending"
+      fields[#fields + 1], fields[#fields + 2] = "pending_since", now_ns
+      table.insert(front, 1, id)
+    else
+      fields[#fields + 1], fields[#fields + 2] = "state", target_of[move]
+      fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
+    end
+    redis.call("HSET", task, unpack(fields))
+    if move == "completed" then redis.call("HDEL", task, "hf_failure") end
+    if move == "returned" or move == "released" then redis.pcall("HINCRBY", task, "hf_returns", 1) end
+    local list = entries[target_of[move]]
+    if list then list[#list + 1], list[#list + 2] = score, id end
+  end
+  for target, list in pairs(entries) do
+    if #list > 0 then redis.call("ZADD", queue.asynq .. target, unpack(list)) end
+  end
+  -- The first that was leased is the first to run again.
+  if #front > 0 then redis.call("RPUSH", queue.pending, unpack(front)) end
+  if #entries.archived > 0 then move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50) end
+end
+
+local function settle(queue)
+  local plan = { ids = {}, gone = {}, kept = {}, broken = {}, done = {}, processed = 0, failed = 0 }
+  local problem = examine(queue, plan)
+  if problem then
+    wrong = true
+    note(queue.number, "", problem)
+    for _, i in ipairs(queue.rows) do receipts[(i - 16) / 9 + 1] = "w" end
+    return
+  end
+  if #plan.ids == 0 then return end
+  -- What shrinks comes first: after that, a server whose memory is full lets the rest pass too.
+  for _, id in ipairs(plan.ids) do redis.call("LREM", queue.active, -1, id) end
+  redis.call("ZREM", queue.lease, unpack(plan.ids))
+  redis.call("HDEL", queue.leases, unpack(plan.ids))
+  if #plan.gone > 0 then redis.call("UNLINK", unpack(plan.gone)) end
+  if #plan.kept > 0 then keep_tasks(queue, plan) end
+  if #plan.broken > 0 then redis.call("LPUSH", queue.holdfast .. "broken", unpack(plan.broken)) end
+  for made, ids in pairs(plan.done) do
+    redis.call("SADD", queue.holdfast .. "done:" .. made, unpack(ids))
+    redis.call("EXPIRE", queue.holdfast .. "done:" .. made, 180)
+  end
+  -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
+  if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
+  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed)
+end
+
+for _, queue in ipairs(queues) do
+  if #queue.rows > 0 then settle(queue) end
+end
+
+-- Lease -------------------------------------------------------------------------------------------------------------
+
+local reply = { table.concat(receipts), notes }
+local wanted = tonumber(limit)
+local bytes = 0
+suspects = tonumber(suspects)
+lease_queues = tonumber(lease_queues)
+
+local function give(queue, id, task)
+  local size = #reply
+  reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
+  reply[size + 4], reply[size + 5] = task[2] or "0", task[3] or "0"
+  bytes = bytes + #task[1]
+  wanted = wanted - 1
+end
+
+local function hold(queue, ids)
+  local scores, holders = {}, {}
+  for n, id in ipairs(ids) do
+    scores[2 * n - 1], scores[2 * n] = until_s, id
+    holders[2 * n - 1], holders[2 * n] = id, token .. ":" .. until_s
+  end
+  redis.call("ZADD", queue.lease, unpack(scores))
+  redis.call("HSET", queue.leases, unpack(holders))
+end
+
+-- Looks at waiting tasks in the order of running (from the tail of pending), until enough are found. Strays are second
+-- entries of a task that is held, or already chosen.
+local function choose(queue, window)
+  local found = { ids = {}, tasks = {}, broken = {}, strays = {}, skipped = 0 }
+  local chosen = {}
+  local left, room, doubtful = wanted, max_bytes - bytes, suspects
+  for n = #window, 1, -1 do
+    if left <= 0 or (room <= 0 and left < tonumber(limit)) then break end
+    local id = window[n]
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "state")
+    if chosen[id] or (task[4] == "active" and redis.call("ZSCORE", queue.lease, id)) then
+      found.strays[#found.strays + 1] = id
+    elseif not task[1] then
+      found.broken[#found.broken + 1] = id
+    elseif task[2] and doubtful <= 0 then
+      found.skipped = found.skipped + 1
+    else
+      if task[2] then doubtful = doubtful - 1 end
+      left, room = left - 1, room - #task[1]
+      chosen[id] = true
+      found.ids[#found.ids + 1], found.tasks[#found.tasks + 1] = id, task
+    end
+  end
+  return found
+end
+
+local function lease(queue)
+  if redis.call("EXISTS", queue.asynq .. "paused") == 1 then return end
+  local problem = misfit(queue.pending, "list") or misfits(queue) or misfit(queue.holdfast .. "broken", "list")
+  if problem then return note(queue.number, "", problem) end
+  local window = redis.call("LRANGE", queue.pending, -wanted, -1)
+  if #window == 0 then return end
+  local found = choose(queue, window)
+  if found.skipped + #found.broken + #found.strays == 0 then
+    redis.call("LTRIM", queue.pending, 0, -(#found.ids + 1))
+  else
+    -- Behind crash suspects that must wait, and what is no task at all, others may be ready.
+    found = choose(queue, redis.call("LRANGE", queue.pending, -(wanted + 64), -1))
+    for _, id in ipairs(found.ids) do redis.call("LREM", queue.pending, -1, id) end
+    for _, id in ipairs(found.strays) do redis.call("LREM", queue.pending, -1, id) end
+    for _, id in ipairs(found.broken) do
+      redis.call("LREM", queue.pending, -1, id)
+      redis.call("LPUSH", queue.holdfast .. "broken", id)
+      note(queue.number, id, "there is no task of this id")
+    end
+  end
+  if #found.ids == 0 then return end
+  redis.call("LPUSH", queue.active, unpack(found.ids))
+  hold(queue, found.ids)
+  for n, id in ipairs(found.ids) do
+    local task = found.tasks[n]
+    redis.call("HSET", queue.tasks .. id, "state", "active")
+    redis.call("HDEL", queue.tasks .. id, "pending_since")
+    if task[2] then suspects = suspects - 1 end
+    give(queue, id, task)
+  end
+end
+
+-- The same request again, its reply was lost: it gets the tasks that it still holds, their leases renewed.
+local function lease_again(last)
+  for n = 2, #last, 2 do
+    local number, id = unpack(last, n, n + 1)
+    local queue = queues[tonumber(number)]
+    local score = redis.pcall("ZSCORE", queue.lease, id)
+    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == token .. ":" .. score then
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
+      if task[1] then
+        -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
+        redis.call("ZREM", queue.lease, id)
+        hold(queue, { id })
+        give(queue, id, task)
+      end
+    end
+  end
+end
+
+if wrong or wanted <= 0 then return reply end
+local request = queues[1].holdfast .. "req:" .. worker
+if redis.pcall("LINDEX", request, 0) == token then
+  lease_again(redis.call("LRANGE", request, 0, -1))
+  return reply
+end
+for number = 1, lease_queues do
+  if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
+  lease(queues[number])
+end
+if #reply > 2 then
+  local given = { token }
+  for n = 3, #reply, 5 do
+    given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
+  end
+  redis.call("UNLINK", request)
+  redis.call("RPUSH", request, unpack(given))
+  redis.call("EXPIRE", request, 60)
+end
+return reply

@@ -1,0 +1,7 @@
+-- What is wrong with a key, in words that name it; nil when it can take a `kind` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end

@@ -1,0 +1,123 @@
+-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
+-- when it may run once only, to the archive.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { notes, number, id, to, crashes, … } with to "pending" or "archived"; notes are { number, id or "", problem, … }.
+local deadline_ms, now_s, now_ns, day, keep_until_s, keep, before_s, limit, max_crashes, grace_s, quarantined, quarantined_bytes, once, once_bytes = unpack(ARGV)
+--! include fence
+--! include types
+--! include counters
+--! include archive
+
+local reply = { {} }
+local left = tonumber(limit)
+
+local function note(number, id, problem)
+  local notes = reply[1]
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "active", "list") or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
+    or misfit(asynq .. "pending", "list") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
+    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash") or untallied(asynq, day, 1)
+end
+
+-- Ids whose lease is over. Ours are at once; those of a Go worker, whose clock may be wrong, after a grace.
+local function expired(asynq, holdfast)
+  local found = redis.call("ZRANGEBYSCORE", asynq .. "lease", "-inf", now_s, "WITHSCORES", "LIMIT", 0, left + 64)
+  local ids, scores = {}, {}
+  for n = 1, #found, 2 do
+    ids[#ids + 1], scores[#scores + 1] = found[n], found[n + 1]
+  end
+  if #ids == 0 then return ids end
+  local due = {}
+  for n, holder in ipairs(redis.call("HMGET", holdfast .. "leases", unpack(ids))) do
+    local ours = holder and holder:sub(-#scores[n] - 1) == ":" .. scores[n]
+    if #due < left and (ours or tonumber(scores[n]) <= now_s - grace_s) then due[#due + 1] = ids[n] end
+  end
+  return due
+end
+
+-- Ids in active without any lease, which nothing would ever find: a lease is missing for good when it is missed twice,
+-- a grace apart. Looked for at the tail, where the oldest are.
+local function unleased(asynq, holdfast)
+  local sightings = holdfast .. "unleased"
+  local ids = redis.call("LRANGE", asynq .. "active", -200, -1)
+  if #ids == 0 then
+    redis.call("UNLINK", sightings)
+    return {}
+  end
+  local due, news = {}, {}
+  local scores = redis.call("ZMSCORE", asynq .. "lease", unpack(ids))
+  for n, id in ipairs(ids) do
+    if not scores[n] then
+      local since = tonumber(redis.call("HGET", sightings, id) or now_s)
+      if #due < left and since <= now_s - grace_s then
+        due[#due + 1] = id
+      else
+        news[#news + 1], news[#news + 2] = id, since
+      end
+    end
+  end
+  redis.call("UNLINK", sightings)
+  if #news > 0 then redis.call("HSET", sightings, unpack(news)) end
+  return due
+end
+
+local function reclaim(number, asynq, holdfast)
+  local due = expired(asynq, holdfast)
+  local lost = unleased(asynq, holdfast)
+  for _, id in ipairs(lost) do
+    if #due < left then due[#due + 1] = id end
+  end
+  if #due == 0 then return end
+  local tasks = {}
+  for n, id in ipairs(due) do
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "hf_crashes", "hf_once")
+  end
+  for _, id in ipairs(due) do redis.call("LREM", asynq .. "active", -1, id) end
+  redis.call("ZREM", asynq .. "lease", unpack(due))
+  redis.call("HDEL", holdfast .. "leases", unpack(due))
+  local front, archived = {}, {}
+  for n, id in ipairs(due) do
+    local message, crashes, at_most_once = unpack(tasks[n], 1, 3)
+    local task = asynq .. "t:" .. id
+    if not message then
+      redis.call("LPUSH", holdfast .. "broken", id)
+      note(number, id, "there is no task of this id")
+    else
+      crashes = (tonumber(crashes) or 0) + 1
+      local to = "pending"
+      if at_most_once == "1" or crashes >= tonumber(max_crashes) then
+        to = "archived"
+        local failure, bytes = quarantined, quarantined_bytes
+        if at_most_once == "1" then failure, bytes = once, once_bytes end
+        archived[#archived + 1], archived[#archived + 2] = now_s, id
+        -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
+        redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+      else
+        -- The one that waited longest is to run first: it goes in last, nearest to the tail.
+        table.insert(front, 1, id)
+        redis.call("HSET", task, "state", to, "pending_since", now_ns, "hf_crashes", crashes)
+      end
+      local size = #reply
+      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = number, id, to, crashes
+    end
+  end
+  if #front > 0 then redis.call("RPUSH", asynq .. "pending", unpack(front)) end
+  if #archived > 0 then
+    redis.call("ZADD", asynq .. "archived", unpack(archived))
+    move_aside(asynq, holdfast, keep, before_s, #archived + 50)
+    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
+  end
+  left = left - #due
+end
+
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  if left <= 0 then break end
+  local number = (k + 1) / 2
+  local problem = misfits(asynq, holdfast)
+  if problem then note(number, "", problem) else reclaim(number, asynq, holdfast) end
+end
+return reply

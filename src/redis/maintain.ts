@@ -1,0 +1,80 @@
+import { foreignGraceMs, maxCrashes, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
+import { encodeMessage } from "../core/codec.js";
+import { floorToS } from "../core/duration.js";
+import type { TaskMessage } from "../core/message.js";
+import { noHeaders } from "../core/names.js";
+import type { Failure } from "../core/outcome.js";
+import { tellBroker } from "../core/telemetry.js";
+import { heed, listOf, throwProblems } from "./answers.js";
+import { maxRows } from "./batches.js";
+import { statisticsOf } from "./exchange.js";
+import { keysOf } from "./keys.js";
+import type { RedisLink, Reply, ScriptCall } from "./link.js";
+import { promote as promoteCall, prune as pruneCall, reclaim as reclaimCall } from "./scripts.gen.js";
+
+export async function reclaim(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
+  const quarantined = crashed("quarantined", `its worker died ${maxCrashes} times while it ran: it does not run again by itself`, nowMs);
+  const once = crashed("lease_expired", "its worker died while it ran, and the task is to run at most once", nowMs);
+  const head = {
+    ...statisticsOf(nowMs),
+    nowNs: `${nowMs}000000`,
+    limit: Math.min(limit, maxRows),
+    maxCrashes,
+    graceS: foreignGraceMs / 1_000,
+    quarantined: JSON.stringify(quarantined),
+    quarantinedBytes: lastWords(quarantined, nowMs),
+    once: JSON.stringify(once),
+    onceBytes: lastWords(once, nowMs),
+  };
+  const [notes, ...flat] = await answer(link, reclaimCall(queues.map(keysOf), head));
+  const receipts: ReclaimReceipt[] = [];
+  for (let n = 0; n < flat.length; n += 4) {
+    const [number, id, to, crashes] = flat.slice(n, n + 4);
+    const receipt = { queue: queues[Number(number) - 1]!, id: String(id), to: String(to) as "pending" | "archived" };
+    receipts.push({ ...receipt, crashes: Number(crashes) });
+    tellBroker({ event: "reclaimed", broker: link.label, ...receipt });
+  }
+  throwProblems(link.label, heed(link.label, notes, queues));
+  return receipts;
+}
+
+export async function promote(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<Promotion> {
+  const head = { nowS: floorToS(nowMs), nowNs: `${nowMs}000000`, limit: Math.min(limit, maxRows) };
+  const [moved, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
+  throwProblems(link.label, heed(link.label, notes, queues));
+  if (Number(moved) > 0) tellBroker({ event: "promoted", broker: link.label, count: Number(moved) });
+  const nextS = String(next);
+  // Other programs may write fractions.
+  return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : Math.ceil(Number(nextS)) * 1_000 };
+}
+
+export async function prune(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<number> {
+  const { nowS, keep, beforeS } = statisticsOf(nowMs);
+  const head = { nowS, keep, beforeS, limit: Math.min(limit, maxRows) };
+  const [count, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
+  throwProblems(link.label, heed(link.label, notes, queues));
+  if (Number(count) > 0) tellBroker({ event: "pruned", broker: link.label, count: Number(count) });
+  return Number(count);
+}
+
+async function answer(link: RedisLink, call: ScriptCall): Promise<readonly Reply[]> {
+  const [reply] = await link.run([call]);
+  return listOf(link.label, reply);
+}
+
+function crashed(reason: Failure["reason"], message: string, nowMs: number): Failure {
+  return { reason, class: "WorkerCrashed", message, startedAtMs: nowMs, durationMs: 0 };
+}
+
+/**
+ * Error and time of failure as bytes to append to a stored message, so that the script need not decode it: of a
+ * repeated protobuf field the last one counts.
+ */
+function lastWords(failure: Failure, nowMs: number): Uint8Array {
+  return encodeMessage({ ...nothing, lastError: failure.message, lastFailedAtMs: floorToS(nowMs) * 1_000 });
+}
+
+const nothing: TaskMessage = {
+  type: "", payload: new Uint8Array(0), id: "", queue: "", maxRetry: 0, retried: 0, lastError: "", lastFailedAtMs: 0,
+  timeoutMs: 0, deadlineMs: 0, uniqueKey: "", retentionMs: 0, completedAtMs: 0, group: "", headers: noHeaders,
+};

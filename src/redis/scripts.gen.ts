@@ -1,0 +1,1138 @@
+// Made by scripts/build-lua.ts from lua/*.lua: change those.
+import { type Argument, type ScriptCall, deadline } from "./link.js";
+import type { Script } from "./script.js";
+
+export interface EnqueueKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+  readonly queues: string;
+}
+
+export interface EnqueueHead {
+  readonly queue: Argument;
+  readonly nowNs: Argument;
+  readonly bucket: Argument;
+  readonly buckets: Argument;
+}
+
+export interface EnqueueRow {
+  readonly id: Argument;
+  readonly message: Argument;
+  readonly dueS: Argument;
+  readonly lock: Argument;
+  readonly lockS: Argument;
+  readonly once: Argument;
+  readonly again: Argument;
+  readonly made: Argument;
+}
+
+export const enqueueScript: Script = {
+  name: "enqueue",
+  sha1: "c84cb9eb18e2e9870576e62ae36f3becc447e9bc",
+  text: `-- Put tasks of one queue where they belong: pending, or scheduled.
+-- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
+-- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
+local asynq, holdfast, queues = unpack(KEYS)
+local deadline_ms, queue, now_ns, bucket, buckets = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
+local reply = {}
+local ready, later = {}, {}
+
+-- Finished and deleted, but lately: the sets of done ids are by the time an id was made, or else it was finished.
+local function lately_done(id, made)
+  if made ~= "" then return redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1 end
+  for back = 0, buckets do
+    if redis.pcall("SISMEMBER", holdfast .. "done:" .. bucket - back, id) == 1 then return true end
+  end
+  return false
+end
+
+-- Row by row, each whole or not at all; \`shared\` is what is wrong with a key that a row would need.
+local shared = {
+  misfit(queues, "set") or misfit(pending, "list") or false,
+  misfit(queues, "set") or misfit(scheduled, "zset") or false,
+}
+for i = 6, #ARGV, 8 do
+  local id, message, due_s, lock, lock_s, once, again, made = unpack(ARGV, i, i + 7)
+  local task = asynq .. "t:" .. id
+  local problem = shared[due_s == "0" and 1 or 2]
+  local holder = lock ~= "" and redis.pcall("GET", lock)
+  if type(holder) == "table" then problem = misfit(lock, "string") end
+
+  local answer
+  if problem then
+    answer = "!" .. problem
+  elseif again == "1" and redis.call("EXISTS", task) == 1 then
+    local state = redis.pcall("HGET", task, "state")
+    answer = type(state) == "string" and "+" .. state or "t"
+  elseif again == "1" and lately_done(id, made) then
+    answer = "+completed"
+  elseif holder and not (again == "1" and holder == id) then
+    answer = "d" .. holder
+  else
+    local claimed = redis.pcall("HSETNX", task, "msg", message)
+    if claimed == 1 then
+      local state = due_s == "0" and "pending" or "scheduled"
+      local fields = { "state", state }
+      if due_s == "0" then
+        fields[3], fields[4] = "pending_since", now_ns
+        ready[#ready + 1] = id
+      else
+        later[#later + 1], later[#later + 2] = due_s, id
+      end
+      if lock ~= "" then
+        redis.call("SET", lock, id, "EX", lock_s)
+        fields[#fields + 1], fields[#fields + 2] = "unique_key", lock
+      end
+      if once == "1" then
+        fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
+      end
+      redis.call("HSET", task, unpack(fields))
+      answer = "+" .. state
+    elseif type(claimed) == "table" and not claimed.err:find("^WRONGTYPE") then
+      -- Memory is full, or this server takes no writes: true of the first write or of none.
+      return claimed
+    else
+      answer = "t"
+    end
+  end
+  reply[#reply + 1] = answer
+end
+
+if #ready > 0 then redis.call("LPUSH", pending, unpack(ready)) end
+if #later > 0 then redis.call("ZADD", scheduled, unpack(later)) end
+if #ready + #later > 0 then redis.call("SADD", queues, queue) end
+return reply
+`,
+};
+
+export function enqueue(keys: EnqueueKeys, head: EnqueueHead, rows: readonly EnqueueRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.queue, head.nowNs, head.bucket, head.buckets];
+  for (const row of rows) args.push(row.id, row.message, row.dueS, row.lock, row.lockS, row.once, row.again, row.made);
+  return { script: enqueueScript, keys: [keys.asynq, keys.holdfast, keys.queues], args };
+}
+
+export interface ExchangeKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface ExchangeHead {
+  readonly nowS: Argument;
+  readonly nowNs: Argument;
+  readonly day: Argument;
+  readonly keepUntilS: Argument;
+  readonly bucket: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly worker: Argument;
+  readonly token: Argument;
+  readonly untilS: Argument;
+  readonly limit: Argument;
+  readonly suspects: Argument;
+  readonly leaseQueues: Argument;
+  readonly maxBytes: Argument;
+}
+
+export interface ExchangeRow {
+  readonly number: Argument;
+  readonly id: Argument;
+  readonly held: Argument;
+  readonly move: Argument;
+  readonly message: Argument;
+  readonly score: Argument;
+  readonly lock: Argument;
+  readonly detail: Argument;
+  readonly made: Argument;
+}
+
+export const exchangeScript: Script = {
+  name: "exchange",
+  sha1: "ea35df883feb93fd0fecae212aa4229fb92f43d7",
+  text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
+-- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
+-- number which queue is its own.
+-- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
+-- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter a row: s(ettled),
+-- l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
+-- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
+local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+local largest = "9223372036854775807"
+
+-- What is wrong with a counter, in words that name it; nil when it can be added to.
+local function uncountable(key)
+  local problem = misfit(key, "string")
+  if problem then return problem end
+  local value = redis.call("GET", key)
+  if not value or value == "0" then return end
+  local digits = value:match("^%-?([1-9]%d*)$")
+  if not digits or #digits > 19 or (#digits == 19 and digits > largest) then
+    return key .. " does not hold a count"
+  end
+end
+
+-- Adds as asynq does: after the largest number comes 1. Answers the sum, and whether it started again.
+local function add(key, count)
+  local value = redis.call("GET", key)
+  if not value or #value < 19 then return redis.call("INCRBY", key, count), false end
+  local again = false
+  for _ = 1, count do
+    if redis.call("GET", key) == largest then
+      redis.call("SET", key, 1)
+      again = true
+    else
+      redis.call("INCR", key)
+    end
+  end
+  return 0, again
+end
+
+-- The keys that \`tally\` writes, checked.
+local function untallied(asynq, day, failed)
+  return uncountable(asynq .. "processed")
+    or uncountable(asynq .. "processed:" .. day)
+    or (failed > 0 and (uncountable(asynq .. "failed") or uncountable(asynq .. "failed:" .. day)) or nil)
+end
+
+-- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day.
+local function tally(asynq, day, keep_until_s, processed, failed)
+  if processed == 0 then return end
+  local function add_today(name, count)
+    local key = asynq .. name .. ":" .. day
+    if add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
+  end
+  add_today("processed", processed)
+  local _, again = add(asynq .. "processed", processed)
+  if failed == 0 then return end
+  add_today("failed", failed)
+  if again then
+    redis.call("SET", asynq .. "failed", failed)
+  else
+    add(asynq .. "failed", failed)
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+
+local notes = {}
+local function note(number, id, problem)
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+local queues = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  queues[#queues + 1] = {
+    number = #queues + 1, asynq = asynq, holdfast = holdfast, tasks = asynq .. "t:",
+    pending = asynq .. "pending", active = asynq .. "active", lease = asynq .. "lease", leases = holdfast .. "leases",
+    ids = {}, rows = {},
+  }
+end
+
+-- What is wrong with the keys that every settling and leasing writes.
+local function misfits(queue)
+  return misfit(queue.active, "list") or misfit(queue.lease, "zset") or misfit(queue.leases, "hash")
+end
+
+-- Settle ------------------------------------------------------------------------------------------------------------
+
+local receipts = {}
+local wrong = false
+for i = 16, #ARGV, 9 do
+  local number, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+  local queue = queues[tonumber(number)]
+  queue.ids[#queue.ids + 1] = id
+  queue.rows[#queue.rows + 1] = i
+end
+
+local processed_by = { gone = 1, completed = 1, retry = 1, archived = 1, returned = 0, released = 0 }
+local failed_by = { gone = 0, completed = 0, retry = 1, archived = 1, returned = 0, released = 0 }
+local target_of = { completed = "completed", retry = "retry", returned = "retry", archived = "archived" }
+
+-- Looks at every row: fills \`plan\` with what is to be written, and answers what is wrong with a key, if anything is.
+local function examine(queue, plan)
+  local problem = misfits(queue)
+  if problem then return problem end
+  local tokens = redis.call("HMGET", queue.leases, unpack(queue.ids))
+  local scores = redis.call("ZMSCORE", queue.lease, unpack(queue.ids))
+  local seen, moves = {}, {}
+  for n, i in ipairs(queue.rows) do
+    local _, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+    local at = (i - 16) / 9 + 1
+    if not tokens[n] or not scores[n] or tokens[n] ~= held .. ":" .. scores[n] or seen[id] then
+      receipts[at] = "l"
+    else
+      seen[id] = true
+      receipts[at] = "s"
+      plan.ids[#plan.ids + 1] = id
+      if move == "gone" then
+        plan.gone[#plan.gone + 1] = queue.tasks .. id
+        if made ~= "" then
+          plan.done[made] = plan.done[made] or {}
+          table.insert(plan.done[made], id)
+        end
+      else
+        local found = redis.call("TYPE", queue.tasks .. id).ok
+        if found == "hash" or (found == "none" and message ~= "") then
+          plan.kept[#plan.kept + 1] = i
+        else
+          move = "broken"
+          receipts[at] = "b"
+          plan.broken[#plan.broken + 1] = id
+          note(queue.number, id, found == "none" and "the task is gone" or queue.tasks .. id .. " is a " .. found .. ", not a hash")
+        end
+      end
+      if lock ~= "" and redis.pcall("GET", lock) == id then plan.gone[#plan.gone + 1] = lock end
+      moves[move] = true
+      plan.processed = plan.processed + (processed_by[move] or 0)
+      plan.failed = plan.failed + (failed_by[move] or 0)
+    end
+  end
+  for move, target in pairs(target_of) do
+    if moves[move] then problem = problem or misfit(queue.asynq .. target, "zset") end
+  end
+  if moves.archived then problem = problem or misfit(queue.holdfast .. "archived", "zset") end
+  if moves.released then problem = problem or misfit(queue.pending, "list") end
+  if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
+  for made in pairs(plan.done) do problem = problem or misfit(queue.holdfast .. "done:" .. made, "set") end
+  if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
+  return problem
+end
+
+-- The tasks that stay, each in its new place.
+local function keep_tasks(queue, plan)
+  local entries = { completed = {}, retry = {}, archived = {} }
+  local front = {}
+  for _, i in ipairs(plan.kept) do
+    local _, id, _, move, message, score, _, detail = unpack(ARGV, i, i + 8)
+    local task = queue.tasks .. id
+    local fields = {}
+    if message ~= "" then fields = { "msg", message } end
+    if move == "completed" then
+      fields[#fields + 1], fields[#fields + 2] = "state", "completed"
+      if detail ~= "" then fields[#fields + 1], fields[#fields + 2] = "result", detail end
+    elseif move == "released" then
+      fields[#fields + 1], fields[#fields + 2] = "state", "pending"
+      fields[#fields + 1], fields[#fields + 2] = "pending_since", now_ns
+      table.insert(front, 1, id)
+    else
+      fields[#fields + 1], fields[#fields + 2] = "state", target_of[move]
+      fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
+    end
+    redis.call("HSET", task, unpack(fields))
+    if move == "completed" then redis.call("HDEL", task, "hf_failure") end
+    if move == "returned" or move == "released" then redis.pcall("HINCRBY", task, "hf_returns", 1) end
+    local list = entries[target_of[move]]
+    if list then list[#list + 1], list[#list + 2] = score, id end
+  end
+  for target, list in pairs(entries) do
+    if #list > 0 then redis.call("ZADD", queue.asynq .. target, unpack(list)) end
+  end
+  -- The first that was leased is the first to run again.
+  if #front > 0 then redis.call("RPUSH", queue.pending, unpack(front)) end
+  if #entries.archived > 0 then move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50) end
+end
+
+local function settle(queue)
+  local plan = { ids = {}, gone = {}, kept = {}, broken = {}, done = {}, processed = 0, failed = 0 }
+  local problem = examine(queue, plan)
+  if problem then
+    wrong = true
+    note(queue.number, "", problem)
+    for _, i in ipairs(queue.rows) do receipts[(i - 16) / 9 + 1] = "w" end
+    return
+  end
+  if #plan.ids == 0 then return end
+  -- What shrinks comes first: after that, a server whose memory is full lets the rest pass too.
+  for _, id in ipairs(plan.ids) do redis.call("LREM", queue.active, -1, id) end
+  redis.call("ZREM", queue.lease, unpack(plan.ids))
+  redis.call("HDEL", queue.leases, unpack(plan.ids))
+  if #plan.gone > 0 then redis.call("UNLINK", unpack(plan.gone)) end
+  if #plan.kept > 0 then keep_tasks(queue, plan) end
+  if #plan.broken > 0 then redis.call("LPUSH", queue.holdfast .. "broken", unpack(plan.broken)) end
+  for made, ids in pairs(plan.done) do
+    redis.call("SADD", queue.holdfast .. "done:" .. made, unpack(ids))
+    redis.call("EXPIRE", queue.holdfast .. "done:" .. made, 180)
+  end
+  -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
+  if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
+  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed)
+end
+
+for _, queue in ipairs(queues) do
+  if #queue.rows > 0 then settle(queue) end
+end
+
+-- Lease -------------------------------------------------------------------------------------------------------------
+
+local reply = { table.concat(receipts), notes }
+local wanted = tonumber(limit)
+local bytes = 0
+suspects = tonumber(suspects)
+lease_queues = tonumber(lease_queues)
+
+local function give(queue, id, task)
+  local size = #reply
+  reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
+  reply[size + 4], reply[size + 5] = task[2] or "0", task[3] or "0"
+  bytes = bytes + #task[1]
+  wanted = wanted - 1
+end
+
+local function hold(queue, ids)
+  local scores, holders = {}, {}
+  for n, id in ipairs(ids) do
+    scores[2 * n - 1], scores[2 * n] = until_s, id
+    holders[2 * n - 1], holders[2 * n] = id, token .. ":" .. until_s
+  end
+  redis.call("ZADD", queue.lease, unpack(scores))
+  redis.call("HSET", queue.leases, unpack(holders))
+end
+
+-- Looks at waiting tasks in the order of running (from the tail of pending), until enough are found. Strays are second
+-- entries of a task that is held, or already chosen.
+local function choose(queue, window)
+  local found = { ids = {}, tasks = {}, broken = {}, strays = {}, skipped = 0 }
+  local chosen = {}
+  local left, room, doubtful = wanted, max_bytes - bytes, suspects
+  for n = #window, 1, -1 do
+    if left <= 0 or (room <= 0 and left < tonumber(limit)) then break end
+    local id = window[n]
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "state")
+    if chosen[id] or (task[4] == "active" and redis.call("ZSCORE", queue.lease, id)) then
+      found.strays[#found.strays + 1] = id
+    elseif not task[1] then
+      found.broken[#found.broken + 1] = id
+    elseif task[2] and doubtful <= 0 then
+      found.skipped = found.skipped + 1
+    else
+      if task[2] then doubtful = doubtful - 1 end
+      left, room = left - 1, room - #task[1]
+      chosen[id] = true
+      found.ids[#found.ids + 1], found.tasks[#found.tasks + 1] = id, task
+    end
+  end
+  return found
+end
+
+local function lease(queue)
+  if redis.call("EXISTS", queue.asynq .. "paused") == 1 then return end
+  local problem = misfit(queue.pending, "list") or misfits(queue) or misfit(queue.holdfast .. "broken", "list")
+  if problem then return note(queue.number, "", problem) end
+  local window = redis.call("LRANGE", queue.pending, -wanted, -1)
+  if #window == 0 then return end
+  local found = choose(queue, window)
+  if found.skipped + #found.broken + #found.strays == 0 then
+    redis.call("LTRIM", queue.pending, 0, -(#found.ids + 1))
+  else
+    -- Behind crash suspects that must wait, and what is no task at all, others may be ready.
+    found = choose(queue, redis.call("LRANGE", queue.pending, -(wanted + 64), -1))
+    for _, id in ipairs(found.ids) do redis.call("LREM", queue.pending, -1, id) end
+    for _, id in ipairs(found.strays) do redis.call("LREM", queue.pending, -1, id) end
+    for _, id in ipairs(found.broken) do
+      redis.call("LREM", queue.pending, -1, id)
+      redis.call("LPUSH", queue.holdfast .. "broken", id)
+      note(queue.number, id, "there is no task of this id")
+    end
+  end
+  if #found.ids == 0 then return end
+  redis.call("LPUSH", queue.active, unpack(found.ids))
+  hold(queue, found.ids)
+  for n, id in ipairs(found.ids) do
+    local task = found.tasks[n]
+    redis.call("HSET", queue.tasks .. id, "state", "active")
+    redis.call("HDEL", queue.tasks .. id, "pending_since")
+    if task[2] then suspects = suspects - 1 end
+    give(queue, id, task)
+  end
+end
+
+-- The same request again, its reply was lost: it gets the tasks that it still holds, their leases renewed.
+local function lease_again(last)
+  for n = 2, #last, 2 do
+    local number, id = unpack(last, n, n + 1)
+    local queue = queues[tonumber(number)]
+    local score = redis.pcall("ZSCORE", queue.lease, id)
+    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == token .. ":" .. score then
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
+      if task[1] then
+        -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
+        redis.call("ZREM", queue.lease, id)
+        hold(queue, { id })
+        give(queue, id, task)
+      end
+    end
+  end
+end
+
+if wrong or wanted <= 0 then return reply end
+local request = queues[1].holdfast .. "req:" .. worker
+if redis.pcall("LINDEX", request, 0) == token then
+  lease_again(redis.call("LRANGE", request, 0, -1))
+  return reply
+end
+for number = 1, lease_queues do
+  if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
+  lease(queues[number])
+end
+if #reply > 2 then
+  local given = { token }
+  for n = 3, #reply, 5 do
+    given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
+  end
+  redis.call("UNLINK", request)
+  redis.call("RPUSH", request, unpack(given))
+  redis.call("EXPIRE", request, 60)
+end
+return reply
+`,
+};
+
+export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows: readonly ExchangeRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.suspects, head.leaseQueues, head.maxBytes];
+  for (const row of rows) args.push(row.number, row.id, row.held, row.move, row.message, row.score, row.lock, row.detail, row.made);
+  return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface PromoteKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface PromoteHead {
+  readonly nowS: Argument;
+  readonly nowNs: Argument;
+  readonly limit: Argument;
+}
+
+export const promoteScript: Script = {
+  name: "promote",
+  sha1: "cdc2d707a624050d7e8b84f2ce3385351a188cb6",
+  text: `-- What is due moves from scheduled and retry to pending; a task with a group (a Go peer's) moves into its group.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { moved, next due score or "", notes }; notes are { number, id or "", problem, … }.
+local deadline_ms, now_s, now_ns, limit = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local left, next_s = tonumber(limit), nil
+local notes = {}
+local function note(number, id, problem)
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "scheduled", "zset") or misfit(asynq .. "retry", "zset") or misfit(asynq .. "pending", "list")
+    or misfit(asynq .. "groups", "set") or misfit(holdfast .. "broken", "list")
+end
+
+local function promote(number, asynq, holdfast, from)
+  local due = redis.call("ZRANGEBYSCORE", from, "-inf", now_s, "LIMIT", 0, left)
+  if #due == 0 then return end
+  local tasks = {}
+  for n, id in ipairs(due) do
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "group")
+  end
+  redis.call("ZREM", from, unpack(due))
+  local ready = {}
+  for n, id in ipairs(due) do
+    local task = asynq .. "t:" .. id
+    local message, group = unpack(tasks[n], 1, 2)
+    if not message then
+      redis.call("LPUSH", holdfast .. "broken", id)
+      note(number, id, "there is no task of this id")
+    elseif group and group ~= "" and not misfit(asynq .. "g:" .. group, "zset") then
+      redis.call("ZADD", asynq .. "g:" .. group, now_s, id)
+      redis.call("SADD", asynq .. "groups", group)
+      redis.call("HSET", task, "state", "aggregating")
+    else
+      ready[#ready + 1] = id
+      redis.call("HSET", task, "state", "pending", "pending_since", now_ns)
+    end
+  end
+  if #ready > 0 then redis.call("LPUSH", asynq .. "pending", unpack(ready)) end
+  left = left - #due
+end
+
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  local number = (k + 1) / 2
+  local problem = misfits(asynq, holdfast)
+  if problem then
+    note(number, "", problem)
+  else
+    for _, from in ipairs({ asynq .. "scheduled", asynq .. "retry" }) do
+      if left > 0 then promote(number, asynq, holdfast, from) end
+      local score = redis.call("ZRANGE", from, 0, 0, "WITHSCORES")[2]
+      if score and (not next_s or tonumber(score) < tonumber(next_s)) then next_s = score end
+    end
+  end
+end
+return { limit - left, next_s or "", notes }
+`,
+};
+
+export function promote(keys: readonly PromoteKeys[], head: PromoteHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.limit];
+  return { script: promoteScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface PruneKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface PruneHead {
+  readonly nowS: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly limit: Argument;
+}
+
+export const pruneScript: Script = {
+  name: "prune",
+  sha1: "436158ed741a0c744ac54a2cacf04977952ba219",
+  text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
+-- of tasks that a Go peer finished are dropped.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { how many tasks, notes }; notes are { number, "", problem, … }.
+local deadline_ms, now_s, keep, before_s, limit = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+
+local left = tonumber(limit)
+local notes = {}
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
+    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
+end
+
+local function forget_completed(asynq)
+  local ids = redis.call("ZRANGEBYSCORE", asynq .. "completed", "-inf", now_s, "LIMIT", 0, left)
+  if #ids == 0 then return end
+  redis.call("ZREM", asynq .. "completed", unpack(ids))
+  for n, id in ipairs(ids) do ids[n] = asynq .. "t:" .. id end
+  redis.call("UNLINK", unpack(ids))
+  left = left - #ids
+end
+
+-- A sample at each call finds them all in time; those of held leases are left alone.
+local function sweep_leases(asynq, holdfast)
+  local ids = redis.call("HRANDFIELD", holdfast .. "leases", 20)
+  if #ids == 0 then return end
+  local gone = {}
+  for n, score in ipairs(redis.call("ZMSCORE", asynq .. "lease", unpack(ids))) do
+    if not score then gone[#gone + 1] = ids[n] end
+  end
+  if #gone > 0 then redis.call("HDEL", holdfast .. "leases", unpack(gone)) end
+end
+
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  if left <= 0 then break end
+  local problem = misfits(asynq, holdfast)
+  if problem then
+    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
+  else
+    forget_completed(asynq)
+    left = left - move_aside(asynq, holdfast, keep, before_s, left)
+    sweep_leases(asynq, holdfast)
+  end
+end
+return { limit - left, notes }
+`,
+};
+
+export function prune(keys: readonly PruneKeys[], head: PruneHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.keep, head.beforeS, head.limit];
+  return { script: pruneScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface QueuesKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface QueuesHead {
+  readonly maxGroups: Argument;
+}
+
+export const queuesScript: Script = {
+  name: "queues",
+  sha1: "cb8782aea21a53c423de5a31daa0b409719f774e",
+  text: `-- How each queue is doing. Writes nothing; what is of another type than it should be counts as nothing.
+-- KEYS: the two prefixes of each queue.
+-- Reply, flat, twelve a queue: paused (0 or 1), pending, active, scheduled, retry, archived, archived aside, completed,
+-- aggregating, processed, failed, since when the next to run waits (ns, or "").
+local deadline_ms, max_groups = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+local function number(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "number" and answer or 0
+end
+local function text(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "string" and answer or ""
+end
+
+local function aggregating(asynq)
+  local groups = redis.pcall("SRANDMEMBER", asynq .. "groups", max_groups)
+  local sum = 0
+  for _, group in ipairs(groups) do sum = sum + number("ZCARD", asynq .. "g:" .. group) end
+  return sum
+end
+
+local reply = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  local next_id = text("LINDEX", asynq .. "pending", -1)
+  for _, value in ipairs({
+    number("EXISTS", asynq .. "paused"),
+    number("LLEN", asynq .. "pending"),
+    number("LLEN", asynq .. "active"),
+    number("ZCARD", asynq .. "scheduled"),
+    number("ZCARD", asynq .. "retry"),
+    number("ZCARD", asynq .. "archived"),
+    number("ZCARD", holdfast .. "archived"),
+    number("ZCARD", asynq .. "completed"),
+    aggregating(asynq),
+    text("GET", asynq .. "processed"),
+    text("GET", asynq .. "failed"),
+    text("HGET", asynq .. "t:" .. next_id, "pending_since"),
+  }) do
+    reply[#reply + 1] = value
+  end
+end
+return reply
+`,
+};
+
+export function queues(keys: readonly QueuesKeys[], head: QueuesHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.maxGroups];
+  return { script: queuesScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface ReclaimKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface ReclaimHead {
+  readonly nowS: Argument;
+  readonly nowNs: Argument;
+  readonly day: Argument;
+  readonly keepUntilS: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly limit: Argument;
+  readonly maxCrashes: Argument;
+  readonly graceS: Argument;
+  readonly quarantined: Argument;
+  readonly quarantinedBytes: Argument;
+  readonly once: Argument;
+  readonly onceBytes: Argument;
+}
+
+export const reclaimScript: Script = {
+  name: "reclaim",
+  sha1: "8a5fd64c60dee7d93a81ea174abaaf54c3894feb",
+  text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
+-- when it may run once only, to the archive.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { notes, number, id, to, crashes, … } with to "pending" or "archived"; notes are { number, id or "", problem, … }.
+local deadline_ms, now_s, now_ns, day, keep_until_s, keep, before_s, limit, max_crashes, grace_s, quarantined, quarantined_bytes, once, once_bytes = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+local largest = "9223372036854775807"
+
+-- What is wrong with a counter, in words that name it; nil when it can be added to.
+local function uncountable(key)
+  local problem = misfit(key, "string")
+  if problem then return problem end
+  local value = redis.call("GET", key)
+  if not value or value == "0" then return end
+  local digits = value:match("^%-?([1-9]%d*)$")
+  if not digits or #digits > 19 or (#digits == 19 and digits > largest) then
+    return key .. " does not hold a count"
+  end
+end
+
+-- Adds as asynq does: after the largest number comes 1. Answers the sum, and whether it started again.
+local function add(key, count)
+  local value = redis.call("GET", key)
+  if not value or #value < 19 then return redis.call("INCRBY", key, count), false end
+  local again = false
+  for _ = 1, count do
+    if redis.call("GET", key) == largest then
+      redis.call("SET", key, 1)
+      again = true
+    else
+      redis.call("INCR", key)
+    end
+  end
+  return 0, again
+end
+
+-- The keys that \`tally\` writes, checked.
+local function untallied(asynq, day, failed)
+  return uncountable(asynq .. "processed")
+    or uncountable(asynq .. "processed:" .. day)
+    or (failed > 0 and (uncountable(asynq .. "failed") or uncountable(asynq .. "failed:" .. day)) or nil)
+end
+
+-- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day.
+local function tally(asynq, day, keep_until_s, processed, failed)
+  if processed == 0 then return end
+  local function add_today(name, count)
+    local key = asynq .. name .. ":" .. day
+    if add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
+  end
+  add_today("processed", processed)
+  local _, again = add(asynq .. "processed", processed)
+  if failed == 0 then return end
+  add_today("failed", failed)
+  if again then
+    redis.call("SET", asynq .. "failed", failed)
+  else
+    add(asynq .. "failed", failed)
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+
+local reply = { {} }
+local left = tonumber(limit)
+
+local function note(number, id, problem)
+  local notes = reply[1]
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "active", "list") or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
+    or misfit(asynq .. "pending", "list") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
+    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash") or untallied(asynq, day, 1)
+end
+
+-- Ids whose lease is over. Ours are at once; those of a Go worker, whose clock may be wrong, after a grace.
+local function expired(asynq, holdfast)
+  local found = redis.call("ZRANGEBYSCORE", asynq .. "lease", "-inf", now_s, "WITHSCORES", "LIMIT", 0, left + 64)
+  local ids, scores = {}, {}
+  for n = 1, #found, 2 do
+    ids[#ids + 1], scores[#scores + 1] = found[n], found[n + 1]
+  end
+  if #ids == 0 then return ids end
+  local due = {}
+  for n, holder in ipairs(redis.call("HMGET", holdfast .. "leases", unpack(ids))) do
+    local ours = holder and holder:sub(-#scores[n] - 1) == ":" .. scores[n]
+    if #due < left and (ours or tonumber(scores[n]) <= now_s - grace_s) then due[#due + 1] = ids[n] end
+  end
+  return due
+end
+
+-- Ids in active without any lease, which nothing would ever find: a lease is missing for good when it is missed twice,
+-- a grace apart. Looked for at the tail, where the oldest are.
+local function unleased(asynq, holdfast)
+  local sightings = holdfast .. "unleased"
+  local ids = redis.call("LRANGE", asynq .. "active", -200, -1)
+  if #ids == 0 then
+    redis.call("UNLINK", sightings)
+    return {}
+  end
+  local due, news = {}, {}
+  local scores = redis.call("ZMSCORE", asynq .. "lease", unpack(ids))
+  for n, id in ipairs(ids) do
+    if not scores[n] then
+      local since = tonumber(redis.call("HGET", sightings, id) or now_s)
+      if #due < left and since <= now_s - grace_s then
+        due[#due + 1] = id
+      else
+        news[#news + 1], news[#news + 2] = id, since
+      end
+    end
+  end
+  redis.call("UNLINK", sightings)
+  if #news > 0 then redis.call("HSET", sightings, unpack(news)) end
+  return due
+end
+
+local function reclaim(number, asynq, holdfast)
+  local due = expired(asynq, holdfast)
+  local lost = unleased(asynq, holdfast)
+  for _, id in ipairs(lost) do
+    if #due < left then due[#due + 1] = id end
+  end
+  if #due == 0 then return end
+  local tasks = {}
+  for n, id in ipairs(due) do
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "hf_crashes", "hf_once")
+  end
+  for _, id in ipairs(due) do redis.call("LREM", asynq .. "active", -1, id) end
+  redis.call("ZREM", asynq .. "lease", unpack(due))
+  redis.call("HDEL", holdfast .. "leases", unpack(due))
+  local front, archived = {}, {}
+  for n, id in ipairs(due) do
+    local message, crashes, at_most_once = unpack(tasks[n], 1, 3)
+    local task = asynq .. "t:" .. id
+    if not message then
+      redis.call("LPUSH", holdfast .. "broken", id)
+      note(number, id, "there is no task of this id")
+    else
+      crashes = (tonumber(crashes) or 0) + 1
+      local to = "pending"
+      if at_most_once == "1" or crashes >= tonumber(max_crashes) then
+        to = "archived"
+        local failure, bytes = quarantined, quarantined_bytes
+        if at_most_once == "1" then failure, bytes = once, once_bytes end
+        archived[#archived + 1], archived[#archived + 2] = now_s, id
+        -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
+        redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+      else
+        -- The one that waited longest is to run first: it goes in last, nearest to the tail.
+        table.insert(front, 1, id)
+        redis.call("HSET", task, "state", to, "pending_since", now_ns, "hf_crashes", crashes)
+      end
+      local size = #reply
+      reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = number, id, to, crashes
+    end
+  end
+  if #front > 0 then redis.call("RPUSH", asynq .. "pending", unpack(front)) end
+  if #archived > 0 then
+    redis.call("ZADD", asynq .. "archived", unpack(archived))
+    move_aside(asynq, holdfast, keep, before_s, #archived + 50)
+    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
+  end
+  left = left - #due
+end
+
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  if left <= 0 then break end
+  local number = (k + 1) / 2
+  local problem = misfits(asynq, holdfast)
+  if problem then note(number, "", problem) else reclaim(number, asynq, holdfast) end
+end
+return reply
+`,
+};
+
+export function reclaim(keys: readonly ReclaimKeys[], head: ReclaimHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.keep, head.beforeS, head.limit, head.maxCrashes, head.graceS, head.quarantined, head.quarantinedBytes, head.once, head.onceBytes];
+  return { script: reclaimScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface RenewKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface RenewHead {
+  readonly untilS: Argument;
+}
+
+export interface RenewRow {
+  readonly number: Argument;
+  readonly id: Argument;
+  readonly held: Argument;
+}
+
+export const renewScript: Script = {
+  name: "renew",
+  sha1: "c5c16d0277779905bbd28e901b74cdc7d75c22a3",
+  text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
+-- KEYS: the two prefixes of each queue; a row says by number which is its own.
+-- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
+local deadline_ms, until_s = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local queues = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
+end
+for i = 3, #ARGV, 3 do
+  local number, id, held = unpack(ARGV, i, i + 2)
+  local queue = queues[tonumber(number)]
+  queue.ids[#queue.ids + 1] = id
+  queue.held[#queue.held + 1] = held
+  queue.rows[#queue.rows + 1] = (i - 3) / 3 + 1
+end
+
+local receipts = {}
+local wrong = ""
+
+local function renew(queue)
+  local problem = misfit(queue.lease, "zset") or misfit(queue.leases, "hash")
+  if problem then
+    wrong = problem
+    for _, at in ipairs(queue.rows) do receipts[at] = "w" end
+    return
+  end
+  local tokens = redis.call("HMGET", queue.leases, unpack(queue.ids))
+  local scores = redis.call("ZMSCORE", queue.lease, unpack(queue.ids))
+  local ids, entries, holders = {}, {}, {}
+  for n, id in ipairs(queue.ids) do
+    local at = queue.rows[n]
+    if not tokens[n] or not scores[n] or tokens[n] ~= queue.held[n] .. ":" .. scores[n] then
+      receipts[at] = "l"
+    else
+      receipts[at] = "r"
+      if tonumber(scores[n]) < tonumber(until_s) then
+        ids[#ids + 1] = id
+        entries[#entries + 1], entries[#entries + 2] = until_s, id
+        holders[#holders + 1], holders[#holders + 2] = id, queue.held[n] .. ":" .. until_s
+      end
+    end
+  end
+  if #ids == 0 then return end
+  -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write, also to renew.
+  redis.call("ZREM", queue.lease, unpack(ids))
+  redis.call("ZADD", queue.lease, unpack(entries))
+  redis.call("HSET", queue.leases, unpack(holders))
+end
+
+for _, queue in ipairs(queues) do
+  if #queue.ids > 0 then renew(queue) end
+end
+return { table.concat(receipts), wrong }
+`,
+};
+
+export function renew(keys: readonly RenewKeys[], head: RenewHead, rows: readonly RenewRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.untilS];
+  for (const row of rows) args.push(row.number, row.id, row.held);
+  return { script: renewScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}

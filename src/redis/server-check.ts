@@ -1,0 +1,67 @@
+import { HoldfastError } from "../core/errors.js";
+import type { Logger } from "../core/log.js";
+import { schemaKey } from "./keys.js";
+import { LinkError, type RedisLink, type Reply } from "./link.js";
+
+export interface ServerCheck {
+  /** Take a server that may evict keys when its memory is full. */
+  readonly allowEviction: boolean;
+  readonly logger: Logger;
+}
+
+/** The version of our keys and fields. Whoever finds a higher one leaves the data alone. */
+const schema = 1;
+
+/** The first with ZMSCORE, HRANDFIELD and asynq's own `ZRANGE … BYSCORE`. */
+const oldest = [6, 2] as const;
+
+/**
+ * Whether this server can hold tasks, looked at before the first call.
+ * @throws BROKER_INCOMPATIBLE for a server that is too old, evicts keys, is a Cluster's or holds a newer version's data;
+ * BROKER_UNAVAILABLE
+ */
+export async function checkServer(link: RedisLink, { allowEviction, logger }: ServerCheck): Promise<void> {
+  const [server, memory, , found] = await link.run([
+    { name: "INFO", args: ["server"] },
+    { name: "INFO", args: ["memory"] },
+    { name: "SET", args: [schemaKey, schema, "NX"] },
+    { name: "GET", args: [schemaKey] },
+  ]);
+  const unusable = (problem: string) => new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
+  const info = { ...infoOf(server, link), ...infoOf(memory, link) };
+  const version = info["redis_version"];
+  if (version === undefined) {
+    logger.warn({ broker: link.label }, "INFO is not allowed for this user: version and eviction policy were not checked");
+  } else if (isOlder(version)) {
+    throw unusable(`Redis ${version} is too old, ${oldest.join(".")} is the oldest that works`);
+  }
+  if (info["redis_mode"] === "cluster") throw unusable("it is a node of a Redis Cluster, which is not supported yet");
+  const policy = info["maxmemory_policy"];
+  if (policy !== undefined && policy !== "noeviction" && !allowEviction) {
+    throw unusable(
+      `maxmemory-policy is ${policy}: tasks would be deleted when memory is full. ` +
+        "Set it to noeviction, or set allowEviction when losing tasks is acceptable",
+    );
+  }
+  if (Buffer.isBuffer(found) && !(Number(String(found)) <= schema)) {
+    throw unusable(`its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`);
+  }
+}
+
+/** `name:value` lines; nothing where the user may not ask. */
+function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, string> {
+  if (reply instanceof LinkError) {
+    if (reply.code === "NOPERM") return {};
+    throw reply.toError(link.label);
+  }
+  return Object.fromEntries(
+    String(reply)
+      .split("\r\n")
+      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
+  );
+}
+
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < oldest[0] || (major === oldest[0] && minor < oldest[1]);
+}
