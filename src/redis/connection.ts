@@ -100,13 +100,12 @@ export class Connection {
       };
       const stop = expireAfter(timeoutMs, () => {
         missing = Number.POSITIVE_INFINITY;
-        const problem = `no reply within ${Math.round(timeoutMs)} ms`;
+        const problem = `no reply within ${Math.ceil(timeoutMs)} ms`;
         // Not a byte in all this time: the way there is dead, and what we wrote may still lie in a buffer.
         if (stream.bytesRead === receivedBefore) this.#fail(new LinkProblem(problem));
         finish(problem);
       });
       stream.cork();
-      this.#readTime();
       for (const [i, command] of commands.entries()) {
         const answer = (reply: Reply | undefined) => {
           replies[i] = reply;
@@ -117,6 +116,7 @@ export class Connection {
           answer(error.name === "ReplyError" ? serverError(error.message, command.call ?? command) : undefined),
         );
       }
+      this.#readTime();
       stream.uncork();
     });
   }

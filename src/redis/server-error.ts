@@ -1,6 +1,9 @@
 import { type Command, LinkError, type ScriptCall } from "./link.js";
 
-/** The server is in no state to take the call, or does not let us; it says so before it changes anything. */
+/**
+ * The server is in no state to take the call, or does not let us. In a script it says so at the first write, before
+ * anything is changed; only a command that the user may not run can come after others, and that error has no such code.
+ */
 const refusals = new Set([
   ..."LOADING BUSY READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN NOREPLICAS OOM MISCONF".split(" "),
   ..."NOAUTH WRONGPASS NOPERM NOSCRIPT STALE".split(" "),
@@ -27,13 +30,11 @@ export function serverError(reply: string, call?: ScriptCall | Command): LinkErr
   const code = /^[A-Z][A-Z0-9]+(?= |$)/.exec(said)?.[0] ?? "";
   const where = inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
   const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, call);
-  return new LinkError(outcomeOf(code, said, inScript !== null), code, `${said}${meaning}${where}`);
+  return new LinkError(outcomeOf(code, said), code, `${said}${meaning}${where}`);
 }
 
-function outcomeOf(code: string, said: string, inScript: boolean): "refused" | "failed" {
+function outcomeOf(code: string, said: string): "refused" | "failed" {
   if (/^ERR max number of clients/.test(said) || /^ERR AUTH /.test(said)) return "refused";
-  // The other refusals come at a script's first write or not at all, but permission is asked for each of its commands.
-  if (code === "NOPERM" && inScript) return "failed";
   return refusals.has(code) ? "refused" : "failed";
 }
 

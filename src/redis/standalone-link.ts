@@ -64,19 +64,20 @@ export class StandaloneLink implements RedisLink {
     const replies: Reply[] = [];
     let todo = [...calls.keys()];
     for (let round = 1; todo.length > 0 && round <= maxRounds; round++) {
-      const connection = await this.#ready(untilMs);
-      if (!(connection instanceof Connection)) {
+      // Without a turn of the loop when connected, for who knows how long a turn takes.
+      const ready = this.#connection?.usable === true ? this.#connection : await this.#ready(untilMs);
+      if (!(ready instanceof Connection)) {
         if (round > 1) break;
-        throw new HoldfastError("BROKER_UNAVAILABLE", { ...connection.data, taskIds: options.taskIds }, { cause: connection.cause });
+        throw new HoldfastError("BROKER_UNAVAILABLE", { ...ready.data, taskIds: options.taskIds }, { cause: ready.cause });
       }
       const leftMs = untilMs - performance.now();
       const outgoing = this.#outgoing(
         todo.map((i) => [calls[i]!, replies[i]]),
         leftMs,
       );
-      const answers = await connection.send(outgoing, leftMs);
+      const answers = await ready.send(outgoing, leftMs);
       for (const [at, i] of todo.entries()) replies[i] = answers[at]!;
-      this.#learn(connection, answers);
+      this.#learn(ready, answers);
       todo = todo.filter((i) => isCurable(replies[i]));
     }
     const [first] = replies;
@@ -129,8 +130,8 @@ export class StandaloneLink implements RedisLink {
   /** A connection to send on, or why there is none before `untilMs`. */
   async #ready(untilMs: number): Promise<Connection | Unavailable> {
     let failure: Unavailable | undefined;
-    do {
-      if (this.#connection?.usable) return this.#connection;
+    while (performance.now() < untilMs) {
+      if (this.#connection?.usable === true) return this.#connection;
       if (this.#connection !== undefined) this.#drop(this.#connection, "the connection was lost");
       this.#opening ??= this.#open().finally(() => {
         this.#opening = undefined;
@@ -139,7 +140,7 @@ export class StandaloneLink implements RedisLink {
       // The server is there, and trying again at once would not change its mind.
       if (opened instanceof HoldfastError && opened.data.outcome === "refused") return opened;
       if (opened instanceof HoldfastError) failure = opened;
-    } while (performance.now() < untilMs);
+    }
     const data = { broker: this.label, problem: "no connection in time", outcome: "notSent", taskIds: [] } as const;
     return failure ?? new HoldfastError("BROKER_UNAVAILABLE", data);
   }

@@ -79,14 +79,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** A plain client for looking and arranging, as the default user. */
   get admin(): Redis {
-    const password = this.#options.config?.["requirepass"] as string | undefined;
-    this.#admin ??= new Redis(this.url, {
-      ...(password === undefined ? {} : { password }),
-      ...(this.certificates === undefined ? {} : { tls: { ca: this.certificates.caText } }),
-      retryStrategy: () => 20,
-      protocol: 2,
-    });
-    this.#admin.on("error", () => undefined); // It is killed and frozen on purpose; its calls fail themselves.
+    this.#admin ??= this.#newAdmin();
     return this.#admin;
   }
 
@@ -95,7 +88,9 @@ export class RedisServer implements AsyncDisposable {
     this.#log = "";
     const child = spawn("redis-server", ["-"], { cwd: this.dir, stdio: ["pipe", "pipe", "inherit"] });
     this.#process = child;
-    process.once("exit", () => child.kill("SIGKILL"));
+    const kill = () => child.kill("SIGKILL");
+    process.once("exit", kill);
+    child.once("exit", () => process.removeListener("exit", kill));
     child.stdout.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
     child.stdin.end(this.#config());
     const sign = ready === "loaded" ? "Ready to accept connections" : "Server initialized";
@@ -131,6 +126,18 @@ export class RedisServer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  #newAdmin(): Redis {
+    const password = this.#options.config?.["requirepass"] as string | undefined;
+    const admin = new Redis(this.url, {
+      ...(password === undefined ? {} : { password }),
+      ...(this.certificates === undefined ? {} : { tls: { ca: this.certificates.caText } }),
+      retryStrategy: () => 20,
+      protocol: 2,
+    });
+    admin.on("error", () => undefined); // It is killed and frozen on purpose; its calls fail themselves.
+    return admin;
   }
 
   #config(): string {
