@@ -106,8 +106,10 @@ export class Worker implements AsyncDisposable {
     await stopped;
   }
 
-  /** Work until nothing is pending in its queues, then stop. Scheduled tasks and retries are not waited for. */
+  /** Work until nothing in its queues is pending or due, then stop. What is due later is not waited for. */
   async drain(): Promise<WorkerCounters> {
+    const queues = this.#options.queues.map((queue) => queue.name);
+    while ((await this.#broker.promote(queues, 500, this.#broker.clock.nowMs())).moved > 0);
     await this.start();
     while (!(this.#exchanger.quiet && this.#crew.size === 0)) await this.#exchanger.changed();
     await this.stop();
