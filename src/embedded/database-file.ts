@@ -4,11 +4,10 @@ import { HoldfastError } from "../core/errors.js";
 import type { Database, Driver } from "./driver.js";
 import { ensureSchema, hasSchema, pragma } from "./schema.js";
 import { damaged } from "./sqlite-error.js";
+import { inTransaction, whileBusy } from "./transaction.js";
 
 export const memory = ":memory:";
 
-/** How long one waits for another process to finish what it writes. */
-const busyMs = 30_000;
 /** A file up to this size is read through when it is opened, in some 100 ms; of a larger one damage shows when it is met. */
 const checkedBytes = 64 * 1_048_576;
 /** What a checkpoint leaves of the write-ahead log. */
@@ -22,9 +21,8 @@ export function openDatabase(driver: Driver, location: string, broker: string): 
   if (location !== memory) createFile(location, broker);
   const database = driver(location);
   try {
-    database.exec(`PRAGMA busy_timeout = ${busyMs}`);
-    if (location !== memory) prepareFile(database, location, broker);
-    transaction(database, () => ensureSchema(database, broker));
+    if (location !== memory) whileBusy(() => prepareFile(database, location, broker));
+    inTransaction(database, () => ensureSchema(database, broker));
     return database;
   } catch (error) {
     database.close();
@@ -69,24 +67,4 @@ function checkSound(database: Database, location: string, broker: string): void 
   if (statSync(location).size > checkedBytes) return;
   const said = pragma(database, "quick_check(1)");
   if (said !== "ok") throw damaged(broker, String(said));
-}
-
-/** @throws what `work` throws; nothing of it is kept then */
-export function transaction(database: Database, work: () => void): void {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    work();
-    database.exec("COMMIT");
-  } catch (error) {
-    rollback(database);
-    throw error;
-  }
-}
-
-export function rollback(database: Database): void {
-  try {
-    database.exec("ROLLBACK");
-  } catch {
-    // SQLite has rolled back already, as it does when the disk is full: the first error is the one to tell.
-  }
 }

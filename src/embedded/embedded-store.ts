@@ -1,5 +1,5 @@
 import type { HoldfastError } from "../core/errors.js";
-import { memory, openDatabase, rollback } from "./database-file.js";
+import { memory, openDatabase } from "./database-file.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -9,12 +9,11 @@ import { reclaim } from "./reclaim.js";
 import { renew } from "./renew.js";
 import { preparedOnce, type Sql } from "./sql.js";
 import { asHoldfastError, isHarmless } from "./sqlite-error.js";
+import { inTransaction } from "./transaction.js";
 
 const ping = (_sql: Sql, _args: object) => undefined;
 
-const writing = { enqueue, exchange, reclaim, renew, promote, prune };
-const reading = { ping, queues, find, list };
-const verbs = { ...writing, ...reading };
+const verbs = { ping, enqueue, exchange, reclaim, renew, promote, prune, queues, find, list };
 
 export type Verb = keyof typeof verbs;
 export type Args<V extends Verb> = Parameters<(typeof verbs)[V]>[1];
@@ -31,7 +30,6 @@ export class EmbeddedStore {
   readonly #location: string;
   readonly #label: string;
   #open: { readonly database: Database; readonly sql: Sql } | undefined;
-  #wrote = false;
 
   constructor(driver: Driver, location: string, label: string) {
     this.#driver = driver;
@@ -45,16 +43,11 @@ export class EmbeddedStore {
    */
   run(calls: readonly Call[]): Answer[] {
     try {
-      const { sql } = (this.#open ??= this.#opened());
-      const writes = calls.some(({ verb }) => verb in writing);
-      sql(writes ? "BEGIN IMMEDIATE" : "BEGIN").run();
-      const answers =
-        calls.length === 1 ? [{ value: carryOut(sql, calls[0]!) }] : calls.map((call) => this.#apart(sql, call));
-      sql("COMMIT").run();
-      this.#wrote ||= writes;
-      return answers;
+      const { database, sql } = (this.#open ??= this.#opened());
+      return inTransaction(database, () =>
+        calls.length === 1 ? [{ value: carryOut(sql, calls[0]!) }] : calls.map((call) => this.#apart(sql, call)),
+      );
     } catch (error) {
-      if (this.#open !== undefined) rollback(this.#open.database);
       if (!isHarmless(error) && this.#location !== memory) this.close();
       const told = asHoldfastError(error, this.#label);
       return calls.map(() => ({ error: told }));
@@ -63,10 +56,13 @@ export class EmbeddedStore {
 
   /** While nothing is asked: what the write-ahead log holds goes into the file, so that the log stays short. */
   rest(): void {
-    if (!this.#wrote || this.#open === undefined || this.#location === memory) return;
-    this.#wrote = false;
-    // PASSIVE waits for nobody; what is left over goes at the next rest.
-    this.#open.sql("PRAGMA wal_checkpoint(PASSIVE)").get();
+    if (this.#location === memory) return;
+    try {
+      // PASSIVE waits for nobody; what is left over goes at the next rest.
+      this.#open?.database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    } catch {
+      // The next call meets the same trouble, and its caller is told.
+    }
   }
 
   close(): void {

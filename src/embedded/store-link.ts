@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { type TransferListItem, Worker } from "node:worker_threads";
 import type { KeeperOptions, LeaseKeeper } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
@@ -56,7 +55,7 @@ export class StoreLink {
     const thread = this.#thread;
     if (thread === undefined) return;
     thread.ref();
-    const exited = once(thread, "exit");
+    const exited = new Promise((resolve) => thread.once("exit", resolve));
     say(thread, { to: "end" });
     await exited;
   }
