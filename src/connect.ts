@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
 import type { Broker } from "./broker/broker.js";
 import { invalidOption, shown } from "./core/errors.js";
-import { type EmbeddedBrokerOptions, embeddedBroker } from "./embedded/index.js";
+import { embeddedBroker } from "./embedded/index.js";
 import { type RedisBrokerOptions, redisBroker } from "./redis/index.js";
 
-/** Those of the engine that the URL names: `RedisBrokerOptions` or `EmbeddedBrokerOptions`, without the address. */
-export type ConnectOptions = Omit<RedisBrokerOptions, "url"> | Omit<EmbeddedBrokerOptions, "file">;
+/** Those of the Redis engine; a file or memory takes none. */
+export type ConnectOptions = Omit<RedisBrokerOptions, "url">;
 
 const forms = "redis://…, rediss://…, redis-socket:///path, file:./path, file:///path or memory:";
 
@@ -20,20 +20,24 @@ const forms = "redis://…, rediss://…, redis-socket:///path, file:./path, fil
  */
 export function connect(url: string, options: ConnectOptions = {}): Broker {
   if (typeof url !== "string") throw invalidOption("connect.url", `must be ${forms}, got ${shown(url)}`);
+  if (typeof options !== "object" || options === null)
+    throw invalidOption("connect", `options must be an object, got ${shown(options)}`);
   for (const name of ["url", "file"]) {
-    if (Object.hasOwn(options, name)) throw invalidOption(`connect.${name}`, "is not an option: the first argument says where");
+    if (Object.hasOwn(options, name))
+      throw invalidOption(`connect.${name}`, "is not an option: the first argument says where");
   }
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
-  switch (scheme) {
-    case "file:":
-      return embeddedBroker({ ...options, file: filePath(url) });
-    case "memory:":
-      if (url.length > scheme.length) throw invalidOption("connect.url", 'must be just "memory:"');
-      return embeddedBroker({ ...options, file: ":memory:" });
+  if (scheme === "file:") return embeddedBroker({ ...options, file: filePath(url) });
+  if (scheme === "memory:") {
+    if (url !== scheme) throw invalidOption("connect.url", 'must be just "memory:"');
+    return embeddedBroker({ ...options, file: ":memory:" });
   }
   if (scheme?.startsWith("redis") === true) return redisBroker({ ...options, url });
   // Only the scheme is shown: what follows may hold a password.
-  throw invalidOption("connect.url", `must be ${forms}, got ${scheme === undefined ? "no scheme" : `the scheme ${shown(scheme)}`}`);
+  throw invalidOption(
+    "connect.url",
+    `must be ${forms}, got ${scheme === undefined ? "no scheme" : `the scheme ${shown(scheme)}`}`,
+  );
 }
 
 /** The path of a file URL; unlike other URLs it may be relative to the working directory. */
@@ -46,5 +50,8 @@ function filePath(url: string): string {
   } catch {
     // Not an absolute path on this machine, or a stray %: as below.
   }
-  throw invalidOption("connect.url", `must name a file, such as file:./tasks.db or file:///var/lib/tasks.db, got ${shown(url)}`);
+  throw invalidOption(
+    "connect.url",
+    `must name a file, such as file:./tasks.db or file:///var/lib/tasks.db, got ${shown(url)}`,
+  );
 }

@@ -33,10 +33,16 @@ export class Connection {
    * Never throws: a connection, or BROKER_UNAVAILABLE, which is `notSent` when there is no way to the server and
    * `refused` when it does not let us in.
    */
-  static async open(address: RedisAddress, clock: DisciplinedClock, timeoutMs: number): Promise<Connection | Unavailable> {
+  static async open(
+    address: RedisAddress,
+    clock: DisciplinedClock,
+    timeoutMs: number,
+  ): Promise<Connection | Unavailable> {
     const connection = new Connection(address, clock, timeoutMs);
     const broker = address.label;
-    const stop = expireAfter(timeoutMs, () => connection.#fail(new LinkProblem(`no connection within ${timeoutMs} ms`)));
+    const stop = expireAfter(timeoutMs, () =>
+      connection.#fail(new LinkProblem(`no connection within ${timeoutMs} ms`)),
+    );
     try {
       await connection.#redis.connect();
     } catch (error) {
@@ -88,7 +94,7 @@ export class Connection {
   send(commands: readonly Outgoing[], timeoutMs: number): Promise<Reply[]> {
     const { stream } = this.#redis;
     const receivedBefore = stream.bytesRead;
-    const replies = new Array<Reply | undefined>(commands.length);
+    const replies = Array.from<Reply | undefined>({ length: commands.length });
     let missing = commands.length;
     this.#open++;
     return new Promise((resolve) => {
@@ -96,7 +102,7 @@ export class Connection {
         stop();
         this.#open--;
         if (this.#retired) this.end();
-        resolve(Array.from(replies, (reply) => (reply === undefined ? new LinkError("unknown", "", problem) : reply)));
+        resolve(replies.map((reply) => (reply === undefined ? new LinkError("unknown", "", problem) : reply)));
       };
       const stop = expireAfter(timeoutMs, () => {
         missing = Number.POSITIVE_INFINITY;
@@ -116,7 +122,7 @@ export class Connection {
           answer(error.name === "ReplyError" ? serverError(error.message, command.call ?? command) : undefined),
         );
       }
-      this.#readTime();
+      void this.#readTime();
       stream.uncork();
     });
   }
@@ -136,19 +142,17 @@ export class Connection {
     return command.promise;
   }
 
-  #readTime(): void {
+  async #readTime(): Promise<void> {
     const sentMs = performance.now();
     if (sentMs < this.#timeReadMs + readTimeEveryMs) return;
     this.#timeReadMs = sentMs;
-    this.#write({ name: "TIME", args: [] }).then(
-      (reply) => {
-        const [seconds, micros] = (reply as Reply[]).map((part) => Number(String(part)));
-        this.#clock.observe(seconds! * 1_000 + micros! / 1_000, performance.now() - sentMs);
-      },
-      () => {
-        // The user may not ask for it: then this host's clock has to do. A lost connection is told by the calls.
-      },
-    );
+    try {
+      const reply = (await this.#write({ name: "TIME", args: [] })) as Reply[];
+      const [seconds, micros] = reply.map((part) => Number(String(part)));
+      this.#clock.observe(seconds! * 1_000 + micros! / 1_000, performance.now() - sentMs);
+    } catch {
+      // The user may not ask for it: then this host's clock has to do. A lost connection is told by the calls.
+    }
   }
 
   /** Over at once; what lies in a buffer is not to be sent later. */
@@ -176,7 +180,9 @@ export class Connection {
 /** Who we are and which database. A name is for people, but asking for one tells whether we are let in. */
 function handshake({ username, password, db }: RedisAddress): Command[] {
   return [
-    ...(password === undefined ? [] : [{ name: "AUTH", args: username === undefined ? [password] : [username, password] }]),
+    ...(password === undefined
+      ? []
+      : [{ name: "AUTH", args: username === undefined ? [password] : [username, password] }]),
     ...(db === 0 ? [] : [{ name: "SELECT", args: [db] }]),
     { name: "CLIENT", args: ["SETNAME", "holdfast"] },
   ];

@@ -69,9 +69,14 @@ export function linkOptions(given: { url: string; timeoutMs: number; tls: TlsOpt
  * Reads asynq's forms of a Redis URL.
  * @throws OPTION_INVALID for anything else; the message holds neither the URL nor its password
  */
-export function parseRedisUrl(value: unknown, option = "url"): RedisAddress & { readonly timeoutMs: number | undefined } {
+export function parseRedisUrl(
+  value: unknown,
+  option = "url",
+): RedisAddress & { readonly timeoutMs: number | undefined } {
   if (typeof value !== "string") throw invalidOption(option, `must be a URL, got ${shown(value)}`);
-  const url = URL.canParse(value) ? new URL(value) : undefined;
+  // URLs with a user must have a host, which a socket does not.
+  const readable = value.replace(/^(redis-socket:\/\/[^/@]*@)\//i, "$1socket/");
+  const url = URL.canParse(readable) ? new URL(readable) : undefined;
   const scheme = url?.protocol ?? /^[a-z-]+:/i.exec(value)?.[0].toLowerCase() ?? "";
   if (/^rediss?-(sentinel|cluster):$/.test(scheme) || /^rediss?:\/\/[^/?#]*,/.test(value)) {
     throw invalidOption(option, `Sentinel and Cluster come with a later release; ${allowed}`);
@@ -104,7 +109,7 @@ function networkAddress(url: URL, option: string): Omit<RedisAddress, "username"
 }
 
 function socketAddress(url: URL, db: number, option: string): Omit<RedisAddress, "username" | "password"> {
-  if (url.hostname !== "" || url.pathname.length < 2) {
+  if (url.hostname !== (url.username + url.password === "" ? "" : "socket") || url.pathname.length < 2) {
     throw invalidOption(option, "must be redis-socket:///path/to/redis.sock, with three slashes");
   }
   const path = decoded(url.pathname, option);
@@ -125,7 +130,8 @@ function query(url: URL, names: readonly string[], option: string): { db: number
 }
 
 function database(text: string, option: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw invalidOption(option, `must name a database by its number, such as /2, got ${shown(text)}`);
+  if (!/^\d{1,5}$/.test(text))
+    throw invalidOption(option, `must name a database by its number, such as /2, got ${shown(text)}`);
   return Number(text);
 }
 
@@ -146,7 +152,8 @@ function tlsOptions(value: unknown, option: string): TlsOptions {
       throw invalidOption(`${option}.${name.slice(0, 64)}`, `is not an option; there are ${linkSettings.tls.allowed}`);
     }
     const kind = name === "rejectUnauthorized" ? "boolean" : "string";
-    if (typeof part !== kind) throw invalidOption(`${option}.${name}`, `must be a ${kind}, got a value of type ${typeof part}`);
+    if (typeof part !== kind)
+      throw invalidOption(`${option}.${name}`, `must be a ${kind}, got a value of type ${typeof part}`);
   }
   return value;
 }

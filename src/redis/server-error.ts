@@ -21,20 +21,21 @@ export const isMovedOn = (error: LinkError): boolean => movedOn.has(error.code);
 export function serverError(reply: string, call?: ScriptCall | Command): LinkError {
   const inScript = /@user_script: ?(\d+)/.exec(reply);
   const said = reply
-    .replace(/^ERR Error running script.*?@user_script: ?\d+: -?(?:@user_script: ?\d+: )?/, "")
+    .replace(/^ERR Error running script.*?@user_script: ?\d+: (?:@user_script: ?\d+: )?-?/, "")
     .replace(/ script: [0-9a-f]{40}, on @\w+:\d+\.?/, "")
     .replace(/,? with args beginning with:[^]*$/, "")
     // oxlint-disable-next-line no-control-regex
     .replaceAll(/[\u0000-\u001f\u007f]+/g, " ")
     .slice(0, 200);
   const code = /^[A-Z][A-Z0-9]+(?= |$)/.exec(said)?.[0] ?? "";
-  const where = inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
+  const where =
+    inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
   const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, call);
   return new LinkError(outcomeOf(code, said), code, `${said}${meaning}${where}`);
 }
 
 function outcomeOf(code: string, said: string): "refused" | "failed" {
-  if (/^ERR max number of clients/.test(said) || /^ERR AUTH /.test(said)) return "refused";
+  if (said.startsWith("ERR max number of clients") || said.startsWith("ERR AUTH ")) return "refused";
   return refusals.has(code) ? "refused" : "failed";
 }
 

@@ -4,7 +4,15 @@ import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
 import { Connection, type Outgoing, type Unavailable } from "./connection.js";
 import { expireAfter } from "./expiry.js";
-import { type Command, deadline, LinkError, type RedisLink, type Reply, type RunOptions, type ScriptCall } from "./link.js";
+import {
+  type Command,
+  deadline,
+  LinkError,
+  type RedisLink,
+  type Reply,
+  type RunOptions,
+  type ScriptCall,
+} from "./link.js";
 import type { LinkOptions } from "./redis-url.js";
 import { isMovedOn } from "./server-error.js";
 
@@ -68,7 +76,11 @@ export class StandaloneLink implements RedisLink {
       const ready = this.#connection?.usable === true ? this.#connection : await this.#ready(untilMs);
       if (!(ready instanceof Connection)) {
         if (round > 1) break;
-        throw new HoldfastError("BROKER_UNAVAILABLE", { ...ready.data, taskIds: options.taskIds }, { cause: ready.cause });
+        throw new HoldfastError(
+          "BROKER_UNAVAILABLE",
+          { ...ready.data, taskIds: options.taskIds },
+          { cause: ready.cause },
+        );
       }
       const leftMs = untilMs - performance.now();
       const outgoing = this.#outgoing(
@@ -81,7 +93,10 @@ export class StandaloneLink implements RedisLink {
       todo = todo.filter((i) => isCurable(replies[i]));
     }
     const [first] = replies;
-    if (first instanceof LinkError && replies.every((reply) => reply instanceof LinkError && reply.outcome === "unknown")) {
+    if (
+      first instanceof LinkError &&
+      replies.every((reply) => reply instanceof LinkError && reply.outcome === "unknown")
+    ) {
       throw first.toError(this.label, options.taskIds);
     }
     return replies;

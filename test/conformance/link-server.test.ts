@@ -72,7 +72,9 @@ describeRedis("link to a server in trouble", () => {
   });
 
   it("refuses while the server loads its data", async () => {
-    const server = await start({ config: { "key-load-delay": "500", "loading-process-events-interval-bytes": "1024" } });
+    const server = await start({
+      config: { "key-load-delay": "500", "loading-process-events-interval-bytes": "1024" },
+    });
     await server.admin.eval("for i = 1, 20000 do redis.call('SET', 'key' .. i, 'value') end", 0);
     await server.admin.save();
     await server.kill();
@@ -81,7 +83,10 @@ describeRedis("link to a server in trouble", () => {
     const error = await refusedBy(linkTo(server.url, { timeoutMs: 2_000 }));
 
     expect(error).toMatchObject({ outcome: "refused", code: "LOADING" });
-    expect(error.toError("b", ["a"])).toMatchObject({ code: "BROKER_UNAVAILABLE", data: { outcome: "refused", taskIds: ["a"] } });
+    expect(error.toError("b", ["a"])).toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "refused", taskIds: ["a"] },
+    });
   });
 
   it("refuses while the server is busy with a script, new connections too", async () => {
@@ -108,7 +113,9 @@ describeRedis("link to a server in trouble", () => {
 
   it("refuses on a replica, and asks again over a new connection, for the address may have moved", async () => {
     const replica = await start({ config: { replicaof: `127.0.0.1 ${shared.port}` } });
-    await until("the replica is in step", async () => (await replica.admin.info("replication")).includes("master_link_status:up"));
+    await until("the replica is in step", async () =>
+      (await replica.admin.info("replication")).includes("master_link_status:up"),
+    );
     await using proxy = await FaultProxy.to(replica.port);
     const link = linkTo(proxy.url);
 
@@ -166,7 +173,11 @@ describeRedis("link to a server in trouble", () => {
 
     expect(own).toBe(1);
     expect(refusal(foreign)).toMatchObject({ outcome: "refused", code: "NOPERM" });
-    expect(refusal(forbidden)).toMatchObject({ outcome: "refused", code: "NOPERM", problem: expect.stringContaining("flushall") });
+    expect(refusal(forbidden)).toMatchObject({
+      outcome: "refused",
+      code: "NOPERM",
+      problem: expect.stringContaining("flushall"),
+    });
   });
 
   it("works by its own clock when the user may not ask for the time", async () => {
@@ -179,9 +190,14 @@ describeRedis("link to a server in trouble", () => {
     const server = await start({ config: { user: ["bob on >pass-w0rd ~* +eval +evalsha +set"] } });
     const half = script("half", 'redis.call("SET", KEYS[1], "x")\nreturn redis.call("DEL", KEYS[1])');
 
-    const [reply] = await linkTo(server.url.replace("//", "//bob:pass-w0rd@")).run([{ script: half, keys: ["k"], args: [payload] }]);
+    const [reply] = await linkTo(server.url.replace("//", "//bob:pass-w0rd@")).run([
+      { script: half, keys: ["k"], args: [payload] },
+    ]);
 
-    expect(refusal(reply)).toMatchObject({ outcome: "failed", problem: expect.stringMatching(/can't run this command.*\(half\.lua:2\)$/) });
+    expect(refusal(reply)).toMatchObject({
+      outcome: "failed",
+      problem: expect.stringMatching(/can't run this command.*\(half\.lua:2\)$/),
+    });
   });
 
   it("refuses when the server has all the clients it takes", async () => {
@@ -212,7 +228,9 @@ describeRedis("link to a server in trouble", () => {
     server.thaw();
 
     expect([error.data.outcome, second.data.outcome]).toEqual(["unknown", "notSent"]);
-    await until("the server has seen the late call", async () => /errorstat_STALE/.test(await server.admin.info("errorstats")));
+    await until("the server has seen the late call", async () =>
+      /errorstat_STALE/.test(await server.admin.info("errorstats")),
+    );
     expect(await link.run([count("n")], { timeoutMs: 3_000 })).toEqual([2]);
   });
 
@@ -220,7 +238,10 @@ describeRedis("link to a server in trouble", () => {
     const link = linkTo(shared.url);
     await link.ping();
     const hourAheadMs = Date.now() + 3_600_000;
-    const ahead = script("ahead", 'if ARGV[2] > ARGV[1] then return redis.error_reply("STALE " .. ARGV[2]) end return "done"');
+    const ahead = script(
+      "ahead",
+      'if ARGV[2] > ARGV[1] then return redis.error_reply("STALE " .. ARGV[2]) end return "done"',
+    );
 
     const [reply] = await link.run([{ script: ahead, keys: [], args: [deadline, hourAheadMs] }]);
 
@@ -243,7 +264,10 @@ describeRedis("link to a server in trouble", () => {
 
     const [wrong, right] = await link.run([count("a-list"), count("n")]);
 
-    expect(refusal(wrong)).toMatchObject({ outcome: "failed", problem: expect.stringMatching(/^WRONGTYPE .*: a-list \(count\.lua:5\)$/) });
+    expect(refusal(wrong)).toMatchObject({
+      outcome: "failed",
+      problem: expect.stringMatching(/^WRONGTYPE .*: a-list \(count\.lua:5\)$/),
+    });
     expect(refusal(wrong).toError(link.label)).toMatchObject({ code: "BROKER_FAILED" });
     expect(right).toBe(1);
   });
@@ -259,7 +283,10 @@ describeRedis("link to a server in trouble", () => {
     const url = server.url.replace("//", "//bob:pass-w0rd@");
 
     const strangers = await failure(linkTo(url).ping());
-    const trusted = linkTo(url.replace("127.0.0.1", "localhost"), { tls: { ca: server.certificates!.caText }, timeoutMs: 2_000 });
+    const trusted = linkTo(url.replace("127.0.0.1", "localhost"), {
+      tls: { ca: server.certificates!.caText },
+      timeoutMs: 2_000,
+    });
 
     expect(strangers.data).toMatchObject({ outcome: "notSent", problem: expect.stringMatching(/certificate/) });
     expect(await trusted.run([count("n")])).toEqual([1]);
@@ -284,7 +311,14 @@ describeRedis("link to a server in trouble", () => {
     let carriedOut = 0;
     const caller = async () => {
       while (!over) {
-        await settles("a call", link.run([count("n")]).then(() => carriedOut++, () => undefined), timeoutMs + 1_000);
+        await settles(
+          "a call",
+          link.run([count("n")]).then(
+            () => carriedOut++,
+            () => undefined,
+          ),
+          timeoutMs + 1_000,
+        );
         await sleep(1);
       }
     };

@@ -32,7 +32,8 @@ describeRedis("link over a faulty network", () => {
   });
 
   const stored = async (key: string) => Number(await server.admin.get(key));
-  const staleCalls = async () => Number(/errorstat_STALE:count=(\d+)/.exec(await server.admin.info("errorstats"))?.[1] ?? 0);
+  const staleCalls = async () =>
+    Number(/errorstat_STALE:count=(\d+)/.exec(await server.admin.info("errorstats"))?.[1] ?? 0);
 
   it("connects with the first call, not before", async () => {
     expect(proxy.connections).toBe(0);
@@ -54,7 +55,11 @@ describeRedis("link over a faulty network", () => {
     ]);
 
     expect(replies[1]).toEqual([Buffer.from("field"), Buffer.from(bytes)]);
-    expect(refusal(replies[2])).toMatchObject({ outcome: "failed", code: "WRONGTYPE", problem: expect.stringMatching(/: hash$/) });
+    expect(refusal(replies[2])).toMatchObject({
+      outcome: "failed",
+      code: "WRONGTYPE",
+      problem: expect.stringMatching(/: hash$/),
+    });
     expect([replies[0], ...replies.slice(3)]).toEqual([1, 1, null]);
   });
 
@@ -137,7 +142,10 @@ describeRedis("link over a faulty network", () => {
   it("says notSent when connections are reset as soon as they are made", async () => {
     proxy.set({ kind: "resetNew" });
 
-    expect((await failure(link.run([count("n")], { taskIds: ["a"] }))).data).toMatchObject({ outcome: "notSent", taskIds: ["a"] });
+    expect((await failure(link.run([count("n")], { taskIds: ["a"] }))).data).toMatchObject({
+      outcome: "notSent",
+      taskIds: ["a"],
+    });
   });
 
   it("names host, port and cause when nobody listens, within the deadline", async () => {
@@ -154,7 +162,9 @@ describeRedis("link over a faulty network", () => {
   it("names a host that there is not", async () => {
     const error = await failure(newLink("redis://no-such-host.invalid", { timeoutMs: 2_000 }).ping(), 3_500);
 
-    expect(error.message).toMatch(/^redis:\/\/no-such-host\.invalid:6379 is unavailable: getaddrinfo E\w+ no-such-host/);
+    expect(error.message).toMatch(
+      /^redis:\/\/no-such-host\.invalid:6379 is unavailable: getaddrinfo E\w+ no-such-host/,
+    );
   });
 
   it("waits for a server that comes back before the deadline", async () => {
@@ -172,7 +182,10 @@ describeRedis("link over a faulty network", () => {
 
     const error = await failure(link.run([count("n")]));
 
-    expect(error.data).toMatchObject({ outcome: "unknown", problem: expect.stringContaining("not in the Redis protocol") });
+    expect(error.data).toMatchObject({
+      outcome: "unknown",
+      problem: expect.stringContaining("not in the Redis protocol"),
+    });
     proxy.set({ kind: "pass" });
     expect(await link.run([count("n")])).toEqual([2]);
   });
@@ -190,7 +203,11 @@ describeRedis("link over a faulty network", () => {
     await link.ping();
     proxy.set({ kind: "cut", afterBytes: 10 });
 
-    const [first, second, third] = await link.run([command("incr", "a"), command("set", "b", "x".repeat(1_000)), command("get", "b")]);
+    const [first, second, third] = await link.run([
+      command("incr", "a"),
+      command("set", "b", "x".repeat(1_000)),
+      command("get", "b"),
+    ]);
 
     expect([first, (second as Buffer).toString()]).toEqual([1, "OK"]);
     expect(refusal(third)).toMatchObject({ outcome: "unknown" });
@@ -203,7 +220,10 @@ describeRedis("link over a faulty network", () => {
 
     const error = await failure(newLink(`redis://127.0.0.1:${port}`, { timeoutMs }).ping());
 
-    expect(error.data).toMatchObject({ outcome: "notSent", problem: expect.stringContaining("not in the Redis protocol") });
+    expect(error.data).toMatchObject({
+      outcome: "notSent",
+      problem: expect.stringContaining("not in the Redis protocol"),
+    });
     await new Promise((resolve) => web.close(resolve));
   });
 
@@ -274,7 +294,7 @@ describeRedis("link over a faulty network", () => {
 
   it("knows what became of each call while faults come and go", { timeout: 20_000 }, async () => {
     const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-    console.log(`seed ${seed}`);
+    process.stdout.write(`seed ${seed}\n`);
     const random = mulberry32(seed);
     const faults: Fault[] = [
       ...(["pass", "pass", "pass", "blackHole", "dropReplies", "hold", "resetNew"] as const).map((kind) => ({ kind })),
@@ -312,7 +332,12 @@ describeRedis("link over a faulty network", () => {
     await link.run([count("after")], { timeoutMs: 2_000 });
 
     const n = await stored("n");
-    expect({ seed, n, ...outcomes, fits: n >= outcomes.carriedOut && n <= outcomes.carriedOut + outcomes.unknown }).toMatchObject({ fits: true });
+    expect({
+      seed,
+      n,
+      ...outcomes,
+      fits: n >= outcomes.carriedOut && n <= outcomes.carriedOut + outcomes.unknown,
+    }).toMatchObject({ fits: true });
     expect(outcomes.carriedOut).toBeGreaterThan(0);
     expect(outcomes.unknown).toBeGreaterThan(0);
   });

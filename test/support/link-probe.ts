@@ -30,13 +30,24 @@ const adding = script("add", fenced('return redis.call("INCRBY", KEYS[1], ARGV[3
 
 /** Adds one to a counter, with a deadline. */
 export const count = (key: string): ScriptCall => ({ script: counting, keys: [key], args: [deadline, payload] });
-export const add = (key: string, n: number): ScriptCall => ({ script: adding, keys: [key], args: [deadline, payload, n] });
+export const add = (key: string, n: number): ScriptCall => ({
+  script: adding,
+  keys: [key],
+  args: [deadline, payload, n],
+});
 
 export const command = (name: string, ...args: (string | number | Uint8Array)[]): Command => ({ name, args });
 
 /** The HoldfastError a call fails with; it must come within the link's deadline plus a second, and tell no secrets. */
 export async function failure(call: Promise<unknown>, withinMs = 1_500): Promise<HoldfastError<"BROKER_UNAVAILABLE">> {
-  const error = await settles("the call", call.then((reply) => ({ reply }), (thrown: unknown) => thrown), withinMs);
+  const error = await settles(
+    "the call",
+    call.then(
+      (reply) => ({ reply }),
+      (thrown: unknown) => thrown,
+    ),
+    withinMs,
+  );
   expect(error).toBeInstanceOf(HoldfastError);
   expectNoSecrets(error);
   return error as HoldfastError<"BROKER_UNAVAILABLE">;

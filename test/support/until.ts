@@ -4,7 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
  * Wait until `condition` answers something truthy, and return that. Fails with `what` when it does not within `timeoutMs`;
  * a condition that throws has not come true, and its last error is the cause.
  */
-export async function until<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 5_000): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  timeoutMs = 5_000,
+): Promise<NonNullable<T>> {
   const endMs = performance.now() + timeoutMs;
   let cause: unknown;
   for (;;) {

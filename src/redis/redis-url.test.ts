@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+import { HoldfastError } from "../core/errors.js";
+import { resolve } from "../core/settings.js";
+import { linkOptions, linkSettings, parseRedisUrl } from "./redis-url.js";
+
+const problemOf = (call: () => unknown) => {
+  try {
+    call();
+  } catch (error) {
+    if (HoldfastError.is(error, "OPTION_INVALID")) return error.message;
+  }
+  throw new Error("no OPTION_INVALID");
+};
+
+describe("a Redis URL", () => {
+  const tcp = {
+    host: "localhost",
+    port: 6379,
+    path: undefined,
+    username: undefined,
+    password: undefined,
+    db: 0,
+    tls: undefined,
+    timeoutMs: undefined,
+  };
+
+  it.each([
+    ["redis://", { label: "redis://localhost:6379" }],
+    ["redis://example.org", { host: "example.org", label: "redis://example.org:6379" }],
+    ["redis://example.org:7000/", { host: "example.org", port: 7000, label: "redis://example.org:7000" }],
+    ["redis://[::1]:7000/3", { host: "::1", port: 7000, db: 3, label: "redis://[::1]:7000/3" }],
+    ["redis:///2", { db: 2, label: "redis://localhost:6379/2" }],
+    ["rediss://example.org", { host: "example.org", tls: {}, label: "rediss://example.org:6379" }],
+    ["redis://:pass@localhost", { password: "pass", label: "redis://localhost:6379" }],
+    ["redis://bob:p%40ss%2F%C3%A4@localhost", { username: "bob", password: "p@ss/ä", label: "redis://localhost:6379" }],
+    ["redis://bob@localhost", { username: "bob", password: "", label: "redis://localhost:6379" }],
+    ["redis://localhost?timeout=250ms", { timeoutMs: 250, label: "redis://localhost:6379" }],
+    ["REDIS://localhost", { label: "redis://localhost:6379" }],
+    [
+      "redis-socket:///run/redis.sock?db=2&timeout=1s",
+      {
+        host: "",
+        port: 0,
+        path: "/run/redis.sock",
+        db: 2,
+        timeoutMs: 1_000,
+        label: "redis-socket:///run/redis.sock?db=2",
+      },
+    ],
+    [
+      "redis-socket://:pass@/run/my%20redis.sock",
+      { host: "", port: 0, path: "/run/my redis.sock", password: "pass", label: "redis-socket:///run/my redis.sock" },
+    ],
+  ])("%s is understood", (url, expected) => {
+    expect(parseRedisUrl(url)).toEqual({ ...tcp, ...expected });
+  });
+
+  it.each([
+    [undefined, "must be a URL, got undefined"],
+    [6379, "must be a URL, got 6379"],
+    ["", "must be redis://"],
+    ["localhost:6379", "must be redis://"],
+    ["http://localhost", "must be redis://"],
+    ["redis-sentinel://secret@a,b/0?master=m", "Sentinel and Cluster come with a later release"],
+    ["rediss-cluster://secret@a", "Sentinel and Cluster come with a later release"],
+    ["redis://:secret@a:1,b:2", "Sentinel and Cluster come with a later release"],
+    ["redis://:secret@localhost:99999", "is not a valid URL"],
+    ["redis://:secret@localhost:0", "must have a port between 1 and 65535"],
+    ["redis://:secret#1@localhost", "write # / ? @ : % as %23"],
+    ["redis://:secret%@localhost", "has a % that is not followed by two hex digits"],
+    ["redis://localhost/first", 'must name a database by its number, such as /2, got "first"'],
+    ["redis://localhost/-1", "must name a database by its number"],
+    ["redis://localhost/1/2", "must name a database by its number"],
+    ["redis://localhost?db=2", 'has an unknown parameter "db"; there are timeout'],
+    ["redis://localhost?timeout=2", 'url?timeout: must be a duration such as "30s"'],
+    ["redis://localhost?timeout=1ms", "url?timeout: must be a duration, 50ms … 1h"],
+    ["redis-socket://run/redis.sock", "with three slashes"],
+    ["redis-socket:///", "with three slashes"],
+    ["redis-socket:///redis.sock?db=x", "must name a database by its number"],
+  ])("%s is refused, and its password not shown", (url, expected) => {
+    const problem = problemOf(() => parseRedisUrl(url));
+
+    expect(problem).toContain(expected);
+    expect(problem).not.toContain("secret");
+  });
+});
+
+describe("the options of a link", () => {
+  const linkOf = (options: Parameters<typeof resolve<typeof linkSettings>>[1]) =>
+    linkOptions(resolve(linkSettings, options, "link"), "link");
+
+  it("has defaults, and takes the timeout from the URL before its own", () => {
+    expect(linkOf({})).toMatchObject({ host: "localhost", port: 6379, timeoutMs: 2_000 });
+    expect(linkOf({ timeout: "3s" })).toMatchObject({ timeoutMs: 3_000 });
+    expect(linkOf({ url: "redis://localhost?timeout=1s", timeout: "3s" })).toMatchObject({ timeoutMs: 1_000 });
+  });
+
+  it("takes certificates for rediss: alone", () => {
+    expect(linkOf({ url: "rediss://localhost", tls: { ca: "PEM" } })).toMatchObject({ tls: { ca: "PEM" } });
+    expect(problemOf(() => linkOf({ tls: { ca: "PEM" } }))).toBe("link.tls: is for rediss:// URLs only");
+  });
+
+  it.each([
+    [{ url: "http://localhost" }, "link.url: must be redis://"],
+    [{ timeout: "5" as never }, "link.timeout: must be a duration"],
+    [{ timeout: "1ms" as never }, "link.timeout: must be a duration, 50ms … 1h"],
+    [{ tls: "PEM" as never }, "link.tls: must be an object of ca, cert, key"],
+    [{ tls: { pfx: "x" } }, "link.tls.pfx: is not an option"],
+    [{ tls: { ca: true } }, "link.tls.ca: must be a string, got a value of type boolean"],
+    [{ tls: { rejectUnauthorized: "no" } }, "link.tls.rejectUnauthorized: must be a boolean"],
+  ])("refuses %o", (options, expected) => {
+    expect(problemOf(() => linkOf(options))).toContain(expected);
+  });
+});
