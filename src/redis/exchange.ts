@@ -1,4 +1,4 @@
-import { archiveKeep, archiveKeepMs } from "../broker/broker.js";
+import { archiveKeep, archiveKeepMs, minLeaseMs } from "../broker/broker.js";
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
@@ -20,7 +20,8 @@ type PlacelessRow = Omit<Row, "number"> & { readonly queue: string };
 /** Settle, in as many calls as the bounds ask for; the last of them leases. All in one trip. */
 export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: number): Promise<TurnReply> {
   const rows = settle.map((settlement) => rowOf(settlement, nowMs));
-  const cut = [...batches(rows, (row) => row.message.length + row.detail.length)];
+  // The last batch goes first: each puts what it releases in front of the line, so the first released end up foremost.
+  const cut = [...batches(rows, (row) => row.message.length + row.detail.length)].toReversed();
   const leasing = lease !== undefined && lease.limit > 0;
   if (cut.length === 0 && leasing) cut.push([]);
   const calls = cut.map((batch, n) => callOf(batch, leasing && n === cut.length - 1 ? lease : undefined, nowMs));
@@ -41,7 +42,9 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
     }
     const [receipts, notes, ...tasks] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
-    for (const letter of String(receipts)) settled.push(letter === "s" ? "settled" : "leaseLost");
+    settled.unshift(
+      ...Array.from(String(receipts), (letter) => (letter === "s" ? "settled" : "leaseLost") as SettleReceipt),
+    );
     if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
   }
   throwFailed(link.label, failed);
@@ -69,13 +72,15 @@ function headOf(lease: LeaseRequest | undefined, nowMs: number): ExchangeHead {
     bucket: bucketOf(nowMs),
     worker: lease?.workerId ?? "",
     token: lease?.requestId ?? "",
-    untilS: lease === undefined ? 0 : ceilToS(nowMs + lease.leaseMs),
+    untilS: lease === undefined ? 0 : untilS(lease, nowMs),
     limit: Math.min(lease?.limit ?? 0, maxRows),
     suspects: lease?.suspects ?? 0,
     leaseQueues: lease?.queues.length ?? 0,
     maxBytes,
   };
 }
+
+const untilS = ({ leaseMs }: LeaseRequest, nowMs: number) => ceilToS(nowMs + Math.max(leaseMs, minLeaseMs));
 
 /** What scripts that count and archive are told: asynq's UTC day, its 90 days, and the bounds of its archive. */
 export function statisticsOf(nowMs: number) {
@@ -133,10 +138,11 @@ async function decoded(
   link: RedisLink,
   flat: readonly Reply[],
   queues: readonly string[],
-  { requestId, leaseMs }: LeaseRequest,
+  request: LeaseRequest,
   nowMs: number,
 ): Promise<LeasedTask[]> {
-  const untilMs = ceilToS(nowMs + leaseMs) * 1_000;
+  const { requestId } = request;
+  const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
   const undecodable: PlacelessRow[] = [];
   for (let n = 0; n < flat.length; n += 5) {
@@ -153,7 +159,15 @@ async function decoded(
       if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
       const failure = decodeFailure(error, nowMs);
       undecodable.push({
-        queue, id, held: requestId, move: "archived", message: "", score: floorToS(nowMs), lock: "", detail: JSON.stringify(failure), made: "",
+        queue,
+        id,
+        held: requestId,
+        move: "archived",
+        message: "",
+        score: floorToS(nowMs),
+        lock: "",
+        detail: JSON.stringify(failure),
+        made: "",
       });
       tellBroker({ event: "setAside", broker: link.label, queue, id: String(id), problem: failure.message });
     }

@@ -10,6 +10,7 @@ import type {
   TurnReply,
 } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
 import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { enqueue } from "./enqueue.js";
@@ -29,7 +30,9 @@ export class RedisBroker implements Broker {
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
   readonly #keepers = new Set<LeaseKeeper>();
+  readonly #underWay = new Set<Promise<unknown>>();
   #checked: Promise<void> | undefined;
+  #closed = false;
 
   constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck) {
     this.label = link.label;
@@ -43,55 +46,73 @@ export class RedisBroker implements Broker {
   }
 
   async enqueue(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
-    return enqueue(await this.#ready(), tasks, nowMs);
+    return this.#run((link) => enqueue(link, tasks, nowMs));
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    return exchange(await this.#ready(), turn, nowMs);
+    return this.#run((link) => exchange(link, turn, nowMs));
   }
 
   async reclaim(queueNames: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
-    return reclaim(await this.#ready(), queueNames, limit, nowMs);
+    return this.#run((link) => reclaim(link, queueNames, limit, nowMs));
   }
 
   async promote(queueNames: readonly string[], limit: number, nowMs: number): Promise<Promotion> {
-    return promote(await this.#ready(), queueNames, limit, nowMs);
+    return this.#run((link) => promote(link, queueNames, limit, nowMs));
   }
 
   async prune(queueNames: readonly string[], limit: number, nowMs: number): Promise<number> {
-    return prune(await this.#ready(), queueNames, limit, nowMs);
+    return this.#run((link) => prune(link, queueNames, limit, nowMs));
   }
 
   async queues(nowMs: number): Promise<QueueInfo[]> {
-    return queues(await this.#ready(), nowMs);
+    return this.#run((link) => queues(link, nowMs));
   }
 
   async find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
-    return find(await this.#ready(), refs);
+    return this.#run((link) => find(link, refs));
   }
 
   async list(selection: Selection, page: { readonly limit: number; readonly after?: string }): Promise<Page<TaskInfo>> {
-    return list(await this.#ready(), selection, page);
+    return this.#run((link) => list(link, selection, page));
   }
 
   keeper(options: KeeperOptions): LeaseKeeper {
+    if (this.#closed) throw this.#closedError();
     const keeper = new RedisLeaseKeeper(this.#linkOptions, options, () => this.#keepers.delete(keeper));
     this.#keepers.add(keeper);
     return keeper;
   }
 
   async ping(): Promise<void> {
-    await this.#ready();
-    await this.#link.ping();
+    return this.#run((link) => link.ping());
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#underWay);
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await this.#link.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** What was asked before `close` is carried out, also when it still waits for the first connection. */
+  async #run<T>(verb: (link: RedisLink) => Promise<T>): Promise<T> {
+    if (this.#closed) throw this.#closedError();
+    const work = this.#ready().then(verb);
+    this.#underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
+  }
+
+  #closedError(): HoldfastError {
+    return new HoldfastError("CLOSED", { what: this.label });
   }
 
   /** The link, once the server has been looked at; a look that failed is taken again with the next call. */
