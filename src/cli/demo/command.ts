@@ -1,0 +1,83 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { calledAs } from "../env.js";
+import { calledOffExitCode } from "../exit-codes.js";
+import { packageRoot } from "../package-root.js";
+import { columns, count, endOf, wrapped } from "../terminal.js";
+import { runDemo } from "./demo.js";
+import { progressFor } from "./progress.js";
+import { printedReport } from "./tables.js";
+
+const help = `
+What happens: each file becomes a task in one of three queues, small files
+first. A worker runs them, ten at a time, and keeps what it found as the
+task's result. The five largest files are enqueued twice; the second task is
+refused as a duplicate. Three reports are asked for before they exist: their
+tasks fail and are retried each second, until delayed tasks have written them.
+Some bad files, which come with the package, cannot be indexed: their tasks
+end as dead letters, with the reason.
+
+Left out are .git, node_modules, dist, coverage and .cache.
+
+Storage:
+  file:./tasks.db            the embedded engine, on a file that stays
+  memory:                    the embedded engine, in memory
+  redis://localhost:6379     Redis 6.2 or newer; the queues are demo-critical,
+                             demo-default and demo-low
+
+Examples:
+  holdfast demo
+  holdfast demo ~/photos
+  holdfast demo . --url redis://localhost:6379/3
+  holdfast demo --json | jq '.deadLetters'
+
+Exit codes: 0 the work was done, dead letters or not; 2 a wrong argument;
+5 storage cannot be used; 130 called off.`;
+
+interface Flags {
+  readonly url?: string;
+  readonly json?: true;
+}
+
+export function demoCommand(): Command {
+  return new Command("demo")
+    .summary("index the files of a directory, one task per file")
+    .description("Index the files of a directory, one task per file: digest, size, lines and compression ratio.")
+    .argument("[DIR]", "the directory; Holdfast's own files unless given")
+    .option("--url <URL>", "which storage; the embedded engine on a temporary file unless given")
+    .option("--json", "print what was done as JSON, each file with its numbers")
+    .addHelpText("after", help)
+    .action(demo);
+}
+
+async function demo(given: string | undefined, flags: Flags): Promise<void> {
+  const directory = resolve(given ?? ownFiles());
+  const badFiles = join(packageRoot, "examples/bad-files");
+  const silent = flags.json === true;
+  const report = await runDemo({
+    directory,
+    // They are indexed from a copy, together with those that cannot be shipped.
+    without: directory === packageRoot ? ["examples/bad-files"] : [],
+    badFiles,
+    url: flags.url,
+    progress: progressFor(process.stdout, silent),
+    onPlanned: ({ files, storage }) => {
+      if (!silent) console.log(announcement(files, directory, storage));
+    },
+  });
+  if (report === undefined) {
+    process.exitCode = calledOffExitCode;
+    console.error("Called off: what had not ended was left where it was.");
+  } else console.log(silent ? JSON.stringify(report, undefined, 2) : printedReport(report, calledAs()));
+}
+
+/** The repository; of an installed package, what there is of it. */
+function ownFiles(): string {
+  return existsSync(join(packageRoot, "src")) ? packageRoot : join(packageRoot, "dist");
+}
+
+function announcement(files: number, directory: string, storage: string): string {
+  const where = endOf(directory, Math.max(20, columns() - 40));
+  return wrapped(`Indexing ${count(files)} files of ${where}; tasks are kept in ${storage}`).join("\n");
+}

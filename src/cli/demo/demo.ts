@@ -1,0 +1,97 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Broker, Client, type EnqueueReceipt, connect } from "../../index.js";
+import { pause, untilSignal } from "../../core/loop.js";
+import { type DemoReport, type NamedTask, readEndings } from "./demo-report.js";
+import { type Plan, type Planned, planDemo } from "./plan.js";
+import type { Progress } from "./progress.js";
+import { demoWorker } from "./tasks.js";
+import { readTree } from "./tree.js";
+import { Watch } from "./watch.js";
+import { openWorkshop } from "./workshop.js";
+
+export interface DemoOptions {
+  readonly directory: string;
+  /** Paths in the directory that are left out. */
+  readonly without: readonly string[];
+  /** The folder of bad files that the package ships. */
+  readonly badFiles: string;
+  /** Which storage; the embedded engine on a temporary file unless given. */
+  readonly url: string | undefined;
+  readonly progress: Progress;
+  /** Called once, before the work begins. */
+  readonly onPlanned: (plan: { readonly files: number; readonly storage: string }) => void;
+}
+
+/**
+ * Index a directory: one task per file. Resolves with what was done, or with `undefined` when a signal called it off.
+ * @throws OPTION_INVALID when there is no such directory; what `connect` and the broker throw
+ */
+export async function runDemo(options: DemoOptions): Promise<DemoReport | undefined> {
+  const tree = await readTree(options.directory, options.without);
+  const calledOff = new AbortController();
+  void untilSignal().then(() => calledOff.abort());
+  await using workshop = await openWorkshop(options.badFiles);
+  const plan = await planDemo(options.directory, tree.files, workshop.root);
+  await using broker = connect(options.url ?? pathToFileURL(join(workshop.root, "tasks.db")).href);
+  await broker.ping();
+  options.onPlanned({
+    files: tree.files.length,
+    storage: options.url === undefined ? "a temporary file" : broker.label,
+  });
+
+  const startMs = performance.now();
+  const enqueued = await enqueuePlan(broker, plan);
+  const workingMs = performance.now();
+  using watch = new Watch(broker, enqueued.tasks);
+  await workUntilEnded(broker, watch, options.progress, calledOff.signal);
+  if (calledOff.signal.aborted) return undefined;
+
+  return {
+    directory: options.directory,
+    storage: broker.label,
+    node: process.version,
+    tasks: watch.total,
+    duplicatesRefused: enqueued.duplicates,
+    delayed: plan.later.length,
+    enqueueMs: workingMs - startMs,
+    workMs: watch.endedAtMs(1) - workingMs,
+    mostlyDoneMs: watch.endedAtMs(0.9) - workingMs,
+    ...(await readEndings(broker, enqueued.tasks)),
+    unreadableFolders: tree.closed,
+    moreFilesThanTaken: tree.cut,
+  };
+}
+
+/** The tasks to follow: for a duplicate the one that holds the lock, which is the same work. */
+async function enqueuePlan(broker: Broker, plan: Plan): Promise<{ tasks: NamedTask[]; duplicates: number }> {
+  const client = new Client(broker, { timeout: "30s" });
+  const tasks = new Map<string, NamedTask>();
+  let duplicates = 0;
+  for (const planned of [plan.tasks, plan.again, plan.later]) {
+    const receipts = await client.enqueueAll(planned.map(({ request }) => request));
+    duplicates += receipts.filter(({ status }) => status === "duplicate").length;
+    receipts.forEach((receipt, index) => follow(tasks, planned[index]!, receipt));
+  }
+  return { tasks: [...tasks.values()], duplicates };
+}
+
+function follow(tasks: Map<string, NamedTask>, { path, queue }: Planned, { id }: EnqueueReceipt): void {
+  if (!tasks.has(id)) tasks.set(id, { path, queue, id });
+}
+
+async function workUntilEnded(broker: Broker, watch: Watch, progress: Progress, calledOff: AbortSignal): Promise<void> {
+  const worker = demoWorker(broker, { concurrency: 10 });
+  await worker.start();
+  try {
+    for (let looks = 0; watch.ended < watch.total && !calledOff.aborted; looks += 1) {
+      progress.show(watch);
+      await pause(50, calledOff);
+      if (looks % 20 === 19) await watch.look();
+    }
+    progress.show(watch);
+  } finally {
+    progress.end();
+    await worker.stop();
+  }
+}

@@ -1,0 +1,129 @@
+import ansis from "ansis";
+import Table from "cli-table3";
+import { columns, count, endOf, printable, seconds, size, wrapped } from "../terminal.js";
+import type { DeadLetter, DemoReport, QueueTotals } from "./demo-report.js";
+
+/** The report for people: at most 80 columns, fewer where the terminal has fewer. */
+export function printedReport(report: DemoReport, calledAs: string): string {
+  const sections = [summary(report), queueTable(report.queues), deadLetters(report.deadLetters), next(calledAs)];
+  return sections.filter((section) => section !== "").join("\n\n");
+}
+
+function summary(report: DemoReport): string {
+  const { tasks, deadLetters: dead, workMs, mostlyDoneMs } = report;
+  const retries = report.queues.reduce((sum, queue) => sum + queue.retries, 0);
+  const done = count(tasks - dead.length);
+  const details = [
+    `${count(dead.length)} dead letters, ${count(retries)} retries, ${count(report.delayed)} delayed tasks, ` +
+      `${count(report.duplicatesRefused)} duplicates refused.`,
+    `Enqueued in ${seconds(report.enqueueMs)}, worked off in ${seconds(workMs)}: 90% of it in the first ` +
+      `${seconds(mostlyDoneMs)} (${count((tasks * 0.9) / (mostlyDoneMs / 1_000))} tasks/s), the rest waited for a retry or its time.`,
+  ];
+  if (report.moreFilesThanTaken) details.push("There are more files than the demo takes: the rest was left out.");
+  for (const folder of report.unreadableFolders) {
+    details.push(`A folder that cannot be read was left out: ${printable(folder)}`);
+  }
+  return [
+    ansis.bold.green(`${done} of ${count(tasks)} tasks completed.`),
+    ...details.flatMap((line) => wrapped(line)),
+  ].join("\n");
+}
+
+interface Column {
+  readonly head: string;
+  readonly cell: (totals: QueueTotals) => string;
+  /** The narrowest terminal that has room for it. */
+  readonly from: number;
+}
+const tableColumns: readonly Column[] = [
+  { head: "queue", cell: ({ name }) => name, from: 0 },
+  { head: "weight", cell: ({ weight }) => (weight === 0 ? "" : count(weight)), from: 76 },
+  { head: "tasks", cell: ({ tasks }) => count(tasks), from: 0 },
+  { head: "done", cell: ({ completed }) => count(completed), from: 44 },
+  { head: "dead", cell: ({ deadLetters: dead }) => count(dead), from: 0 },
+  { head: "retries", cell: ({ retries }) => count(retries), from: 76 },
+  { head: "size", cell: ({ bytes }) => size(bytes), from: 54 },
+  { head: "lines", cell: ({ lines }) => count(lines), from: 66 },
+  {
+    head: "gzip",
+    cell: ({ bytes, gzipBytes }) => (bytes === 0 ? "" : `${Math.round((gzipBytes / bytes) * 100)}%`),
+    from: 76,
+  },
+];
+const noLines = Object.fromEntries(
+  "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
+    .split(" ")
+    .map((name) => [name, ""]),
+);
+
+function queueTable(queues: readonly QueueTotals[]): string {
+  const shown = tableColumns.filter(({ from }) => columns() >= from);
+  const table = new Table({
+    head: shown.map(({ head }) => head),
+    colAligns: shown.map((_, index) => (index === 0 ? "left" : "right")),
+    chars: noLines,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 2, compact: true },
+  });
+  for (const totals of [...queues, queues.reduce(added)]) table.push(shown.map(({ cell }) => cell(totals)));
+  const [head = "", ...rows] = table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd());
+  return [ansis.dim(head), ...rows].join("\n");
+}
+
+const added = (a: QueueTotals, b: QueueTotals): QueueTotals => ({
+  name: "all",
+  weight: 0,
+  tasks: a.tasks + b.tasks,
+  completed: a.completed + b.completed,
+  deadLetters: a.deadLetters + b.deadLetters,
+  retries: a.retries + b.retries,
+  bytes: a.bytes + b.bytes,
+  lines: a.lines + b.lines,
+  gzipBytes: a.gzipBytes + b.gzipBytes,
+});
+
+const namesPerCause = 5;
+
+/** One block per cause, the most frequent first. */
+function deadLetters(letters: readonly DeadLetter[]): string {
+  if (letters.length === 0) return "";
+  const blocks = byCause(letters).flatMap((alike) => {
+    const { reason, message, attempts } = alike[0]!;
+    const tries = attempts === 1 ? "" : ` after ${attempts} attempts`;
+    const cause = wrapped(
+      `${count(alike.length)} × ${printable(message)} [${printable(reason)}${tries}]`,
+      "  ",
+      "    ",
+    );
+    const names = alike.slice(0, namesPerCause).map(({ path }) => `      ${endOf(path, columns() - 6)}`);
+    if (alike.length > namesPerCause) names.push(`      and ${count(alike.length - namesPerCause)} more`);
+    return [...cause.map((line) => ansis.yellow(line)), ...names];
+  });
+  return [ansis.bold("Dead letters, by cause"), ...blocks].join("\n");
+}
+
+function byCause(letters: readonly DeadLetter[]): DeadLetter[][] {
+  const groups = new Map<string, DeadLetter[]>();
+  for (const letter of letters) {
+    const cause = JSON.stringify([letter.reason, letter.message, letter.attempts]);
+    groups.set(cause, [...(groups.get(cause) ?? []), letter]);
+  }
+  return [...groups.values()].toSorted((a, b) => b.length - a.length);
+}
+
+function next(calledAs: string): string {
+  const commands = [
+    [`${calledAs} ~/some/folder`, "your own files"],
+    [`${calledAs} --url redis://localhost:6379`, "the same work on Redis"],
+    [`${calledAs} --json`, "each file and its numbers"],
+    ["README.md", "twenty lines of your own"],
+  ] as const;
+  const width = Math.max(...commands.map(([command]) => command.length));
+  const roomy = columns() >= width + 27;
+  const lines = commands.flatMap(([command, says]) =>
+    roomy ? [`  ${ansis.cyan(command.padEnd(width))}  ${says}`] : [`  ${says}:`, `    ${ansis.cyan(command)}`],
+  );
+  return [ansis.bold("Next"), ...lines].join("\n");
+}

@@ -1,0 +1,28 @@
+import { type ErrorCode, HoldfastError } from "../index.js";
+
+/** The program was called wrongly. */
+export const usageExitCode = 2;
+
+/** A signal called it off: what shells report of a program that ends by Ctrl-C. */
+export const calledOffExitCode = 130;
+
+/** How the program ends for each error: 2 fix the call, 3 not found, 5 storage. */
+export const exitCodes: Partial<Record<ErrorCode, number>> = {
+  OPTION_INVALID: usageExitCode,
+  PAYLOAD_INVALID: usageExitCode,
+  PAYLOAD_TOO_LARGE: usageExitCode,
+  RESULT_INVALID: usageExitCode,
+  HANDLER_EXISTS: usageExitCode,
+  TASK_NOT_FOUND: 3,
+  QUEUE_NOT_FOUND: 3,
+  BROKER_UNAVAILABLE: 5,
+  BROKER_FAILED: 5,
+  BROKER_INCOMPATIBLE: 5,
+  SPOOL_FULL: 5,
+  CLOSED: 5,
+};
+
+/** 1 for what is not ours: a bug, to be reported. */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof HoldfastError ? (exitCodes[error.code as ErrorCode] ?? 1) : 1;
+}

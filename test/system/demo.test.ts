@@ -1,0 +1,194 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DemoReport } from "../../src/cli/demo/demo-report.js";
+
+const root = join(import.meta.dirname, "../..");
+const program = join(root, "dist/cli/main.js");
+
+function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { NO_COLOR: _no, FORCE_COLOR: _force, ...plain } = process.env;
+  return spawnSync(process.execPath, [program, "demo", ...args], {
+    encoding: "utf8",
+    env: { ...plain, ...env },
+    maxBuffer: 1e8,
+  });
+}
+
+function report(args: readonly string[]): DemoReport {
+  const { status, stdout, stderr } = demo([...args, "--json"]);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return JSON.parse(stdout);
+}
+
+/** What the demo says of each file of the directory, without what it made itself. */
+function indexed({ files }: DemoReport) {
+  const own = files.filter(({ path }) => !path.startsWith("reports/"));
+  return own
+    .map(({ path, sha256, bytes, lines, gzipBytes }) => ({ path, sha256, bytes, lines, gzipBytes }))
+    .toSorted(byPath);
+}
+const byPath = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1);
+
+function expected(directory: string, path: string) {
+  const content = readFileSync(join(directory, path));
+  return {
+    path,
+    sha256: createHash("sha256").update(content).digest("hex"),
+    bytes: content.length,
+    lines: content.toString("latin1").split("\n").length - 1,
+    gzipBytes: gzipSync(content).length,
+  };
+}
+
+const causes = ({ deadLetters }: DemoReport) =>
+  deadLetters.map(({ path, reason, message, attempts }) => [path, reason, message, attempts]).toSorted(byName);
+
+const byName = ([a]: readonly unknown[], [b]: readonly unknown[]) => (String(a) < String(b) ? -1 : 1);
+
+const badFiles = [
+  ["bad-files/camera-footage.raw", "skip_retry", "larger than the limit of 16 MiB", 1],
+  ["bad-files/customers-latin1.csv", "skip_retry", "a .csv file that is not valid UTF-8", 1],
+  ["bad-files/latest-backup.txt", "retries_exhausted", "the file is not there (ENOENT)", 3],
+  ["bad-files/order-cut-off.json", "skip_retry", "a .json file that is not valid JSON", 1],
+  ["bad-files/prices-unquoted.json", "skip_retry", "a .json file that is not valid JSON", 1],
+];
+
+describe("holdfast demo", () => {
+  const escape = "\u001b[31m\u202e";
+  let directory: string;
+  const good = [
+    "big/photo.bin",
+    "big/table.csv",
+    "docs/ünï/読む.md",
+    "empty.txt",
+    "link-to-code.ts",
+    "src/code.ts",
+    "tsconfig.json",
+  ];
+  const bad = [
+    ["gone.txt", "retries_exhausted", "the file is not there (ENOENT)", 3],
+    [`red${escape}.json`, "skip_retry", "a .json file that is not valid JSON", 1],
+  ];
+
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "holdfast-demo-test-"));
+    const write = (path: string, content: string | Buffer) => {
+      mkdirSync(join(directory, path, ".."), { recursive: true });
+      writeFileSync(join(directory, path), content);
+    };
+    write("big/photo.bin", "");
+    truncateSync(join(directory, "big/photo.bin"), 300_000);
+    write("big/table.csv", "a,b,c\n".repeat(20_000));
+    write("docs/ünï/読む.md", "# Grüße\r\nüber zwei\n");
+    write("empty.txt", "");
+    write("src/code.ts", "export const x = 1;\n");
+    write("tsconfig.json", '{ // comments, "quotes" and a last comma\n "a": "//", /* x */ "b": [1, 2,],\n}\n');
+    write(`red${escape}.json`, "{ no");
+    for (const left of [".git", "node_modules/a", "src/dist", "coverage", ".cache"]) write(`${left}/x.txt`, "left out");
+    symlinkSync("src/code.ts", join(directory, "link-to-code.ts"));
+    symlinkSync("src", join(directory, "link-to-folder"));
+    symlinkSync("nowhere", join(directory, "gone.txt"));
+  });
+
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  it.each([
+    ["memory", () => "memory:"],
+    ["file", () => `file:${join(directory, ".cache", "demo.db")}`],
+  ])("counts what is in a directory, and what cannot be read there (%s)", (_name, url) => {
+    const done = report([directory, "--url", url()]);
+
+    expect(indexed(done)).toEqual(good.map((path) => expected(directory, path)).toSorted(byPath));
+    expect(causes(done)).toEqual([...badFiles, ...bad].toSorted(byName));
+    expect(done.duplicatesRefused).toBe(5);
+  });
+
+  it("adds up: queues, files, retries and dead letters are the same work", () => {
+    const done = report([directory]);
+    const sum = (pick: (queue: DemoReport["queues"][number]) => number) =>
+      done.queues.reduce((n, queue) => n + pick(queue), 0);
+    const reports = done.files.filter(({ path }) => path.startsWith("reports/"));
+    const all = [...done.files, ...done.deadLetters];
+
+    expect(reports.map(({ path }) => path).toSorted()).toEqual(
+      ["folder", "kind", "size"].map((kind) => `reports/files-by-${kind}.csv`),
+    );
+    expect(reports.every(({ attempts }) => attempts > 1)).toBe(true);
+    expect(done.delayed).toBe(3);
+    expect(sum(({ tasks }) => tasks)).toBe(done.tasks);
+    expect(done.tasks).toBe(all.length + done.delayed);
+    expect(sum(({ completed }) => completed)).toBe(done.files.length + done.delayed);
+    expect(sum(({ deadLetters }) => deadLetters)).toBe(done.deadLetters.length);
+    expect(sum(({ retries }) => retries)).toBe(all.reduce((n, { attempts }) => n + attempts - 1, 0));
+    for (const queue of done.queues) {
+      const files = done.files.filter((file) => file.queue === queue.name);
+      expect(queue.bytes).toBe(files.reduce((n, { bytes }) => n + bytes, 0));
+      expect(queue.lines).toBe(files.reduce((n, { lines }) => n + lines, 0));
+    }
+  });
+
+  it("indexes its own files when no directory is given", () => {
+    const leftOut = /(^|\/)(\.cache|\.git|coverage|dist|node_modules)(\/|$)|^examples\/bad-files\//;
+    const own = readdirSync(root, { recursive: true, withFileTypes: true, encoding: "utf8" })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+      .filter((path) => !leftOut.test(path));
+
+    const done = report([]);
+
+    expect(indexed(done)).toEqual(own.map((path) => expected(root, path)).toSorted(byPath));
+    expect(causes(done)).toEqual(badFiles);
+  });
+
+  it("prints for people: within 80 columns, and nothing in a file's name steers the terminal", () => {
+    const { status, stdout } = demo([directory]);
+
+    expect(status).toBe(0);
+    expect(stdout).toContain("red\\u{1b}[31m\\u{202e}.json");
+    expect(stdout).not.toMatch(/[\p{Cf}]|(?!\n)\p{Cc}/u);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(stdout).toContain("100%:");
+    expect(stdout).toContain("2 × the file is not there (ENOENT) [retries_exhausted after 3 attempts]");
+  });
+
+  it("uses colours where they are wanted, and only then", () => {
+    expect(demo([directory, "--url", "memory:"], { FORCE_COLOR: "1" }).stdout).toContain("\u001b[");
+    expect(demo([directory, "--url", "memory:"], { NO_COLOR: "1" }).stdout).not.toContain("\u001b");
+  });
+
+  it.each([
+    ["an unknown folder", ["/no/such/folder"], 2, "OPTION_INVALID"],
+    ["a file in place of a folder", [program], 2, "OPTION_INVALID"],
+    ["an unknown scheme", ["--url", "gopher://localhost"], 2, "OPTION_INVALID"],
+    ["a Redis that is not there", ["--url", "redis://127.0.0.1:1"], 5, "BROKER_UNAVAILABLE"],
+    ["an unknown flag", ["--fast"], 2, "unknown option"],
+  ])("says what is wrong with %s in a sentence, and ends with the code for it", (_name, args, code, says) => {
+    const { status, stderr } = demo(args);
+
+    expect(status).toBe(code);
+    expect(stderr).toContain(says);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it("teaches with --help", () => {
+    const { status, stdout } = demo(["--help"]);
+
+    expect(status).toBe(0);
+    expect(stdout).toContain("Examples:");
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+});
