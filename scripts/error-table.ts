@@ -1,0 +1,102 @@
+import { exitCodes } from "../src/cli/exit-codes.js";
+import { type ErrorCode, type ErrorData, HoldfastError, errorCodes } from "../src/core/errors.js";
+import { table } from "./markdown-table.js";
+
+interface Guide<C extends ErrorCode> {
+  /** To show the sentence with. */
+  readonly sample: ErrorData<C>;
+  readonly advice: string;
+}
+
+const broker = "redis://localhost:6379";
+
+/** What to do about each error. A code that is missing here does not compile. */
+const guides: { readonly [C in ErrorCode]: Guide<C> } = {
+  OPTION_INVALID: {
+    sample: { option: "Worker.concurrency", problem: "must be a whole number, 1 … 10000, got 0" },
+    advice: "Correct the option. `data.option` is its path.",
+  },
+  PAYLOAD_INVALID: {
+    sample: {
+      type: "email:welcome",
+      path: "user.balance",
+      problem: "a BigInt cannot be written as JSON: send it as a string",
+    },
+    advice:
+      "Correct the payload at `data.path`. In a worker: the stored payload does not fit this worker's definition; the task is archived as `schema_mismatch`.",
+  },
+  PAYLOAD_TOO_LARGE: {
+    sample: { type: "image:resize", bytes: 2_000_000, maxBytes: 1_048_576 },
+    advice: "Store the data elsewhere and enqueue a reference, or raise `maxPayloadBytes` of the client.",
+  },
+  RESULT_INVALID: {
+    sample: { type: "report:daily", problem: "does not fit the schema (1 issue) at rows" },
+    advice:
+      "The handler returned what its definition does not allow, or more than 1 MiB. It counts as a failed attempt.",
+  },
+  HANDLER_EXISTS: { sample: { type: "email:welcome" }, advice: "Register each type once per worker." },
+  TASK_NOT_FOUND: {
+    sample: { queue: "default", id: "0199…" },
+    advice: "The task is finished, deleted, or in another queue.",
+  },
+  QUEUE_NOT_FOUND: {
+    sample: { queue: "defualt" },
+    advice: "Check the name; a queue exists once something was enqueued on it.",
+  },
+  BROKER_UNAVAILABLE: {
+    sample: { broker, problem: "connect ECONNREFUSED 127.0.0.1:6379", outcome: "notSent", taskIds: [] },
+    advice:
+      "Storage did not answer in time. `data.outcome`: `notSent` and `refused` changed nothing; after `unknown` repeat with the same task ids.",
+  },
+  BROKER_FAILED: {
+    sample: { broker, problem: "OOM command not allowed when used memory > 'maxmemory'" },
+    advice: "Storage answered with an error. Mend what it names; `cause` has the original.",
+  },
+  BROKER_INCOMPATIBLE: {
+    sample: { broker, problem: "it is Redis 5.0.14, 6.2 or newer is needed" },
+    advice: "Use another server, setting or package, as the sentence says. Trying again does not help.",
+  },
+  SPOOL_FULL: {
+    sample: { bytes: 1_073_741_824, maxBytes: 1_073_741_824 },
+    advice: "Reserved for the client's spool, which is still to come.",
+  },
+  CLOSED: { sample: { what: "the broker" }, advice: "Do not use what you closed." },
+  TASK_TIMEOUT: {
+    sample: { timeoutMs: 30_000 },
+    advice:
+      "Seen as `signal.reason`, recorded as `timeout`, and retried. Raise `timeout`, or make the handler obey its signal.",
+  },
+  TASK_DEADLINE: {
+    sample: { deadlineMs: Date.UTC(2026, 0, 1) },
+    advice: "Seen as `signal.reason`, recorded as `deadline`. The task is archived: a deadline does not come back.",
+  },
+  TASK_CANCELLED: { sample: { id: "0199…" }, advice: "Reserved for cancelling running tasks, which is still to come." },
+  LEASE_LOST: {
+    sample: { id: "0199…" },
+    advice:
+      "Seen as `signal.reason`. Stop: what this handler does from now on may be done by another one too. Its result is not stored.",
+  },
+  WORKER_STOPPING: {
+    sample: { id: "0199…" },
+    advice:
+      "Seen as `signal.reason` when `stop()` has waited long enough. End soon; the task runs again elsewhere, no failure is counted.",
+  },
+  HANDLER_MISSING: {
+    sample: { type: "email:welcome" },
+    advice:
+      "Recorded as `no_handler` and retried: a worker that knows the type may take it. Register a handler, or use other queues.",
+  },
+  MESSAGE_INVALID: {
+    sample: { problem: "text that is not valid UTF-8", offset: 17 },
+    advice: "What is stored is no task. It is archived as `decode_error` with its bytes unchanged.",
+  },
+};
+
+export function errorTable(): string {
+  const rows = errorCodes.map((code) => {
+    const { sample, advice } = guides[code];
+    const { message } = new HoldfastError(code, sample as never);
+    return [`\`${code}\``, message, advice, String(exitCodes[code] ?? "–")];
+  });
+  return table(["Code", "For example", "What to do", "Exit"], rows);
+}
