@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   mkdirSync,
@@ -10,26 +10,36 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DemoReport } from "../../src/cli/demo/demo-report.js";
+import { RedisServer, describeRedis } from "../support/redis-server.js";
 
 const root = join(import.meta.dirname, "../..");
 const program = join(root, "dist/cli/main.js");
 
-function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const { NO_COLOR: _no, FORCE_COLOR: _force, ...plain } = process.env;
-  return spawnSync(process.execPath, [program, "demo", ...args], {
-    encoding: "utf8",
-    env: { ...plain, ...env },
-    maxBuffer: 1e8,
-  });
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
-function report(args: readonly string[]): DemoReport {
-  const { status, stdout, stderr } = demo([...args, "--json"]);
+function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  const { NO_COLOR: _no, FORCE_COLOR: _force, ...plain } = process.env;
+  const child = spawn(process.execPath, [program, "demo", ...args], {
+    env: { ...plain, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  return ended.then(([stdout, stderr]) => ({ status: child.exitCode, stdout, stderr }));
+}
+
+async function report(args: readonly string[]): Promise<DemoReport> {
+  const { status, stdout, stderr } = await demo([...args, "--json"]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return JSON.parse(stdout);
 }
@@ -67,7 +77,8 @@ const badFiles = [
   ["bad-files/prices-unquoted.json", "skip_retry", "a .json file that is not valid JSON", 1],
 ];
 
-describe("holdfast demo", () => {
+// At the same time: each run waits some seconds for its retries.
+describe.concurrent("holdfast demo", () => {
   const escape = "\u001b[31m\u202e";
   let directory: string;
   const good = [
@@ -77,6 +88,7 @@ describe("holdfast demo", () => {
     "empty.txt",
     "link-to-code.ts",
     "src/code.ts",
+    "src/middle.js",
     "tsconfig.json",
   ];
   const bad = [
@@ -95,6 +107,7 @@ describe("holdfast demo", () => {
     write("big/table.csv", "a,b,c\n".repeat(20_000));
     write("docs/ünï/読む.md", "# Grüße\r\nüber zwei\n");
     write("empty.txt", "");
+    write("src/middle.js", "middle();\n".repeat(1_000));
     write("src/code.ts", "export const x = 1;\n");
     write("tsconfig.json", '{ // comments, "quotes" and a last comma\n "a": "//", /* x */ "b": [1, 2,],\n}\n');
     write(`red${escape}.json`, "{ no");
@@ -109,16 +122,31 @@ describe("holdfast demo", () => {
   it.each([
     ["memory", () => "memory:"],
     ["file", () => `file:${join(directory, ".cache", "demo.db")}`],
-  ])("counts what is in a directory, and what cannot be read there (%s)", (_name, url) => {
-    const done = report([directory, "--url", url()]);
+  ])("counts what is in a directory, and what cannot be read there (%s)", async (_name, url) => {
+    const done = await report([directory, "--url", url()]);
 
     expect(indexed(done)).toEqual(good.map((path) => expected(directory, path)).toSorted(byPath));
     expect(causes(done)).toEqual([...badFiles, ...bad].toSorted(byName));
     expect(done.duplicatesRefused).toBe(5);
   });
 
-  it("adds up: queues, files, retries and dead letters are the same work", () => {
-    const done = report([directory]);
+  describeRedis("on Redis", () => {
+    it("does the same work, also when an earlier run left its dead letters there", async () => {
+      await using server = await RedisServer.start();
+
+      const first = await report([directory, "--url", server.url]);
+      const second = await report([directory, "--url", server.url]);
+
+      expect(indexed(first)).toEqual(good.map((path) => expected(directory, path)).toSorted(byPath));
+      expect(indexed(second)).toEqual(indexed(first));
+      expect(causes(first)).toEqual([...badFiles, ...bad].toSorted(byName));
+      expect(causes(second)).toEqual(causes(first));
+      expect(await server.admin.smembers("asynq:queues")).toHaveLength(3);
+    });
+  });
+
+  it("adds up: queues, files, retries and dead letters are the same work", async () => {
+    const done = await report([directory]);
     const sum = (pick: (queue: DemoReport["queues"][number]) => number) =>
       done.queues.reduce((n, queue) => n + pick(queue), 0);
     const reports = done.files.filter(({ path }) => path.startsWith("reports/"));
@@ -141,21 +169,21 @@ describe("holdfast demo", () => {
     }
   });
 
-  it("indexes its own files when no directory is given", () => {
+  it("indexes its own files when no directory is given", async () => {
     const leftOut = /(^|\/)(\.cache|\.git|coverage|dist|node_modules)(\/|$)|^examples\/bad-files\//;
     const own = readdirSync(root, { recursive: true, withFileTypes: true, encoding: "utf8" })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
       .filter((path) => !leftOut.test(path));
 
-    const done = report([]);
+    const done = await report([]);
 
     expect(indexed(done)).toEqual(own.map((path) => expected(root, path)).toSorted(byPath));
     expect(causes(done)).toEqual(badFiles);
   });
 
-  it("prints for people: within 80 columns, and nothing in a file's name steers the terminal", () => {
-    const { status, stdout } = demo([directory]);
+  it("prints for people: within 80 columns, and nothing in a file's name steers the terminal", async () => {
+    const { status, stdout } = await demo([directory]);
 
     expect(status).toBe(0);
     expect(stdout).toContain("red\\u{1b}[31m\\u{202e}.json");
@@ -165,9 +193,12 @@ describe("holdfast demo", () => {
     expect(stdout).toContain("2 × the file is not there (ENOENT) [retries_exhausted after 3 attempts]");
   });
 
-  it("uses colours where they are wanted, and only then", () => {
-    expect(demo([directory, "--url", "memory:"], { FORCE_COLOR: "1" }).stdout).toContain("\u001b[");
-    expect(demo([directory, "--url", "memory:"], { NO_COLOR: "1" }).stdout).not.toContain("\u001b");
+  it("uses colours where they are wanted, and does without where they are not", async () => {
+    const coloured = await demo([directory, "--url", "memory:"], { FORCE_COLOR: "1" });
+    const plain = await demo([directory, "--url", "memory:"], { NO_COLOR: "1" });
+
+    expect(coloured.stdout).toContain("\u001b[");
+    expect(plain.stdout).not.toContain("\u001b");
   });
 
   it.each([
@@ -176,16 +207,16 @@ describe("holdfast demo", () => {
     ["an unknown scheme", ["--url", "gopher://localhost"], 2, "OPTION_INVALID"],
     ["a Redis that is not there", ["--url", "redis://127.0.0.1:1"], 5, "BROKER_UNAVAILABLE"],
     ["an unknown flag", ["--fast"], 2, "unknown option"],
-  ])("says what is wrong with %s in a sentence, and ends with the code for it", (_name, args, code, says) => {
-    const { status, stderr } = demo(args);
+  ])("says what is wrong with %s in a sentence, and ends with the code for it", async (_name, args, code, says) => {
+    const { status, stderr } = await demo(args);
 
     expect(status).toBe(code);
     expect(stderr).toContain(says);
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  it("teaches with --help", () => {
-    const { status, stdout } = demo(["--help"]);
+  it("teaches with --help", async () => {
+    const { status, stdout } = await demo(["--help"]);
 
     expect(status).toBe(0);
     expect(stdout).toContain("Examples:");
