@@ -2,6 +2,7 @@ import { maxCrashes, type ReclaimReceipt } from "../broker/broker.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
+import { HoldfastError } from "../core/errors.js";
 import type { Failure } from "../core/outcome.js";
 import { Line } from "./line.js";
 import type { Sql } from "./sql.js";
@@ -75,5 +76,10 @@ function endOf(task: Expired, crashes: number, nowMs: number): Failure | undefin
 }
 
 function archivedMessage(message: Uint8Array, failure: Failure, nowMs: number): Uint8Array {
-  return encodeMessage(messageAfter(decodeMessage(message), { kind: "archived", failure }, nowMs)!);
+  try {
+    return encodeMessage(messageAfter(decodeMessage(message), { kind: "archived", failure }, nowMs)!);
+  } catch (error) {
+    if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
+    return message; // It stays as it is, and stops nothing.
+  }
 }

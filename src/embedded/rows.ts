@@ -1,6 +1,7 @@
 import type { LeasedTask, Settlement } from "../broker/broker.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
+import { floorToS } from "../core/duration.js";
 import type { TaskInfo } from "../core/info.js";
 import type { NewTask, TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
@@ -51,7 +52,8 @@ function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: num
   switch (outcome.kind) {
     case "completed":
       if (message.retentionMs === 0) return { ...row, to: "gone" };
-      return { ...row, to: "completed", dueMs: nowMs + message.retentionMs, result: outcome.result };
+      // From the second on that the message will say it was completed, as asynq has it.
+      return { ...row, to: "completed", dueMs: floorToS(nowMs) * 1_000 + message.retentionMs, result: outcome.result };
     case "revoked":
       return { ...row, to: "gone" };
     case "retry":
