@@ -46,7 +46,10 @@ function suite(engine: Engine, body: (tools: { readonly it: It }) => void): void
 
   const it: It = (name, trial, { needs } = {}) => {
     const gap = needs && engine.gaps[needs];
-    if (gap !== undefined) return void test.skip(`${name} (${gap})`, () => {});
+    if (gap !== undefined) {
+      test.skip(`${name} (${gap})`, () => {});
+      return;
+    }
     test(name, async () => {
       const storage = await run.storage();
       const t = new Trial(storage);

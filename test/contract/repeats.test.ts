@@ -1,0 +1,175 @@
+import { expect } from "vitest";
+import { repeatHorizonMs } from "../../src/broker/broker.js";
+import { newId } from "../../src/core/ids.js";
+import { uniqueKey } from "../../src/core/message.js";
+import { settled } from "../support/builders.js";
+import { describeBroker, idsOf, type Trial } from "./describe-broker.js";
+
+const again = (t: Trial, id: string, fields: Parameters<Trial["task"]>[1] = {}) => t.task(id, fields, { repeat: true });
+const enqueued = (id: string, state: string) => [{ status: "enqueued", id, state }];
+
+describeBroker("repeated requests", ({ it }) => {
+  it("answer a lease whose reply was lost with the same tasks, and lease nothing more", async (t) => {
+    await t.enqueue(["1", "2", "3"]);
+    const request = t.request({ limit: 2 });
+
+    const first = await t.lease(request);
+    const second = await t.lease(request, 1_000);
+
+    expect(idsOf(first)).toEqual(["1", "2"]);
+    expect(second.map(({ lease, message }) => [lease.id, lease.token, message.id])).toEqual(
+      first.map(({ lease, message }) => [lease.id, lease.token, message.id]),
+    );
+    expect(await t.counts()).toEqual({ active: 2, pending: 1 });
+    expect(
+      await t.settle(
+        second.map((task) => settled.completed(task)),
+        2_000,
+      ),
+    ).toEqual(["settled", "settled"]);
+  });
+
+  it("answer a whole turn that is sent again: what was settled is no longer held, what was leased is the same", async (t) => {
+    await t.enqueue(["1", "2"]);
+    const task = await t.leaseOne();
+    const turn = { settle: [settled.completed(task)], lease: t.request() };
+
+    const first = await t.broker.exchange(turn, t.at(0));
+    const second = await t.broker.exchange(turn, t.at(0));
+
+    expect([first.settled, second.settled]).toEqual([["settled"], ["leaseLost"]]);
+    expect([idsOf(first.leased), idsOf(second.leased)]).toEqual([["2"], ["2"]]);
+    expect(await t.info()).toMatchObject({ processed: 1 });
+  });
+
+  it("leave out what is no longer held", async (t) => {
+    await t.enqueue(["1", "2", "3"]);
+    const request = t.request({ limit: 3, leaseMs: 5_000 });
+    const [one] = await t.lease(request);
+    await t.settle([settled.completed(one!)]);
+    await t.reclaim(6_000, 1);
+
+    const repeated = await t.lease(request, 6_000);
+
+    expect(repeated).toHaveLength(1);
+    expect(["2", "3"]).toContain(repeated[0]!.lease.id);
+    expect(await t.counts()).toEqual({ active: 1, pending: 1 });
+  });
+
+  it("work over several queues", async (t) => {
+    const queues = [t.queueNamed("a"), t.queueNamed("b"), t.queueNamed("c")];
+    await t.enqueue([t.task("1", { queue: queues[1]! }), t.task("2", { queue: queues[2]! })]);
+    const request = t.request({ queues });
+
+    const [first, second] = [await t.lease(request), await t.lease(request)];
+
+    expect(first.map(({ lease }) => [lease.queue, lease.id])).toEqual([
+      [queues[1], "1"],
+      [queues[2], "2"],
+    ]);
+    expect(second.map(({ lease }) => [lease.queue, lease.id])).toEqual([
+      [queues[1], "1"],
+      [queues[2], "2"],
+    ]);
+  });
+
+  it("are told apart by worker and by request", async (t) => {
+    await t.enqueue(["1", "2", "3"]);
+
+    const leased = [
+      await t.lease({ workerId: "w1", requestId: `${t.queue}-r1`, limit: 1 }),
+      await t.lease({ workerId: "w2", requestId: `${t.queue}-r2`, limit: 1 }),
+      await t.lease({ workerId: "w1", requestId: `${t.queue}-r3`, limit: 1 }),
+    ];
+
+    expect(leased.map(idsOf)).toEqual([["1"], ["2"], ["3"]]);
+  });
+
+  it("are refused to a task that another has the id of, unless they say that they repeat", async (t) => {
+    await t.enqueue(["1"]);
+
+    expect(await t.enqueue(["1"])).toEqual([{ status: "idTaken", id: "1" }]);
+    expect(await t.enqueue([again(t, "1")])).toEqual(enqueued("1", "pending"));
+    expect(await t.counts()).toEqual({ pending: 1 });
+  });
+
+  it("are one task wherever that is by now", async (t) => {
+    const seen: unknown[] = [];
+    const look = async () => seen.push((await t.enqueue([again(t, "1", { retentionMs: 60_000 })]))[0]);
+    await look();
+    await look();
+    const task = await t.leaseOne();
+    await look();
+    await t.settle([settled.retry(task, t.at(1_000))]);
+    await look();
+    await t.promote(1_000);
+    await t.settle([settled.completed(await t.leaseOne({}, 1_000))], 1_000);
+    await look();
+
+    expect(seen).toEqual(
+      ["pending", "pending", "active", "retry", "completed"].flatMap((state) => enqueued("1", state)),
+    );
+  });
+
+  for (const outcome of ["completed", "revoked"] as const) {
+    it(`are recognised when the task is over and deleted (${outcome})`, async (t) => {
+      const id = newId(t.at(0));
+      await t.enqueue([id]);
+      await t.settle([settled[outcome](await t.leaseOne())], 1_000);
+
+      expect(await t.enqueue([again(t, id)], 2_000)).toEqual(enqueued(id, "completed"));
+      expect(await t.enqueue([again(t, id)], repeatHorizonMs - 1_000)).toEqual(enqueued(id, "completed"));
+      expect(await t.counts()).toEqual({});
+    });
+  }
+
+  it("are recognised by ids of the caller's own, too", async (t) => {
+    await t.enqueue(["order-42"]);
+    await t.settle([settled.completed(await t.leaseOne())]);
+
+    expect(await t.enqueue([again(t, "order-42")], 5_000)).toEqual(enqueued("order-42", "completed"));
+  });
+
+  it("alone look at what is over: an id can be used again", async (t) => {
+    await t.enqueue(["order-42"]);
+    await t.settle([settled.completed(await t.leaseOne())]);
+
+    expect(await t.enqueue(["order-42"])).toEqual(enqueued("order-42", "pending"));
+  });
+
+  it("are recognised in their own queue only", async (t) => {
+    const other = t.queueNamed("other");
+    await t.enqueue(["1"]);
+    await t.settle([settled.completed(await t.leaseOne())]);
+
+    expect(await t.enqueue([again(t, "1", { queue: other })])).toEqual(enqueued("1", "pending"));
+  });
+
+  it("of a unique task are that task, not a duplicate of it", async (t) => {
+    const fields = { uniqueKey: uniqueKey(t.queue, "test:plain", null) };
+    const unique = (id: string, repeat: boolean) => t.task(id, fields, { uniqueForMs: 60_000, repeat });
+    await t.enqueue([unique("1", true)]);
+
+    expect(await t.enqueue([unique("1", true)])).toEqual(enqueued("1", "pending"));
+    expect(await t.enqueue([unique("2", true)])).toEqual([{ status: "duplicate", id: "1" }]);
+
+    await t.settle([settled.completed(await t.leaseOne())]);
+    await t.enqueue([unique("3", false)]);
+    expect(await t.enqueue([unique("1", true)])).toEqual(enqueued("1", "completed"));
+  });
+
+  it("that never arrived before are put in as they are", async (t) => {
+    expect(await t.enqueue([again(t, "1"), t.task("2", {}, { repeat: true, processAtMs: t.at(1_000) })])).toEqual([
+      ...enqueued("1", "pending"),
+      ...enqueued("2", "scheduled"),
+    ]);
+  });
+
+  it("within one list are one task", async (t) => {
+    expect(await t.enqueue([again(t, "1"), again(t, "1"), "1"])).toEqual([
+      ...enqueued("1", "pending"),
+      ...enqueued("1", "pending"),
+      { status: "idTaken", id: "1" },
+    ]);
+  });
+});
