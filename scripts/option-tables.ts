@@ -1,6 +1,7 @@
 import { clientSettings } from "../src/client/client.js";
 import type { Setting } from "../src/core/settings.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
+import { redisSettings } from "../src/redis/index.js";
 import { workerSettings } from "../src/worker/options.js";
 import { table } from "./markdown-table.js";
 
@@ -12,6 +13,7 @@ export function optionTables(): Record<string, string> {
     Object.entries(callSettings).filter(([name]) => !Object.hasOwn(taskSettings, name)),
   );
   return {
+    redis: optionTable(redisSettings),
     task: optionTable(taskSettings),
     call: optionTable(onlyCall),
     client: optionTable(clientSettings),
