@@ -1,0 +1,377 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { declared, generated, generatedFile } from "../../scripts/build-lua.js";
+import type { Broker, LeasedTask, LeaseRequest } from "../../src/broker/broker.js";
+import { redisBroker } from "../../src/redis/index.js";
+import * as scripts from "../../src/redis/scripts.gen.js";
+import type { Script } from "../../src/redis/script.js";
+import { failure, newTask, settled } from "../support/builders.js";
+import { keyspace } from "../support/keyspace.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+
+const nowS = Math.floor(Date.now() / 1_000);
+const nowMs = nowS * 1_000;
+const day = new Date(nowMs).toISOString().slice(0, 10);
+
+const everyScript = Object.values(scripts).filter((one): one is Script => typeof one === "object");
+
+let requests = 0;
+const request = (fields: Partial<LeaseRequest> = {}): LeaseRequest => ({
+  workerId: "w1",
+  requestId: `request-${requests++}`,
+  queues: ["bad", "good"],
+  limit: 10,
+  leaseMs: 30_000,
+  suspects: 1,
+  ...fields,
+});
+
+const lease = async (broker: Broker, fields: Partial<LeaseRequest> = {}): Promise<LeasedTask[]> =>
+  (await broker.exchange({ settle: [], lease: request(fields) }, nowMs)).leased;
+
+describe("scripts.gen.ts", () => {
+  it("is what the Lua files make", () => {
+    expect(readFileSync(generatedFile, "utf8")).toBe(generated());
+  });
+
+  it("is not made from a script whose loops do not fit its names", () => {
+    const script = (rows: string) => `local asynq = unpack(KEYS)\nlocal deadline_ms, now_s = unpack(ARGV)\n--! include fence\n${rows}\n`;
+    const row = (first: number, step: number, reach: number) =>
+      script(`for i = ${first}, #ARGV, ${step} do\n  local id, score = unpack(ARGV, i, i + ${reach})\nend`);
+
+    expect(declared("ok", row(3, 2, 1))).toEqual({ keys: ["asynq"], keysAreLists: false, args: ["now_s"], row: ["id", "score"] });
+    expect(() => declared("start", row(2, 2, 1))).toThrow("starts at 2, but its rows start at 3");
+    expect(() => declared("step", row(3, 3, 1))).toThrow("has 2 names, steps by 3");
+    expect(() => declared("reach", row(3, 2, 2))).toThrow("reaches to + 2");
+    expect(() => declared("fence", row(3, 2, 1).replace("--! include fence", ""))).toThrow("fence` is missing");
+    expect(() => declared("deadline", row(3, 2, 1).replace("deadline_ms, ", ""))).toThrow("must be deadline_ms");
+  });
+});
+
+describeRedis("scripts", () => {
+  let server: RedisServer;
+  let broker: Broker;
+
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    broker = redisBroker({ url: server.url });
+  });
+  afterAll(async () => {
+    await broker.close();
+    await server.stop();
+  });
+  beforeEach(async () => {
+    await server.admin.flushall();
+  });
+
+  it.each(everyScript.map((script) => [script.name, script] as const))("%s does nothing after its deadline", async (_, script) => {
+    await broker.enqueue([newTask({ id: "a" }), newTask({ id: "b" }, { processAtMs: nowMs + 1 })], nowMs);
+    const before = await keyspace(server.admin);
+    const pastMs = Date.now() - 1;
+
+    await expect(server.admin.eval(script.text, 2, "asynq:{default}:", "holdfast:{default}:", pastMs)).rejects.toThrow(/^STALE \d{13}$/);
+
+    expect(await keyspace(server.admin)).toEqual(before);
+  });
+
+  it("run again after the server lost them", async () => {
+    await broker.enqueue([newTask({ id: "a", queue: "good" })], nowMs);
+    await server.admin.script("FLUSH");
+
+    await broker.enqueue([newTask({ id: "b", queue: "good" })], nowMs);
+    await server.admin.script("FLUSH");
+
+    expect((await lease(broker)).map((task) => task.lease.id)).toEqual(["a", "b"]);
+  });
+
+  describe("a lease whose reply was lost", () => {
+    it("gets the same tasks again, as far as they are still held, and no others", async () => {
+      await broker.enqueue(["a", "b", "c", "d"].map((id, n) => newTask({ id, queue: n < 2 ? "bad" : "good" })), nowMs);
+      const turn = { settle: [], lease: request({ limit: 3 }) };
+      const first = (await broker.exchange(turn, nowMs)).leased;
+      await broker.exchange({ settle: [settled.completed(first[1]!)] }, nowMs);
+
+      const again = (await broker.exchange(turn, nowMs + 2_000)).leased;
+
+      expect(again.map(({ lease: { queue, id, token, untilMs } }) => [queue, id, token, untilMs - nowMs])).toEqual([
+        ["bad", "a", turn.lease.requestId, 32_000],
+        ["good", "c", turn.lease.requestId, 32_000],
+      ]);
+      expect(await server.admin.zscore("asynq:{bad}:lease", "a")).toBe(`${nowS + 32}`);
+      expect(await broker.exchange({ settle: again.map((task) => settled.completed(task)) }, nowMs)).toMatchObject({ settled: ["settled", "settled"] });
+      expect((await lease(broker)).map((task) => task.lease.id)).toEqual(["d"]);
+    });
+  });
+
+  describe("a key of the wrong type in the way", () => {
+    /** The wrong type, and what it is called. */
+    async function obstruct(key: string, right: string): Promise<string> {
+      const type = right === "string" ? "set" : "string";
+      await server.admin.del(key);
+      if (type === "set") await server.admin.sadd(key, "in the way");
+      else await server.admin.set(key, "in the way");
+      return type;
+    }
+
+    const badOnes = async () => Object.fromEntries(Object.entries(await keyspace(server.admin)).filter(([key]) => key.includes("{bad}")));
+
+    it.each([
+      ["pending", "list", 0],
+      ["scheduled", "zset", nowMs + 60_000],
+    ] as const)("enqueue: %s", async (name, right, processAtMs) => {
+      const key = `asynq:{bad}:${name}`;
+      const type = await obstruct(key, right);
+      const before = await keyspace(server.admin);
+
+      const tasks = [newTask({ id: "a", queue: "bad" }, { processAtMs }), newTask({ id: "b", queue: "good" })];
+      await expect(broker.enqueue(tasks, nowMs)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
+
+      expect(await keyspace(server.admin)).toEqual({
+        ...before,
+        "asynq:queues": ["good"],
+        "asynq:{good}:pending": ["b"],
+        "asynq:{good}:t:b": expect.objectContaining({ state: "pending" }),
+      });
+    });
+
+    it("enqueue: a task's own key is an id that is taken, a lock is named; the others go in", async () => {
+      await obstruct("asynq:{bad}:t:a", "hash");
+      const lock = "asynq:{bad}:unique:test:plain:";
+      const unique = newTask({ id: "c", queue: "bad", uniqueKey: lock }, { uniqueForMs: 1_000 });
+
+      expect(await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs)).toEqual([
+        { status: "idTaken", id: "a" },
+        { status: "enqueued", id: "b", state: "pending" },
+      ]);
+      await obstruct(lock, "string");
+      await expect(broker.enqueue([unique, newTask({ id: "d", queue: "bad" })], nowMs)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${lock} is a set, not a string` },
+      });
+      expect(await server.admin.lrange("asynq:{bad}:pending", 0, -1)).toEqual(["d", "b"]);
+      expect(await server.admin.exists("asynq:{bad}:t:c")).toBe(0);
+    });
+
+    it.each([
+      ["asynq:{bad}:pending", "list"],
+      ["asynq:{bad}:active", "list"],
+      ["asynq:{bad}:lease", "zset"],
+      ["holdfast:{bad}:leases", "hash"],
+      ["holdfast:{bad}:broken", "list"],
+    ])("lease: %s", async (key, right) => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "good" })], nowMs);
+      const type = await obstruct(key, right);
+      const before = await badOnes();
+
+      const leased = await lease(broker, { queues: ["good", "bad"] });
+
+      expect(leased.map((task) => task.lease.id)).toEqual(["b"]);
+      expect(await badOnes()).toEqual(before);
+      await expect(lease(broker)).rejects.toMatchObject({ code: "BROKER_FAILED", data: { problem: `${key} is a ${type}, not a ${right}` } });
+    });
+
+    it("lease: a task's own key is set aside, its neighbours run", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs);
+      await obstruct("asynq:{bad}:t:a", "hash");
+
+      expect((await lease(broker)).map((task) => task.lease.id)).toEqual(["b"]);
+
+      expect(await server.admin.lrange("holdfast:{bad}:broken", 0, -1)).toEqual(["a"]);
+      expect(await server.admin.get("asynq:{bad}:t:a")).toBe("in the way");
+    });
+
+    const retry = (task: LeasedTask) => settled.retry(task, nowMs + 1_000);
+    it.each([
+      ["asynq:{bad}:active", "list", retry],
+      ["asynq:{bad}:lease", "zset", retry],
+      ["holdfast:{bad}:leases", "hash", retry],
+      ["asynq:{bad}:retry", "zset", retry],
+      ["asynq:{bad}:archived", "zset", settled.archived],
+      ["holdfast:{bad}:archived", "zset", settled.archived],
+      ["asynq:{bad}:completed", "zset", settled.completed],
+      ["asynq:{bad}:pending", "list", settled.released],
+      ["asynq:{bad}:processed", "string", retry],
+      ["asynq:{bad}:failed", "string", retry],
+      [`asynq:{bad}:processed:${day}`, "string", retry],
+      [`asynq:{bad}:failed:${day}`, "string", retry],
+      [`holdfast:{bad}:done:${Math.floor(nowMs / 10_000)}`, "set", settled.revoked],
+    ] as const)("settle: %s", async (key, right, outcome) => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad", retentionMs: 5_000 }), newTask({ id: "b", queue: "good" }), newTask({ id: "next", queue: "good" })], nowMs);
+      const [a, b] = await lease(broker, { limit: 2 });
+      const type = await obstruct(key, right);
+      const before = await badOnes();
+
+      const turn = { settle: [outcome(a!), settled.completed(b!)], lease: request() };
+      await expect(broker.exchange(turn, nowMs)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
+
+      expect(await badOnes()).toEqual(before);
+      expect(await server.admin.exists("asynq:{good}:t:b")).toBe(0);
+      // Nothing was leased by a call whose reply could not say so.
+      expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["next"]);
+    });
+
+    it("settle: a counter that is no number is named too", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" })], nowMs);
+      const [a] = await lease(broker);
+      await server.admin.set("asynq:{bad}:processed", "many");
+      const before = await keyspace(server.admin);
+
+      await expect(broker.exchange({ settle: [settled.completed(a!)] }, nowMs)).rejects.toMatchObject({
+        data: { problem: "asynq:{bad}:processed does not hold a count" },
+      });
+
+      expect(await keyspace(server.admin)).toEqual(before);
+    });
+
+    it("settle: a task's own key: its id is set aside, the others are settled", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs);
+      const [a, b] = await lease(broker);
+      await obstruct("asynq:{bad}:t:a", "hash");
+
+      expect((await broker.exchange({ settle: [retry(a!), retry(b!)] }, nowMs)).settled).toEqual(["leaseLost", "settled"]);
+
+      expect(await server.admin.lrange("holdfast:{bad}:broken", 0, -1)).toEqual(["a"]);
+      expect(await server.admin.get("asynq:{bad}:t:a")).toBe("in the way");
+      expect(await server.admin.exists("asynq:{bad}:active", "asynq:{bad}:lease")).toBe(0);
+    });
+
+    it.each([
+      ["asynq:{bad}:active", "list"],
+      ["asynq:{bad}:lease", "zset"],
+      ["holdfast:{bad}:leases", "hash"],
+      ["asynq:{bad}:pending", "list"],
+      ["asynq:{bad}:archived", "zset"],
+      ["holdfast:{bad}:archived", "zset"],
+      ["holdfast:{bad}:broken", "list"],
+      ["holdfast:{bad}:unleased", "hash"],
+      ["asynq:{bad}:processed", "string"],
+      [`asynq:{bad}:failed:${day}`, "string"],
+    ])("reclaim: %s", async (key, right) => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "good" })], nowMs);
+      await lease(broker);
+      const type = await obstruct(key, right);
+      const before = await badOnes();
+
+      await expect(broker.reclaim(["bad", "good"], 10, nowMs + 40_000)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
+
+      expect(await badOnes()).toEqual(before);
+      expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["b"]);
+    });
+
+    it.each([
+      ["asynq:{bad}:scheduled", "zset"],
+      ["asynq:{bad}:retry", "zset"],
+      ["asynq:{bad}:pending", "list"],
+      ["asynq:{bad}:groups", "set"],
+      ["holdfast:{bad}:broken", "list"],
+    ])("promote: %s", async (key, right) => {
+      const processAtMs = nowMs + 1_000;
+      await broker.enqueue([newTask({ id: "a", queue: "bad" }, { processAtMs }), newTask({ id: "b", queue: "good" }, { processAtMs })], nowMs);
+      const type = await obstruct(key, right);
+      const before = await badOnes();
+
+      await expect(broker.promote(["bad", "good"], 10, nowMs + 40_000)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
+
+      expect(await badOnes()).toEqual(before);
+      expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["b"]);
+    });
+
+    it.each([
+      ["asynq:{bad}:completed", "zset"],
+      ["asynq:{bad}:archived", "zset"],
+      ["holdfast:{bad}:archived", "zset"],
+      ["asynq:{bad}:lease", "zset"],
+      ["holdfast:{bad}:leases", "hash"],
+    ])("prune: %s", async (key, right) => {
+      const type = await obstruct(key, right);
+
+      await expect(broker.prune(["bad", "good"], 10, nowMs)).rejects.toMatchObject({
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
+    });
+
+    it("does not keep anyone from looking", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad" })], nowMs);
+      for (const [key, right] of [["asynq:{bad}:active", "list"], ["asynq:{bad}:retry", "zset"], ["asynq:{bad}:processed", "string"], ["asynq:{bad}:groups", "set"], ["asynq:{bad}:t:a", "hash"]] as const) {
+        await obstruct(key, right);
+      }
+
+      expect(await broker.queues(nowMs)).toMatchObject([{ name: "bad", counts: { pending: 1, active: 0, retry: 0 }, processed: 0 }]);
+      expect(await broker.find([{ queue: "bad", id: "a" }])).toEqual([undefined]);
+    });
+  });
+});
+
+describeRedis("scripts when memory is full", () => {
+  let server: RedisServer;
+  let broker: Broker;
+
+  beforeAll(async () => {
+    server = await RedisServer.start({ config: { maxmemory: "12mb", "maxmemory-policy": "noeviction" } });
+    broker = redisBroker({ url: server.url });
+  });
+  afterAll(async () => {
+    await broker.close();
+    await server.stop();
+  });
+
+  it("enqueue is refused; what is there is leased, renewed, settled, reclaimed, promoted and pruned all the same", async () => {
+    const tasks = Array.from({ length: 20 }, (_, n) => newTask({ id: `t${n}`, retentionMs: n < 8 ? 1_000 : 0 }));
+    await broker.enqueue([...tasks, newTask({ id: "later" }, { processAtMs: nowMs + 1_000 })], nowMs);
+    const early = await lease(broker, { queues: ["default"], limit: 2 });
+    await fill(server);
+
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "refused", taskIds: ["more"] },
+    });
+    expect(await server.admin.exists("asynq:{default}:t:more")).toBe(0);
+
+    const turn = { settle: [], lease: request({ queues: ["default"], limit: 14 }) };
+    const leased = (await broker.exchange(turn, nowMs)).leased;
+    expect(leased.length).toBe(14);
+    expect((await broker.exchange(turn, nowMs + 1_000)).leased.length).toBe(14);
+    const renewal = scripts.renew([{ asynq: "asynq:{default}:", holdfast: "holdfast:{default}:" }], { untilS: nowS + 60 }, leased.map((task) => ({ number: 1, id: task.lease.id, held: task.lease.token })));
+    const args = renewal.args.map((arg) => (typeof arg === "symbol" ? 0 : (arg as string)));
+    expect(await server.admin.eval(renewal.script.text, 2, ...renewal.keys, ...args)).toEqual(["r".repeat(14), ""]);
+
+    const [done, ...others] = leased;
+    const settle = [settled.completed(done!), settled.retry(others[0]!, nowMs), settled.archived(others[1]!, failure()), settled.released(others[2]!), ...others.slice(3).map((task) => settled.completed(task))];
+    expect((await broker.exchange({ settle }, nowMs)).settled).toEqual(settle.map(() => "settled"));
+    expect((await broker.reclaim(["default"], 10, nowMs + 40_000)).length).toBe(early.length);
+    expect((await broker.promote(["default"], 10, nowMs + 2_000)).moved).toBe(2);
+    expect(await broker.prune(["default"], 10, nowMs + 60_000)).toBe(3);
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({ data: { outcome: "refused" } });
+  });
+});
+
+/** Until the server takes no more. */
+async function fill(server: RedisServer): Promise<void> {
+  for (let n = 0; n < 10_000; n++) {
+    try {
+      await server.admin.set(`filler:${n}`, "x".repeat(100_000));
+    } catch (error) {
+      if (!/^OOM/.test((error as Error).message)) throw error;
+      for (let k = 0; ; k++) {
+        try {
+          await server.admin.set(`small:${k}`, "x".repeat(100));
+        } catch {
+          return;
+        }
+      }
+    }
+  }
+  throw new Error("the server took 1 GB");
+}
