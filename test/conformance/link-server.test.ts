@@ -141,6 +141,7 @@ describeRedis("link to a server in trouble", () => {
   it("lets the calls under way end on the connection that it leaves", async () => {
     const replica = await start({ config: { replicaof: "127.0.0.1 1" } });
     const link = linkTo(replica.url);
+    await refusedBy(link); // Now the server has the script.
     await link.ping();
 
     const slowRead = command("xread", "block", 200, "streams", "none", "$");
