@@ -66,5 +66,5 @@ function prepareFile(database: Database, location: string, broker: string): void
 function checkSound(database: Database, location: string, broker: string): void {
   if (statSync(location).size > checkedBytes) return;
   const said = pragma(database, "quick_check(1)");
-  if (said !== "ok") throw damaged(broker, String(said));
+  if (said !== "ok") throw damaged(broker, String(said).replaceAll(/\s+/g, " "));
 }

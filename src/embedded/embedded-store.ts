@@ -22,6 +22,12 @@ export type Call = { readonly [V in Verb]: { readonly verb: V; readonly args: Ar
 export type Answer = { readonly value: Reply<Verb> } | { readonly error: HoldfastError };
 
 /**
+ * What could not be opened is looked at again after this time, not with every call: @photostructure/sqlite lets go of a
+ * file it has closed only when the statements on it are collected as garbage.
+ */
+const refusedMs = 1_000;
+
+/**
  * The engine's storage: synchronous, to be used by one thread. It opens its database with the first call, and again
  * after an error that leaves it in doubt.
  */
@@ -30,6 +36,8 @@ export class EmbeddedStore {
   readonly #location: string;
   readonly #label: string;
   #open: { readonly database: Database; readonly sql: Sql } | undefined;
+
+  #refused: { readonly error: unknown; readonly untilMs: number } = { error: undefined, untilMs: 0 };
 
   constructor(driver: Driver, location: string, label: string) {
     this.#driver = driver;
@@ -71,8 +79,14 @@ export class EmbeddedStore {
   }
 
   #opened(): { database: Database; sql: Sql } {
-    const database = openDatabase(this.#driver, this.#location, this.#label);
-    return { database, sql: preparedOnce(database) };
+    if (performance.now() < this.#refused.untilMs) throw this.#refused.error;
+    try {
+      const database = openDatabase(this.#driver, this.#location, this.#label);
+      return { database, sql: preparedOnce(database) };
+    } catch (error) {
+      this.#refused = { error, untilMs: performance.now() + refusedMs };
+      throw error;
+    }
   }
 
   #apart(sql: Sql, call: Call): Answer {

@@ -22,20 +22,26 @@ export interface Leased {
 /** How long a request can be repeated. */
 const keptMs = 60_000;
 
-/** What the same request got when it was sent before, as far as it is still held: its answer may have been lost. */
-export function leasedBefore(sql: Sql, { workerId, requestId }: LeaseRequest, nowMs: number): Leased | undefined {
-  const request = sql("SELECT leased FROM request WHERE worker = ? AND id = ? AND at_ms >= ?");
-  const row = request.get(workerId, requestId, nowMs - keptMs) as { leased: string } | undefined;
+/**
+ * What the same request got when it was sent before, as far as it is still held, its leases renewed: the answer may have
+ * been lost on its way.
+ */
+export function leasedAgain(sql: Sql, request: LeaseRequest, untilS: number, nowMs: number): Leased | undefined {
+  const { workerId, requestId } = request;
+  const last = sql("SELECT leased FROM request WHERE worker = ? AND id = ? AND at_ms >= ?");
+  const row = last.get(workerId, requestId, nowMs - keptMs) as { leased: string } | undefined;
   if (row === undefined) return undefined;
-  const before: Leased = { leased: [], messages: [], setAside: [] };
-  const held = sql("SELECT rank, crashes, returns, message FROM task WHERE queue = ? AND id = ? AND token = ?");
+  const again: Leased = { leased: [], messages: [], setAside: [] };
+  const held = sql(
+    "UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING rank, crashes, returns, message",
+  );
   for (const [queue, id] of JSON.parse(row.leased) as [queue: string, id: string][]) {
-    const task = held.get(queue, id, requestId) as HeldRow | undefined;
+    const task = held.get(untilS, queue, id, requestId) as HeldRow | undefined;
     if (task === undefined) continue;
-    before.leased.push({ queue, id, untilMs: task.rank * 1_000, crashes: task.crashes, returns: task.returns });
-    before.messages.push(task.message);
+    again.leased.push({ queue, id, untilMs: task.rank * 1_000, crashes: task.crashes, returns: task.returns });
+    again.messages.push(task.message);
   }
-  return before;
+  return again;
 }
 
 interface HeldRow {

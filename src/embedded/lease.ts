@@ -2,7 +2,7 @@ import { type LeaseRequest, minLeaseMs, type TaskRef } from "../broker/broker.js
 import { decodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import type { Failure } from "../core/outcome.js";
-import { type Leased, type LeasedRow, leasedBefore, rememberLeased, type SetAside } from "./lease-request.js";
+import { type Leased, type LeasedRow, leasedAgain, rememberLeased, type SetAside } from "./lease-request.js";
 import type { Sql } from "./sql.js";
 import type { Tally } from "./tally.js";
 
@@ -17,9 +17,9 @@ interface Waiting {
 const beyondSuspects = 64;
 
 export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tally): Leased {
-  const before = leasedBefore(sql, request, nowMs);
-  if (before !== undefined) return before;
   const untilS = ceilToS(nowMs + Math.max(request.leaseMs, minLeaseMs));
+  const again = leasedAgain(sql, request, untilS, nowMs);
+  if (again !== undefined) return again;
   const leased: LeasedRow[] = [];
   const messages: Uint8Array[] = [];
   const setAside: SetAside[] = [];

@@ -58,7 +58,7 @@ export function asHoldfastError(error: unknown, broker: string): HoldfastError {
 
 export function damaged(broker: string, said: string, cause?: unknown): HoldfastError<"BROKER_FAILED"> {
   const problem =
-    `the file is damaged (${said}); nothing was changed. Stop what uses it and keep a copy of the file with its -wal and -shm; ` +
+    `the file is damaged, or no database at all (${said}); nothing was changed. Stop what uses it and keep a copy of the file with its -wal and -shm; ` +
     "then put back a backup, or save what can be read with `sqlite3 FILE .recover`, or move all three away to start anew";
   return new HoldfastError("BROKER_FAILED", { broker, problem }, { cause });
 }

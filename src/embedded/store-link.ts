@@ -7,6 +7,9 @@ import { EmbeddedKeeper } from "./embedded-keeper.js";
 import type { Args, Reply, Verb } from "./embedded-store.js";
 import type { FromThread, SentError, ThreadData, ToThread } from "./thread-protocol.js";
 
+/** The process's own are not passed on; that Node 22 calls its SQLite experimental is known, and for nobody to act on. */
+const execArgv = ["--disable-warning=ExperimentalWarning"];
+
 interface Waiting {
   readonly resolve: (value: Reply<Verb>) => void;
   readonly reject: (error: HoldfastError) => void;
@@ -61,7 +64,7 @@ export class StoreLink {
   }
 
   #start(): Worker {
-    const thread = new Worker(threadFile("embedded/store-thread"), { workerData: this.#data, execArgv: [] });
+    const thread = new Worker(threadFile("embedded/store-thread"), { workerData: this.#data, execArgv });
     thread.unref();
     thread.on("message", (message: FromThread) => this.#heard(message, thread));
     thread.on("error", (error) => this.#died(thread, error));

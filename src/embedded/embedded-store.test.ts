@@ -1,0 +1,326 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { EnqueueReceipt, Promotion, ReclaimReceipt, TaskRef } from "../broker/broker.js";
+import { encodeMessage } from "../core/codec.js";
+import { newId } from "../core/ids.js";
+import type { QueueInfo } from "../core/info.js";
+import { message } from "../../test/support/builders.js";
+import { type Database, type Driver, loadDriver } from "./driver.js";
+import { type Answer, type Args, EmbeddedStore, type Reply, type Verb } from "./embedded-store.js";
+import type { NewRow } from "./enqueue.js";
+import { pack } from "./packed.js";
+import type { SettleRow } from "./settle.js";
+
+/** Everything is at this second unless a test says otherwise. */
+const t0 = 1_800_000_000_000;
+const seed = Number(process.env["SEED"] ?? 1 + (process.pid % 1_000));
+
+let sqlite: Driver;
+let database: Database;
+let prepared: Set<string>;
+let store: EmbeddedStore;
+
+beforeEach(async () => {
+  sqlite = await loadDriver();
+  prepared = new Set();
+  store = new EmbeddedStore(
+    (location) => {
+      database = sqlite(location);
+      return {
+        exec: (sql) => database.exec(sql),
+        close: () => database.close(),
+        prepare(sql) {
+          prepared.add(sql);
+          return database.prepare(sql);
+        },
+      };
+    },
+    ":memory:",
+    "memory:",
+  );
+});
+
+function value<V extends Verb>(answer: Answer | undefined): Reply<V> {
+  if (answer === undefined || "error" in answer) throw answer?.error ?? new Error("no answer");
+  return answer.value as Reply<V>;
+}
+
+function ask<V extends Verb>(verb: V, args: Args<V>): Reply<V> {
+  return value<V>(store.run([{ verb, args } as never])[0]);
+}
+
+function row(id: string, fields: Partial<NewRow> = {}): NewRow {
+  return {
+    queue: "default",
+    id,
+    processAtMs: 0,
+    uniqueKey: "",
+    uniqueForMs: 0,
+    atMostOnce: false,
+    repeat: false,
+    ...fields,
+  };
+}
+
+function enqueue(rows: readonly NewRow[], nowMs = t0): EnqueueReceipt[] {
+  const messages = pack(rows.map(({ queue, id, uniqueKey }) => encodeMessage(message({ queue, id, uniqueKey }))));
+  return ask("enqueue", { rows, messages, nowMs });
+}
+
+let requests = 0;
+
+function lease(nowMs = t0, fields: { limit?: number; suspects?: number; requestId?: string; queues?: string[] } = {}) {
+  const request = {
+    workerId: "w",
+    requestId: `r${(requests += 1)}`,
+    queues: ["default"],
+    limit: 100,
+    leaseMs: 30_000,
+    suspects: 100,
+    ...fields,
+  };
+  const { leased } = ask("exchange", { rows: [], messages: pack([]), lease: request, nowMs });
+  return leased.map((task) => ({ ...task, token: request.requestId }));
+}
+
+function settle(
+  tasks: readonly (TaskRef & { token: string })[],
+  fields: Partial<SettleRow> & Pick<SettleRow, "to">,
+  nowMs = t0,
+) {
+  const rest = { dueMs: 0, failed: false, uniqueKey: "", failure: undefined, result: undefined };
+  const rows = tasks.map(({ queue, id, token }) => ({ ...rest, queue, id, token, ...fields }));
+  return ask("exchange", { rows, messages: pack(rows.map(() => undefined)), lease: undefined, nowMs }).settled;
+}
+
+const idsOf = (tasks: readonly { readonly id: string }[]) => tasks.map(({ id }) => id);
+const all = { queues: ["default"], limit: 100 };
+const reclaim = (nowMs: number): ReclaimReceipt[] => ask("reclaim", { ...all, nowMs });
+const promote = (nowMs: number): Promotion => ask("promote", { ...all, nowMs });
+
+describe("embedded store", () => {
+  it("puts what is given back, and what is reclaimed, before the line and in its order", () => {
+    enqueue(["a", "b", "c", "d", "e"].map((id) => row(id)));
+    const [a, b, c, d] = lease(t0, { limit: 4 });
+
+    settle([c!, d!], { to: "pending" });
+    settle([a!, b!], { to: "pending" });
+    expect(idsOf(lease())).toEqual(["a", "b", "c", "d", "e"]);
+
+    expect(idsOf(reclaim(t0 + 30_000))).toEqual(["a", "b", "c", "d", "e"]);
+    expect(idsOf(lease(t0 + 30_000))).toEqual(["a", "b", "c", "d", "e"]);
+  });
+
+  it("counts a return for what is released or retried without a failure, and for nothing else", () => {
+    enqueue([row("a")]);
+    settle(lease(), { to: "pending" });
+    settle(lease(), { to: "retry", dueMs: t0 });
+    promote(t0);
+    settle(lease(), { to: "retry", dueMs: t0, failed: true });
+    promote(t0);
+
+    expect(lease()).toMatchObject([{ id: "a", returns: 2, crashes: 0 }]);
+    expect(ask("queues", { nowMs: t0 })).toMatchObject([{ processed: 1, failed: 1 }]);
+  });
+
+  it("passes over crash suspects that may not run now, and is not held up by them", () => {
+    enqueue(Array.from({ length: 20 }, (_, index) => row(`s${index}`)));
+    lease();
+    reclaim(t0 + 30_000);
+    enqueue([row("x"), row("y")], t0 + 30_000);
+
+    expect(idsOf(lease(t0 + 30_000, { limit: 3, suspects: 0 }))).toEqual(["x", "y"]);
+    expect(idsOf(lease(t0 + 30_000, { limit: 3, suspects: 1 }))).toEqual(["s0"]);
+  });
+
+  it("gives a repeated request what it still holds, with its lease renewed", () => {
+    enqueue([row("a"), row("b"), row("c")]);
+    const [a] = lease(t0, { requestId: "same", limit: 2 });
+    settle([a!], { to: "gone" });
+
+    expect(lease(t0 + 10_000, { requestId: "same", limit: 2 })).toMatchObject([{ id: "b", untilMs: t0 + 40_000 }]);
+    expect(idsOf(lease(t0 + 10_000, { requestId: "other" }))).toEqual(["c"]);
+  });
+
+  it("knows a repeated enqueue of a finished task for two minutes, and forgets it then", () => {
+    const id = newId(t0);
+    enqueue([row(id), row("by hand")]);
+    settle(lease(), { to: "gone" });
+    const again = (nowMs: number) => enqueue([row(id, { repeat: true }), row("by hand", { repeat: true })], nowMs);
+
+    expect(again(t0 + 100_000)).toMatchObject([{ state: "completed" }, { state: "completed" }]);
+    ask("prune", { ...all, nowMs: t0 + 240_000 });
+    expect(database.prepare("SELECT * FROM finished").all()).toEqual([]);
+    expect(again(t0 + 240_000)).toMatchObject([{ state: "pending" }, { state: "pending" }]);
+  });
+
+  it("does not remember ids that are too old to be sent again, and sweeps what it remembered as it goes", () => {
+    const finish = (ids: string[], nowMs: number) => {
+      enqueue(
+        ids.map((id) => row(id)),
+        nowMs,
+      );
+      settle(lease(nowMs), { to: "gone" }, nowMs);
+    };
+    const remembered = () => database.prepare("SELECT id FROM finished").all().length;
+
+    finish([newId(t0)], t0 + 61_000);
+    expect(remembered()).toBe(0);
+    finish(["a", "b", "c", "d"], t0 + 61_000);
+    finish(["e"], t0 + 300_000);
+    expect(remembered()).toBe(3);
+    finish(["f"], t0 + 300_000);
+    expect(remembered()).toBe(2);
+  });
+
+  it("takes no lock for a task that it does not store", () => {
+    const unique = { uniqueKey: "k", uniqueForMs: 60_000 };
+    enqueue([row("a")]);
+
+    expect(enqueue([row("a", unique)])).toEqual([{ status: "idTaken", id: "a" }]);
+    expect(enqueue([row("b", unique), row("c", unique)])).toMatchObject([
+      { status: "enqueued", id: "b" },
+      { status: "duplicate", id: "b" },
+    ]);
+  });
+
+  it("gives a lock back for its holder alone, and lets it run out", () => {
+    const unique = { uniqueKey: "k", uniqueForMs: 1_500 };
+    enqueue([row("a", unique)]);
+    const held = lease();
+    expect(enqueue([row("b", unique)], t0 + 1_999)).toEqual([{ status: "duplicate", id: "a" }]);
+    expect(enqueue([row("b", unique)], t0 + 2_000)).toMatchObject([{ status: "enqueued" }]);
+
+    settle(held, { to: "gone", uniqueKey: "k" }, t0 + 2_000);
+
+    expect(enqueue([row("c", unique)], t0 + 2_000)).toEqual([{ status: "duplicate", id: "b" }]);
+  });
+
+  it("archives a message that cannot be decoded, bytes and neighbours unharmed", () => {
+    const bytes = Buffer.from([0xff, 0xff, 0xff]);
+    ask("enqueue", {
+      rows: [row("bad"), row("good")],
+      messages: pack([bytes, encodeMessage(message({ id: "good" }))]),
+      nowMs: t0,
+    });
+
+    const { leased, setAside } = ask("exchange", {
+      rows: [],
+      messages: pack([]),
+      lease: { workerId: "w", requestId: "r", queues: ["default"], limit: 10, leaseMs: 5_000, suspects: 0 },
+      nowMs: t0,
+    });
+
+    expect(idsOf(leased)).toEqual(["good"]);
+    expect(setAside).toMatchObject([{ queue: "default", id: "bad" }]);
+    const [info] = ask("find", { refs: [{ queue: "default", id: "bad" }] });
+    expect(info).toMatchObject({ state: "archived", message: new Uint8Array(bytes) });
+    expect(JSON.parse(info!.failure!)).toMatchObject({ reason: "decode_error" });
+  });
+
+  it("leases nothing from a paused queue", () => {
+    enqueue([row("a")]);
+    database.exec("UPDATE queue SET paused = 1");
+
+    expect(lease()).toEqual([]);
+    expect(ask("queues", { nowMs: t0 })).toMatchObject([{ paused: true }]);
+  });
+
+  it("never shortens a lease, and says which are lost", () => {
+    enqueue([row("a"), row("b")]);
+    const [a, b] = lease();
+    settle([b!], { to: "gone" });
+
+    expect(
+      ask("renew", {
+        leases: [
+          { ...a!, untilMs: t0 + 10_000 },
+          { ...b!, untilMs: t0 + 60_000 },
+        ],
+      }),
+    ).toMatchObject([{ id: "b" }]);
+    expect(reclaim(t0 + 29_999)).toEqual([]);
+    ask("renew", { leases: [{ ...a!, untilMs: t0 + 60_000 }] });
+    expect(reclaim(t0 + 59_999)).toEqual([]);
+    expect(reclaim(t0 + 60_000)).toEqual([{ queue: "default", id: "a", to: "pending", crashes: 1 }]);
+  });
+
+  it("undoes one call of a group that fails, and carries out the others", () => {
+    const good = (id: string) => ({ rows: [row(id)], messages: pack([encodeMessage(message({ id }))]), nowMs: t0 });
+    const bad = { ...good("bad"), messages: pack([undefined]) };
+
+    const answers = store.run([
+      { verb: "enqueue", args: good("a") },
+      {
+        verb: "enqueue",
+        args: { ...bad, rows: [row("half"), row("bad")], messages: pack([Buffer.from("x"), undefined]) },
+      },
+      { verb: "enqueue", args: good("b") },
+    ]);
+
+    expect(answers.map((answer) => "error" in answer)).toEqual([false, true, false]);
+    expect(answers[1]).toMatchObject({ error: { code: "BROKER_FAILED" } });
+    expect(idsOf(lease())).toEqual(["a", "b"]);
+    expect(ask("queues", { nowMs: t0 })).toMatchObject([{ counts: { pending: 0, active: 2 } }]);
+  });
+
+  it(`keeps its counts equal to what there is, and reads by index alone (seed ${seed})`, () => {
+    const random = randomBy(seed);
+    let held: ReturnType<typeof lease> = [];
+    for (let step = 0; step < 400; step += 1) {
+      const nowMs = t0 + step * 1_000;
+      const choice = Math.floor(random() * 8);
+      const part = held.slice(0, 1 + Math.floor(random() * held.length));
+      if (choice < 3)
+        enqueue(
+          Array.from({ length: 3 }, (_, n) => row(`${step}-${n}`, { processAtMs: random() < 0.3 ? nowMs + 5_000 : 0 })),
+          nowMs,
+        );
+      else if (choice === 3) held = [...held, ...lease(nowMs, { limit: 4, suspects: 1 })];
+      else if (choice < 7) {
+        const to = (["gone", "completed", "retry", "archived", "pending"] as const)[Math.floor(random() * 5)]!;
+        settle(part, { to, dueMs: nowMs + 3_000, failed: to === "retry" || to === "archived" }, nowMs);
+        held = held.slice(part.length);
+      } else {
+        reclaim(nowMs);
+        promote(nowMs);
+        ask("prune", { ...all, nowMs });
+        ask("list", { queue: "default", state: "archived", limit: 10, after: "5 x" });
+      }
+    }
+
+    const [queue] = ask("queues", { nowMs: t0 });
+    expect(recounted()).toEqual(
+      Object.fromEntries(Object.entries((queue as QueueInfo).counts).filter(([, count]) => count > 0)),
+    );
+    expect(scans()).toEqual([]);
+  });
+});
+
+function recounted(): Record<string, number> {
+  const rows = database.prepare("SELECT state, count(*) AS n FROM task GROUP BY state").all() as {
+    state: string;
+    n: number;
+  }[];
+  return Object.fromEntries(rows.map(({ state, n }) => [state, n]));
+}
+
+/** Statements that look at a whole table, or sort. The list of queues alone may: it is meant to be whole. */
+function scans(): string[] {
+  return [...prepared].filter((sql) => {
+    if (!/^(SELECT|UPDATE|DELETE)/.test(sql) || sql.includes("FROM queue ORDER BY") || sql.includes("sqlite_master"))
+      return false;
+    const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all() as { detail: string }[];
+    return plan.some(({ detail }) => /^SCAN (?!CONSTANT)/.test(detail) || detail.includes("TEMP B-TREE"));
+  });
+}
+
+/** mulberry32: small, and the same everywhere. */
+function randomBy(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
