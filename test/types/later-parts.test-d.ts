@@ -1,0 +1,230 @@
+/**
+ * The parts that come later, written against the contract as it is: nothing here runs, all of it must compile, so that
+ * the contract will not have to change for them.
+ */
+import type { Broker, EnqueueReceipt, LeasedTask, Producing, Settlement } from "../../src/broker/broker.js";
+import type { Act, Grouping, Limiting, MoveReceipt, Signalling, Steering } from "../../src/broker/roles.js";
+import type { SpooledTask, SpoolStore } from "../../src/broker/spool.js";
+import { HoldfastError } from "../../src/core/errors.js";
+import type { Selection, TaskInfo } from "../../src/core/info.js";
+import type { NewTask } from "../../src/core/message.js";
+import type { Failure, Outcome, Reason } from "../../src/core/outcome.js";
+import type { TaskState } from "../../src/core/state.js";
+
+// --- Receipts: a switch knows them all ------------------------------------------------------------------------------------
+
+function told(receipt: EnqueueReceipt): string {
+  switch (receipt.status) {
+    case "enqueued":
+      return `${receipt.id} is ${receipt.state}`;
+    case "spooled":
+      return `${receipt.id} is safe on this machine`;
+    case "duplicate":
+      return `${receipt.id} is on its way already`;
+    case "idTaken":
+      return `${receipt.id} is another task`;
+  }
+  receipt satisfies never;
+}
+
+// --- A client's spool -----------------------------------------------------------------------------------------------------
+
+/** Durable would be a file; the shape is the same. */
+class SketchedSpool implements SpoolStore {
+  #tasks: SpooledTask[] = [];
+  #sequence = 0;
+
+  async append(tasks: readonly NewTask[], nowMs: number): Promise<void> {
+    if (this.#tasks.length + tasks.length > 1_000) throw new HoldfastError("SPOOL_FULL", { bytes: 1, maxBytes: 1 });
+    for (const task of tasks) {
+      this.#sequence += 1;
+      // A task that was accepted here may have reached storage before: sent again, it says so.
+      this.#tasks.push({ sequence: this.#sequence, acceptedAtMs: nowMs, task: { ...task, repeat: true } });
+    }
+  }
+  async oldest(limit: number): Promise<readonly SpooledTask[]> {
+    return this.#tasks.slice(0, limit);
+  }
+  async release(gone: readonly { readonly sequence: number; readonly receipt: EnqueueReceipt }[]): Promise<void> {
+    const sequences = new Set(gone.map(({ sequence }) => sequence));
+    this.#tasks = this.#tasks.filter(({ sequence }) => !sequences.has(sequence));
+  }
+  async stats() {
+    return { tasks: this.#tasks.length, bytes: 0, oldestAtMs: this.#tasks[0]?.acceptedAtMs };
+  }
+  async close(): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** Accept at once, or on this machine while storage is away. */
+async function accept(storage: Producing, spool: SpoolStore, tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+  const nowMs = storage.clock.nowMs();
+  try {
+    return await storage.enqueue(tasks, nowMs);
+  } catch (error) {
+    if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) throw error;
+    const maybeThere = error.data.outcome === "unknown" ? new Set(error.data.taskIds) : new Set<string>();
+    const again = tasks.map((task) => ({ ...task, repeat: maybeThere.has(task.message.id) }));
+    await spool.append(again, nowMs);
+    return tasks.map(({ message }) => ({ status: "spooled", id: message.id }));
+  }
+}
+
+/** Bring what was spooled to storage, in the order of acceptance; the receipts are the late verdicts. */
+async function drain(spool: SpoolStore, storage: Producing): Promise<Map<string, EnqueueReceipt>> {
+  const spooled = await spool.oldest(500);
+  const receipts = await storage.enqueue(
+    spooled.map(({ task }) => task),
+    storage.clock.nowMs(),
+  );
+  await spool.release(spooled.map(({ sequence }, n) => ({ sequence, receipt: receipts[n]! })));
+  return new Map(spooled.map(({ task }, n) => [task.message.id, receipts[n]!]));
+}
+
+// --- Dead letters: what is known of a failure is enough to group, show and redrive it -----------------------------------------
+
+interface Group {
+  readonly reason: Reason;
+  readonly class: string;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+  readonly tasks: number;
+}
+
+const fingerprint = (type: string, failure: Failure) =>
+  [type, failure.reason, failure.class, failure.message, failure.stack ?? ""].join("\n");
+
+async function groupsOf(broker: Broker, queue: string): Promise<Map<string, Group>> {
+  const groups = new Map<string, Group>();
+  let after: string | undefined;
+  do {
+    const page = await broker.list(
+      { queue, state: "archived" },
+      { limit: 500, ...(after === undefined ? {} : { after }) },
+    );
+    for (const { message, failure, archivedAtMs, bytes, crashes } of page.items as TaskInfo[]) {
+      if (failure === undefined || archivedAtMs === undefined) continue; // A Go worker's: known by its message alone.
+      const key = fingerprint(message?.type ?? `${bytes.length} bytes, ${crashes} crashes`, failure);
+      const group = groups.get(key) ?? { ...failure, firstAtMs: archivedAtMs, lastAtMs: archivedAtMs, tasks: 0 };
+      groups.set(key, { ...group, lastAtMs: archivedAtMs, tasks: group.tasks + 1 });
+    }
+    after = page.next;
+  } while (after !== undefined);
+  return groups;
+}
+
+const advice: Record<Reason, string> = {
+  failed: "look at the error",
+  retries_exhausted: "look at the error",
+  skip_retry: "the handler said so",
+  retry_after: "wait",
+  timeout: "give it more time",
+  deadline: "it is too late",
+  cancelled: "somebody cancelled it",
+  lease_expired: "its worker died",
+  no_handler: "start a worker that knows it",
+  decode_error: "its bytes are damaged",
+  schema_mismatch: "producer and worker disagree",
+  payload_too_large: "store it elsewhere",
+  quarantined: "it kills its workers",
+  manual: "somebody archived it",
+  policy_discard: "its retry policy failed",
+  restored: "it came from a backup",
+};
+
+// --- Steering with receipts -----------------------------------------------------------------------------------------------------
+
+async function redrive(
+  steering: Steering,
+  queue: string,
+  ids: readonly string[],
+  by: Act,
+  nowMs: number,
+): Promise<number> {
+  const byIds: Selection = { queue, ids };
+  const receipt: MoveReceipt = await steering.move(byIds, "pending", by, ids.length, nowMs);
+  if ("receipts" in receipt) return receipt.receipts.filter((one) => one === "moved").length;
+  return receipt.moved + (receipt.cursor === undefined ? 0 : receipt.skipped);
+}
+
+async function emptyArchive(steering: Steering, queue: string, by: Act, nowMs: number): Promise<void> {
+  const state: TaskState = "archived";
+  await steering.move({ queue, state, type: "email:welcome" }, "deleted", by, 500, nowMs);
+  await steering.setPaused([queue], true, by, nowMs);
+  await steering.dropQueue(queue, { force: true }, by, nowMs);
+  // @ts-expect-error every act says who did it, and why
+  await steering.setPaused([queue], true, nowMs);
+  // @ts-expect-error a task is not made active from outside
+  await steering.move({ queue, state }, "active", by, 500, nowMs);
+}
+
+// --- Rate limits: what is over the limit is parked, and no retry is burnt ---------------------------------------------------------
+
+async function withinLimit(limiting: Limiting, tasks: readonly LeasedTask[], nowMs: number) {
+  const grants = await limiting.reserve(tasks, { key: "smtp", perSecond: 10, burst: 20 }, nowMs);
+  const run = tasks.filter((_, n) => grants[n]?.granted === true);
+  const parkedUntilMs = grants.flatMap((grant) => (grant.granted ? [] : [grant.atMs]));
+  return { run, parkedUntilMs };
+}
+
+// --- Signals and groups ---------------------------------------------------------------------------------------------------------------
+
+async function listen(
+  signalling: Signalling,
+  controllers: ReadonlyMap<string, AbortController>,
+): Promise<AsyncDisposable> {
+  return signalling.subscribe(["default"], (signal) => {
+    switch (signal.kind) {
+      case "cancel":
+        controllers.get(signal.task.id)?.abort(new HoldfastError("TASK_CANCELLED", { id: signal.task.id }));
+        return;
+      case "wake":
+        return;
+    }
+    signal satisfies never;
+  });
+}
+
+async function aggregate(
+  grouping: Grouping,
+  merged: (tasks: readonly LeasedTask[]) => NewTask,
+  nowMs: number,
+): Promise<number> {
+  const request = {
+    workerId: "w",
+    requestId: "r",
+    queues: ["default"],
+    limit: 10,
+    leaseMs: 30_000,
+    suspects: 0,
+    maxSize: 100,
+    graceMs: 60_000,
+  };
+  const groups = await grouping.leaseGroups(request, nowMs);
+  const receipts = await grouping.merge(
+    groups.map((tasks) => ({ tasks, into: merged(tasks) })),
+    nowMs,
+  );
+  return receipts.filter((receipt) => receipt === "settled").length;
+}
+
+// --- Outcomes: each kind has what belongs to it, and nothing else ---------------------------------------------------------------------
+
+declare const task: LeasedTask;
+declare const failure: Failure;
+const settlements: Settlement[] = [
+  { task, outcome: { kind: "completed" } },
+  { task, outcome: { kind: "completed", result: new Uint8Array(2) } },
+  { task, outcome: { kind: "retry", atMs: 0, failure, counts: true } },
+  { task, outcome: { kind: "archived", failure } },
+  { task, outcome: { kind: "revoked" } },
+  { task, outcome: { kind: "released" } },
+];
+// @ts-expect-error a dead letter has a failure
+const unexplained: Outcome = { kind: "archived" };
+// @ts-expect-error a retry says when, and whether it counts
+const whenever: Outcome = { kind: "retry", failure };
+// @ts-expect-error what was completed did not fail
+const both: Outcome = { kind: "completed", failure };
+// @ts-expect-error reasons are of one list
+const unreasonable: Failure = { ...failure, reason: "because" };
