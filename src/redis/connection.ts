@@ -28,6 +28,7 @@ export class Connection {
   /** Batches that wait for replies. */
   #open = 0;
   #retired = false;
+  #corked = false;
 
   /**
    * Never throws: a connection, or BROKER_UNAVAILABLE, which is `notSent` when there is no way to the server and
@@ -111,7 +112,7 @@ export class Connection {
         if (stream.bytesRead === receivedBefore) this.#fail(new LinkProblem(problem));
         finish(problem);
       });
-      stream.cork();
+      if (!this.#corked) stream.cork();
       for (const [i, command] of commands.entries()) {
         const answer = (reply: Reply | undefined) => {
           replies[i] = reply;
@@ -123,7 +124,7 @@ export class Connection {
         );
       }
       void this.#readTime();
-      stream.uncork();
+      if (!this.#corked) this.#flush();
     });
   }
 
@@ -131,6 +132,18 @@ export class Connection {
   end(): void {
     this.#retired = true;
     if (this.#open === 0) this.#disconnect();
+  }
+
+  /** The first batch of a turn of the loop goes out at once, and those behind it together: system calls are dear. */
+  #flush(): void {
+    const { stream } = this.#redis;
+    stream.uncork();
+    stream.cork();
+    this.#corked = true;
+    process.nextTick(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
   }
 
   #write({ name, args }: Command): Promise<Reply> {

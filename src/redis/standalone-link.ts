@@ -73,14 +73,11 @@ export class StandaloneLink implements RedisLink {
     let todo = [...calls.keys()];
     for (let round = 1; todo.length > 0 && round <= maxRounds; round++) {
       // Without a turn of the loop when connected, for who knows how long a turn takes.
-      const ready = this.#connection?.usable === true ? this.#connection : await this.#ready(untilMs);
+      const present = performance.now() < untilMs ? this.#connection : undefined;
+      const ready = present?.usable === true ? present : await this.#ready(untilMs);
       if (!(ready instanceof Connection)) {
         if (round > 1) break;
-        throw new HoldfastError(
-          "BROKER_UNAVAILABLE",
-          { ...ready.data, taskIds: options.taskIds },
-          { cause: ready.cause },
-        );
+        throw concerning(options.taskIds, ready);
       }
       const leftMs = untilMs - performance.now();
       const outgoing = this.#outgoing(
@@ -183,6 +180,10 @@ export class StandaloneLink implements RedisLink {
     this.#up = event === "up";
     tellBroker({ event, broker: this.label, problem });
   }
+}
+
+function concerning(taskIds: readonly string[], { data, cause }: Unavailable): Unavailable {
+  return new HoldfastError("BROKER_UNAVAILABLE", { ...data, taskIds }, cause === undefined ? {} : { cause });
 }
 
 const isCurable = (reply: Reply | undefined): boolean =>
