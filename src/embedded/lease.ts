@@ -53,7 +53,7 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
 
 /** The next tasks of a queue in order; more than `count` where crash suspects may have to be passed over. */
 function waiting(sql: Sql, queue: string, count: number): Waiting[] {
-  const open = sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0 AND pending > 0").get(queue);
+  const open = sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0").get(queue);
   if (open === undefined) return [];
   const next = sql(
     "SELECT id, crashes, returns, message FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT ?",
