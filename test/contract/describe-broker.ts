@@ -26,7 +26,11 @@ export const states: readonly TaskState[] = [
   "aggregating",
 ];
 
-type It = (name: string, body: (t: Trial) => Promise<void>, options?: { readonly needs?: Need }) => void;
+type It = (
+  name: string,
+  body: (t: Trial) => Promise<void>,
+  options?: { readonly needs?: Need; readonly timeoutMs?: number },
+) => void;
 
 /** The same tests for each engine, each test with a fresh broker and with queues of its own. */
 export function describeBroker(promise: string, body: (tools: { readonly it: It }) => void): void {
@@ -44,22 +48,26 @@ function suite(engine: Engine, body: (tools: { readonly it: It }) => void): void
   });
   afterAll(() => run[Symbol.asyncDispose]());
 
-  const it: It = (name, trial, { needs } = {}) => {
+  const it: It = (name, trial, { needs, timeoutMs } = {}) => {
     const gap = needs && engine.gaps[needs];
     if (gap !== undefined) {
       test.skip(`${name} (${gap})`, () => {});
       return;
     }
-    test(name, async () => {
-      const storage = await run.storage();
-      const t = new Trial(storage);
-      try {
-        await trial(t);
-      } finally {
-        await t.close();
-        await storage[Symbol.asyncDispose]();
-      }
-    });
+    test(
+      name,
+      async () => {
+        const storage = await run.storage();
+        const t = new Trial(storage);
+        try {
+          await trial(t);
+        } finally {
+          await t.close();
+          await storage[Symbol.asyncDispose]();
+        }
+      },
+      timeoutMs,
+    );
   };
   body({ it });
 }

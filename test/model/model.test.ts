@@ -1,0 +1,24 @@
+import fc from "fast-check";
+import { commands, Real } from "./commands.js";
+import { describeBroker } from "../contract/describe-broker.js";
+import { Model } from "./model.js";
+
+const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const numRuns = Number(process.env["RUNS"] ?? 40);
+
+describeBroker("does what the model does", ({ it }) => {
+  it(
+    `whatever comes, in any order: SEED=${seed} RUNS=${numRuns}`,
+    async (t) => {
+      await fc.assert(
+        fc.asyncProperty(commands, async (steps) => {
+          const fresh = t.elsewhere();
+          const queues = [fresh.queueNamed("a"), fresh.queueNamed("b")];
+          await fc.asyncModelRun(() => ({ model: new Model(t.at(0)), real: new Real(t.broker, queues) }), steps);
+        }),
+        { seed, numRuns },
+      );
+    },
+    { timeoutMs: 300_000 },
+  );
+});
