@@ -163,7 +163,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "ea35df883feb93fd0fecae212aa4229fb92f43d7",
+  sha1: "c0d714e91efb5b6e89723bae8f09c2d967325d76",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -257,6 +257,11 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
 end
+-- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
+-- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
+local function holder(token, score)
+  return string.format("%-64s:%s", token, score)
+end
 
 local notes = {}
 local function note(number, id, problem)
@@ -303,7 +308,7 @@ local function examine(queue, plan)
   for n, i in ipairs(queue.rows) do
     local _, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
     local at = (i - 16) / 9 + 1
-    if not tokens[n] or not scores[n] or tokens[n] ~= held .. ":" .. scores[n] or seen[id] then
+    if not tokens[n] or not scores[n] or tokens[n] ~= holder(held, scores[n]) or seen[id] then
       receipts[at] = "l"
     else
       seen[id] = true
@@ -312,8 +317,9 @@ local function examine(queue, plan)
       if move == "gone" then
         plan.gone[#plan.gone + 1] = queue.tasks .. id
         if made ~= "" then
-          plan.done[made] = plan.done[made] or {}
-          table.insert(plan.done[made], id)
+          local done = plan.done[made] or {}
+          plan.done[made] = done
+          done[#done + 1] = id
         end
       else
         local found = redis.call("TYPE", queue.tasks .. id).ok
@@ -424,10 +430,10 @@ local function give(queue, id, task)
 end
 
 local function hold(queue, ids)
-  local scores, holders = {}, {}
+  local scores, holders, us = {}, {}, holder(token, until_s)
   for n, id in ipairs(ids) do
     scores[2 * n - 1], scores[2 * n] = until_s, id
-    holders[2 * n - 1], holders[2 * n] = id, token .. ":" .. until_s
+    holders[2 * n - 1], holders[2 * n] = id, us
   end
   redis.call("ZADD", queue.lease, unpack(scores))
   redis.call("HSET", queue.leases, unpack(holders))
@@ -497,7 +503,7 @@ local function lease_again(last)
     local number, id = unpack(last, n, n + 1)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
-    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == token .. ":" .. score then
+    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
       local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
@@ -1058,7 +1064,7 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "c5c16d0277779905bbd28e901b74cdc7d75c22a3",
+  sha1: "b2038dda4b60c23517969e6884de8b7121a6ed15",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
 -- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
@@ -1076,6 +1082,11 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+end
+-- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
+-- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
+local function holder(token, score)
+  return string.format("%-64s:%s", token, score)
 end
 
 local queues = {}
@@ -1106,14 +1117,14 @@ local function renew(queue)
   local ids, entries, holders = {}, {}, {}
   for n, id in ipairs(queue.ids) do
     local at = queue.rows[n]
-    if not tokens[n] or not scores[n] or tokens[n] ~= queue.held[n] .. ":" .. scores[n] then
+    if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) then
       receipts[at] = "l"
     else
       receipts[at] = "r"
       if tonumber(scores[n]) < tonumber(until_s) then
         ids[#ids + 1] = id
         entries[#entries + 1], entries[#entries + 2] = until_s, id
-        holders[#holders + 1], holders[#holders + 2] = id, queue.held[n] .. ":" .. until_s
+        holders[#holders + 1], holders[#holders + 2] = id, holder(queue.held[n], until_s)
       end
     end
   end

@@ -107,7 +107,7 @@ describeRedis("transitions on Redis", () => {
       "asynq:{default}:t:a": { msg: bytesOf(message({ id: "a" })), state: "active" },
       "asynq:{default}:t:b": { msg: bytesOf(message({ id: "b" })), state: "active" },
       "asynq:{default}:t:c": { msg: bytesOf(message({ id: "c" })), state: "pending", pending_since: nowNs },
-      "holdfast:{default}:leases": { a: `request-1:${nowS + 31}`, b: `request-1:${nowS + 31}` },
+      "holdfast:{default}:leases": { a: `${"request-1".padEnd(64)}:${nowS + 31}`, b: `${"request-1".padEnd(64)}:${nowS + 31}` },
       "holdfast:{default}:req:w1": ["request-1", "1", "a", "1", "b"],
     });
     expect(await server.admin.ttl("holdfast:{default}:req:w1")).toBeGreaterThan(57);

@@ -10,6 +10,7 @@ local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, wor
 --! include types
 --! include counters
 --! include archive
+--! include holder
 
 local notes = {}
 local function note(number, id, problem)
@@ -56,7 +57,7 @@ local function examine(queue, plan)
   for n, i in ipairs(queue.rows) do
     local _, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
     local at = (i - 16) / 9 + 1
-    if not tokens[n] or not scores[n] or tokens[n] ~= held .. ":" .. scores[n] or seen[id] then
+    if not tokens[n] or not scores[n] or tokens[n] ~= holder(held, scores[n]) or seen[id] then
       receipts[at] = "l"
     else
       seen[id] = true
@@ -65,8 +66,9 @@ local function examine(queue, plan)
       if move == "gone" then
         plan.gone[#plan.gone + 1] = queue.tasks .. id
         if made ~= "" then
-          plan.done[made] = plan.done[made] or {}
-          table.insert(plan.done[made], id)
+          local done = plan.done[made] or {}
+          plan.done[made] = done
+          done[#done + 1] = id
         end
       else
         local found = redis.call("TYPE", queue.tasks .. id).ok
@@ -177,10 +179,10 @@ local function give(queue, id, task)
 end
 
 local function hold(queue, ids)
-  local scores, holders = {}, {}
+  local scores, holders, us = {}, {}, holder(token, until_s)
   for n, id in ipairs(ids) do
     scores[2 * n - 1], scores[2 * n] = until_s, id
-    holders[2 * n - 1], holders[2 * n] = id, token .. ":" .. until_s
+    holders[2 * n - 1], holders[2 * n] = id, us
   end
   redis.call("ZADD", queue.lease, unpack(scores))
   redis.call("HSET", queue.leases, unpack(holders))
@@ -250,7 +252,7 @@ local function lease_again(last)
     local number, id = unpack(last, n, n + 1)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
-    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == token .. ":" .. score then
+    if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
       local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.

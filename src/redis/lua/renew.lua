@@ -4,6 +4,7 @@
 local deadline_ms, until_s = unpack(ARGV)
 --! include fence
 --! include types
+--! include holder
 
 local queues = {}
 for k = 1, #KEYS, 2 do
@@ -33,14 +34,14 @@ local function renew(queue)
   local ids, entries, holders = {}, {}, {}
   for n, id in ipairs(queue.ids) do
     local at = queue.rows[n]
-    if not tokens[n] or not scores[n] or tokens[n] ~= queue.held[n] .. ":" .. scores[n] then
+    if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) then
       receipts[at] = "l"
     else
       receipts[at] = "r"
       if tonumber(scores[n]) < tonumber(until_s) then
         ids[#ids + 1] = id
         entries[#entries + 1], entries[#entries + 2] = until_s, id
-        holders[#holders + 1], holders[#holders + 2] = id, queue.held[n] .. ":" .. until_s
+        holders[#holders + 1], holders[#holders + 2] = id, holder(queue.held[n], until_s)
       end
     end
   end
