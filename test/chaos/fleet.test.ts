@@ -2,6 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { maxCrashes } from "../../src/broker/broker.js";
+import { loop } from "../../src/core/loop.js";
 import { type Broker, Client, connect, defineTask } from "../../src/index.js";
 import { until } from "../support/until.js";
 import { engines } from "./engines.js";
@@ -9,8 +11,6 @@ import { Fleet, unexplained } from "./fleet.js";
 
 const tasks = 100_000;
 const task = defineTask("fleet");
-/** No-one can say what a killed process had acknowledged: these are the totals that must hold whatever happened. */
-const all = { processed: tasks, failed: 0 };
 
 for (const engine of engines) engine.describe(`100,000 tasks over four worker processes on ${engine.name}`, () => {
   let folder: string;
@@ -41,21 +41,24 @@ for (const engine of engines) engine.describe(`100,000 tasks over four worker pr
     return ids;
   };
   const queue = async () => (await broker.queues(broker.clock.nowMs())).find(({ name }) => name === "default")!;
-  const emptied = async () => Object.values((await queue()).counts).every((count) => count === 0);
+  const worked = async () => {
+    const { pending, active, scheduled, retry } = (await queue()).counts;
+    return pending + active + scheduled + retry === 0;
+  };
 
   it("each runs once when nothing fails, none is left, the counters add up", async () => {
     const ids = await fill();
     fleet = new Fleet(url, folder, { concurrency: 50, handlerMs: 0 });
 
     await Promise.all([1, 2, 3, 4].map(() => fleet.add()));
-    await until("the queue is empty", emptied, 180_000);
+    await until("no task waits or runs", worked, 180_000);
     const counters = await fleet.stop();
 
     const runs = fleet.runs();
     expect(runs.size).toBe(ids.size);
     expect([...runs].filter(([id, list]) => list.length !== 1 || !ids.has(id))).toEqual([]);
     expect(counters.reduce((sum, { completed }) => sum + completed, 0)).toBe(tasks);
-    expect(await queue()).toMatchObject(all);
+    expect(await queue()).toMatchObject({ processed: tasks, failed: 0, counts: { archived: 0 } });
   }, 300_000);
 
   it("none is lost when a worker is killed every 2 s, and a kill explains every second run", async () => {
@@ -63,16 +66,20 @@ for (const engine of engines) engine.describe(`100,000 tasks over four worker pr
     fleet = new Fleet(url, folder, { concurrency: 50, handlerMs: 5, leaseDuration: "5s" });
 
     await Promise.all([1, 2, 3, 4].map(() => fleet.add()));
-    const killing = setInterval(() => {
-      const [victim] = fleet.living;
-      if (victim !== undefined && fleet.living.length === 4) void fleet.kill(victim).then(() => fleet.add());
-    }, 2_000);
+    const over = new AbortController();
+    const killing = loop(
+      async () => {
+        await fleet.kill(fleet.working[0]!);
+        await fleet.add();
+      },
+      { everyMs: 2_000, signal: over.signal, onError: (error) => over.abort(error) },
+    );
     try {
-      await until("the queue is empty", emptied, 240_000);
+      await until("no task waits or runs", worked, 240_000);
     } finally {
-      clearInterval(killing);
+      over.abort();
+      await killing;
     }
-    await until("the last one killed is replaced", () => fleet.living.length === 4, 20_000);
     await fleet.stop();
 
     const runs = fleet.runs();
@@ -82,6 +89,10 @@ for (const engine of engines) engine.describe(`100,000 tasks over four worker pr
     expect([...ids].filter((id) => !runs.has(id))).toEqual([]);
     expect(unexplained(runs, fleet.killed)).toEqual([]);
     expect([...runs.values()].flat().filter(({ attempt }) => attempt !== 1)).toEqual([]);
-    expect(await queue()).toMatchObject(all);
+    // A task that was running in three processes when they were killed is quarantined, for nobody can know better.
+    const crashed = [...runs.values()].filter((list) => list.filter((run) => fleet.killed.has(run.process)).length >= maxCrashes);
+    const { counts, processed } = await queue();
+    expect(counts.archived).toBeLessThanOrEqual(crashed.length);
+    expect(processed).toBe(tasks);
   }, 300_000);
 });

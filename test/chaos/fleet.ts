@@ -17,6 +17,7 @@ interface Member {
   readonly number: number;
   readonly child: ChildProcess;
   readonly journal: string;
+  ready: boolean;
   killed: boolean;
 }
 
@@ -41,15 +42,17 @@ export class Fleet {
       journal,
       JSON.stringify(this.#options),
     ]);
-    const member = { number, child, journal, killed: false };
+    const member = { number, child, journal, ready: false, killed: false };
     this.#members.push(member);
     const [message] = await Promise.race([once(child, "message"), once(child, "exit")]);
     if (message !== "ready") throw new Error(`worker ${number} did not start: exit code ${String(message)}`);
+    member.ready = true;
     return member;
   }
 
-  get living(): Member[] {
-    return this.#members.filter(({ child, killed }) => !killed && child.exitCode === null);
+  /** Started, and not killed. */
+  get working(): Member[] {
+    return this.#members.filter(({ child, ready, killed }) => ready && !killed && child.exitCode === null);
   }
 
   get killed(): ReadonlySet<number> {
@@ -66,7 +69,7 @@ export class Fleet {
   /** Stop all that live, in good order; answers their counters. */
   async stop(): Promise<WorkerCounters[]> {
     return Promise.all(
-      this.living.map(async ({ child }) => {
+      this.working.map(async ({ child }) => {
         const told = once(child, "message");
         const exited = once(child, "exit");
         child.kill("SIGTERM");
