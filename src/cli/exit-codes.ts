@@ -3,6 +3,9 @@ import { type ErrorCode, HoldfastError } from "../index.js";
 /** The program was called wrongly. */
 export const usageExitCode = 2;
 
+/** Storage cannot be used, or has lost tasks. */
+export const storageExitCode = 5;
+
 /** A signal called it off: what shells report of a program that ends by Ctrl-C. */
 export const calledOffExitCode = 130;
 
@@ -15,11 +18,11 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   HANDLER_EXISTS: usageExitCode,
   TASK_NOT_FOUND: 3,
   QUEUE_NOT_FOUND: 3,
-  BROKER_UNAVAILABLE: 5,
-  BROKER_FAILED: 5,
-  BROKER_INCOMPATIBLE: 5,
-  SPOOL_FULL: 5,
-  CLOSED: 5,
+  BROKER_UNAVAILABLE: storageExitCode,
+  BROKER_FAILED: storageExitCode,
+  BROKER_INCOMPATIBLE: storageExitCode,
+  SPOOL_FULL: storageExitCode,
+  CLOSED: storageExitCode,
 };
 
 /** 1 for what is not ours: a bug, to be reported. */

@@ -14,6 +14,11 @@ const program = new Command("holdfast")
   .addCommand(demoCommand());
 for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError("(--help says more)");
 
+// Whoever reads the output may stop reading (`| head`): no reason to stop working, nor to fail.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { calledAs } from "../env.js";
-import { calledOffExitCode } from "../exit-codes.js";
+import { calledOffExitCode, storageExitCode } from "../exit-codes.js";
 import { packageRoot } from "../package-root.js";
-import { columns, count, endOf, wrapped } from "../terminal.js";
+import { columns, count, endOf, printable, wrapped } from "../terminal.js";
 import { runDemo } from "./demo.js";
 import { progressFor } from "./progress.js";
 import { printedReport } from "./tables.js";
@@ -33,7 +33,7 @@ Examples:
   holdfast demo --json | jq '.deadLetters'
 
 Exit codes: 0 the work was done, dead letters or not; 2 a wrong argument;
-5 storage cannot be used; 130 called off.`;
+5 storage cannot be used, or lost tasks; 130 called off.`;
 
 interface Flags {
   readonly url?: string;
@@ -69,7 +69,10 @@ async function demo(given: string | undefined, flags: Flags): Promise<void> {
   if (report === undefined) {
     process.exitCode = calledOffExitCode;
     console.error("Called off: what had not ended was left where it was.");
-  } else console.log(silent ? JSON.stringify(report, undefined, 2) : printedReport(report, calledAs()));
+    return;
+  }
+  if (report.gone > 0) process.exitCode = storageExitCode;
+  console.log(silent ? JSON.stringify(report, undefined, 2) : printedReport(report, calledAs()));
 }
 
 /** The repository; of an installed package, what there is of it. */
@@ -79,5 +82,5 @@ function ownFiles(): string {
 
 function announcement(files: number, directory: string, storage: string): string {
   const where = endOf(directory, Math.max(20, columns() - 40));
-  return wrapped(`Indexing ${count(files)} files of ${where}; tasks are kept in ${storage}`).join("\n");
+  return wrapped(`Indexing ${count(files)} files of ${where}; tasks are kept in ${printable(storage)}`).join("\n");
 }

@@ -32,6 +32,8 @@ export interface DemoReport {
   readonly storage: string;
   readonly node: string;
   readonly tasks: number;
+  /** Tasks that storage does not know any more, such as after a Redis without persistence was restarted. */
+  readonly gone: number;
   readonly duplicatesRefused: number;
   readonly delayed: number;
   readonly enqueueMs: number;
@@ -47,12 +49,13 @@ export interface DemoReport {
 }
 
 export type NamedTask = FollowedTask & { readonly path: string };
-type Endings = Pick<DemoReport, "files" | "deadLetters" | "queues">;
+type Endings = Pick<DemoReport, "files" | "deadLetters" | "gone" | "queues">;
 
 /** Read from storage what became of these tasks. */
 export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): Promise<Endings> {
   const files: IndexedFile[] = [];
   const deadLetters: DeadLetter[] = [];
+  let known = 0;
   const totals = new Map(
     Object.entries(demoQueues).map(([name, weight]) => [name, emptyTotals(name as DemoQueue, weight)]),
   );
@@ -63,6 +66,7 @@ export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): 
       const info = found[index];
       const total = totals.get(queue);
       if (info === undefined || total === undefined) continue;
+      known += 1;
       const retries = info.message?.retried ?? 0;
       total.tasks += 1;
       total.retries += retries;
@@ -81,7 +85,7 @@ export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): 
       }
     }
   }
-  return { files, deadLetters, queues: [...totals.values()] };
+  return { files, deadLetters, gone: tasks.length - known, queues: [...totals.values()] };
 }
 
 const emptyTotals = (name: DemoQueue, weight: number) => ({

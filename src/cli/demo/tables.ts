@@ -12,13 +12,14 @@ export function printedReport(report: DemoReport, calledAs: string): string {
 function summary(report: DemoReport): string {
   const { tasks, deadLetters: dead, workMs, mostlyDoneMs } = report;
   const retries = report.queues.reduce((sum, queue) => sum + queue.retries, 0);
-  const done = count(tasks - dead.length);
+  const done = count(report.queues.reduce((sum, queue) => sum + queue.completed, 0));
   const details = [
     `${count(dead.length)} dead letters, ${count(retries)} retries, ${count(report.delayed)} delayed tasks, ` +
       `${count(report.duplicatesRefused)} duplicates refused.`,
     `Enqueued in ${seconds(report.enqueueMs)}, worked off in ${seconds(workMs)}: 90% of it in the first ` +
       `${seconds(mostlyDoneMs)} (${count((tasks * 0.9) / (mostlyDoneMs / 1_000))} tasks/s), the rest waited for a retry or its time.`,
   ];
+  if (report.gone > 0) details.unshift(`${count(report.gone)} tasks are gone: storage does not know them any more.`);
   if (report.moreFilesThanTaken) details.push("There are more files than the demo takes: the rest was left out.");
   for (const folder of report.unreadableFolders) {
     details.push(`A folder that cannot be read was left out: ${printable(folder)}`);
