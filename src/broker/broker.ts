@@ -55,7 +55,10 @@ export interface Working {
 export interface Maintaining {
   /** What is due moves from scheduled and retry to pending; the answer says when the next one is due. */
   promote(queues: readonly string[], limit: number, nowMs: number): Promise<Promotion>;
-  /** Completed tasks past their retention are deleted; dead letters past asynq's bounds are moved out of its reach. */
+  /**
+   * Completed tasks past their retention are deleted; dead letters past asynq's bounds are moved out of its reach. The
+   * answer is how many of both: with `limit` of them there may be more.
+   */
   prune(queues: readonly string[], limit: number, nowMs: number): Promise<number>;
 }
 
@@ -97,8 +100,9 @@ export interface LeaseRequest {
   readonly requestId: string;
   /** In the order in which to look. */
   readonly queues: readonly string[];
+  /** At most so many. An engine may give fewer though more are waiting, to bound one answer (500 tasks, or some MiB). */
   readonly limit: number;
-  /** At least 5 s. */
+  /** A shorter one than `minLeaseMs` is made that long. */
   readonly leaseMs: number;
   /** At most so many of them may be crash suspects (tasks whose worker died): 0 while one is running. */
   readonly suspects: number;

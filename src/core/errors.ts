@@ -68,9 +68,13 @@ export class HoldfastError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
+// An option's name may come from a caller's caller (a header, a queue): no line breaks get into a log by it.
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f]/g;
+
 /** Thrown for an option that is not allowed: names the option, what came and what is allowed. */
 export function invalidOption(option: string, problem: string): HoldfastError<"OPTION_INVALID"> {
-  return new HoldfastError("OPTION_INVALID", { option, problem });
+  return new HoldfastError("OPTION_INVALID", { option: option.replaceAll(control, "\ufffd"), problem });
 }
 
 /** A short, safe picture of a value for an error sentence: never a payload, cut at 40 characters. */

@@ -137,7 +137,7 @@ export class Model {
     const leased: ModelTask[] = [];
     let doubtful = suspects;
     for (const queue of queues) {
-      for (const id of [...this.#line(queue)]) {
+      for (const id of this.#line(queue).slice()) {
         const task = this.tasks.get(keyOf({ queue, id }))!;
         if (leased.length >= limit || (task.crashes > 0 && doubtful === 0)) continue;
         if (task.crashes > 0) doubtful -= 1;
