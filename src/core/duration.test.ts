@@ -11,6 +11,7 @@ describe("toMs", () => {
     ["0s", 0],
     ["0.1s", 100],
     ["0.0004s", 0],
+    ["1.005s", 1_005],
     ["36500d", maxDurationMs],
   ] as const)("%s is %d ms", (duration, ms) => {
     expect(toMs(duration, "timeout")).toBe(ms);

@@ -23,19 +23,25 @@ describe("loop", () => {
     expect(steps).toEqual(["begin", "end", "begin", "end", "begin", "end"]);
   });
 
-  it("waits as long as a step says, and everyMs otherwise", async () => {
+  it("waits as long as a step says, and everyMs where it says nothing", async () => {
     const stop = new AbortController();
-    const answers = [0, undefined, 0];
     const startedMs = performance.now();
 
-    await loop(
-      async () => {
-        if (answers.length === 0) stop.abort();
-        return answers.shift();
-      },
-      { everyMs: 40, signal: stop.signal, onError: never },
-    );
+    let steps = 0;
+    const quick = async () => {
+      steps += 1;
+      if (steps === 3) stop.abort();
+      return 0;
+    };
+    await loop(quick, { everyMs: 3_600_000, signal: stop.signal, onError: never });
+    expect(steps).toBe(3);
 
+    const again = new AbortController();
+    const slow = async () => {
+      steps += 1;
+      if (steps === 5) again.abort();
+    };
+    await loop(slow, { everyMs: 40, signal: again.signal, onError: never });
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(38);
   });
 
