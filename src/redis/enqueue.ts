@@ -27,7 +27,7 @@ export async function enqueue(link: RedisLink, tasks: readonly NewTask[], nowMs:
     sent.map(({ queue, batch }) => enqueueCall({ ...keysOf(queue), queues: queuesKey }, { queue, ...head }, batch)),
     { taskIds: tasks.map(({ message }) => message.id) },
   );
-  const receipts = new Array<EnqueueReceipt>(tasks.length);
+  const receipts = Array.from<EnqueueReceipt>({ length: tasks.length });
   const failed: Failed[] = [];
   const problems: string[] = [];
   for (const [n, { batch }] of sent.entries()) {
@@ -79,7 +79,7 @@ function rowOf({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTas
 function receiptOf(id: string, reply: Reply): EnqueueReceipt | string {
   const answer = String(reply);
   const rest = answer.slice(1);
-  switch (answer[0]) {
+  switch (answer.charAt(0)) {
     case "+":
       return { status: "enqueued", id, state: rest as TaskState };
     case "d":

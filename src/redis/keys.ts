@@ -24,8 +24,6 @@ export const taskKey = (queue: string, id: string) => `${keysOf(queue).asynq}t:$
 export const pendingKey = (queue: string) => `${keysOf(queue).asynq}pending`;
 /** LIST of ids; the tail was leased first. */
 export const activeKey = (queue: string) => `${keysOf(queue).asynq}active`;
-/** ZSET: id by the end of its lease. */
-export const leaseKey = (queue: string) => `${keysOf(queue).asynq}lease`;
 /** ZSETs: id by the time to process. */
 export const scheduledKey = (queue: string) => `${keysOf(queue).asynq}scheduled`;
 export const retryKey = (queue: string) => `${keysOf(queue).asynq}retry`;

@@ -28,7 +28,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
 
   hold(leases: readonly HeldLease[]): void {
     for (const held of leases) this.#held.set(keyOf(held.lease), held);
-    if (leases.length > 0) this.#thread.postMessage(holdMessage(leases));
+    if (leases.length > 0) this.#tell(holdMessage(leases));
   }
 
   drop(leases: readonly Lease[]): void {
@@ -36,12 +36,17 @@ export class RedisLeaseKeeper implements LeaseKeeper {
       const key = keyOf(lease);
       if (this.#held.get(key)?.lease.token === lease.token) this.#held.delete(key);
     }
-    if (leases.length > 0) this.#thread.postMessage(JSON.stringify(["drop", leases.map(({ queue, id, token }) => [queue, id, token])]));
+    if (leases.length > 0) this.#tell(JSON.stringify(["drop", leases.map(({ queue, id, token }) => [queue, id, token])]));
   }
 
   close(): Promise<void> {
     this.#closing ??= this.#thread.terminate().then(this.#onClosed);
     return this.#closing;
+  }
+
+  #tell(message: string): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
+    this.#thread.postMessage(message);
   }
 
   #startThread(): Worker {
@@ -69,7 +74,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   #restart(): void {
     if (this.#closing !== undefined) return;
     this.#thread = this.#startThread();
-    if (this.#held.size > 0) this.#thread.postMessage(holdMessage([...this.#held.values()]));
+    if (this.#held.size > 0) this.#tell(holdMessage([...this.#held.values()]));
   }
 }
 

@@ -61,9 +61,14 @@ async function idsOf(link: RedisLink, selection: StateSelection, after: string |
       return fromTail(link, activeKey(queue), after, limit);
     case "aggregating":
       return byScore(link, await groupsOf(link, queue, selection.group), after, limit);
-    default:
-      return byScore(link, state in setsOf ? setsOf[state as keyof typeof setsOf](queue) : [], after, limit);
+    case "scheduled":
+    case "retry":
+    case "archived":
+    case "completed":
+      return byScore(link, setsOf[state](queue), after, limit);
   }
+  state satisfies never;
+  return { ids: [], next: undefined };
 }
 
 async function groupsOf(link: RedisLink, queue: string, group: string | undefined): Promise<string[]> {
