@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Broker, TaskRef } from "../../src/broker/broker.js";
-import { loadDriver } from "../../src/embedded/driver.js";
+import { loadDriver, type SqlValue } from "../../src/embedded/driver.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
 import { redisBroker } from "../../src/redis/index.js";
-import { taskKey } from "../../src/redis/keys.js";
+import { keysOf, taskKey } from "../../src/redis/keys.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "shared";
+export type Need = "damage" | "pause" | "shared";
 
 /** One storage, with nothing in it that this test has not put there. */
 export interface Storage extends AsyncDisposable {
@@ -17,6 +17,8 @@ export interface Storage extends AsyncDisposable {
   open(): Broker;
   /** Overwrite the stored message of a task, as a bug or a stranger might. */
   damage(task: TaskRef, bytes: Uint8Array): Promise<void>;
+  /** Pause a queue, as an operator's tool would. */
+  pause(queue: string): Promise<void>;
 }
 
 export interface Engine {
@@ -38,6 +40,7 @@ const memory: Engine = {
   name: "memory",
   gaps: {
     damage: "what is in memory can be reached by its own broker alone",
+    pause: "what is in memory can be reached by its own broker alone",
     shared: "what is in memory belongs to one broker",
   },
   needsRedis: false,
@@ -47,6 +50,7 @@ const memory: Engine = {
       ...nothingToDispose,
       open: () => embeddedBroker({ file: ":memory:" }),
       damage: () => Promise.reject(new Error("a gap")),
+      pause: () => Promise.reject(new Error("a gap")),
     }),
   }),
 };
@@ -62,17 +66,21 @@ const file: Engine = {
       const path = join(folder, "tasks.db");
       return {
         open: () => embeddedBroker({ file: path }),
-        async damage({ queue, id }, bytes) {
-          const database = (await loadDriver())(path);
-          database.exec("PRAGMA busy_timeout = 5000");
-          database.prepare("UPDATE task SET message = ? WHERE queue = ? AND id = ?").run(bytes, queue, id);
-          database.close();
-        },
+        damage: ({ queue, id }, bytes) =>
+          write(path, "UPDATE task SET message = ? WHERE queue = ? AND id = ?", bytes, queue, id),
+        pause: (queue) => write(path, "UPDATE queue SET paused = 1 WHERE name = ?", queue),
         [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
       };
     },
   }),
 };
+
+async function write(path: string, statement: string, ...values: SqlValue[]): Promise<void> {
+  const database = (await loadDriver())(path);
+  database.exec("PRAGMA busy_timeout = 5000");
+  database.prepare(statement).run(...values);
+  database.close();
+}
 
 const redis: Engine = {
   name: "redis",
@@ -87,6 +95,9 @@ const redis: Engine = {
         open: () => redisBroker({ url: server.url }),
         async damage({ queue, id }, bytes) {
           await server.admin.hset(taskKey(queue, id), "msg", Buffer.from(bytes));
+        },
+        async pause(queue) {
+          await server.admin.set(`${keysOf(queue).asynq}paused`, "1700000000");
         },
       }),
       [Symbol.asyncDispose]: () => server.stop(),
