@@ -33,6 +33,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   const settled: SettleReceipt[] = [];
   const failed: Failed[] = [];
   const problems: string[] = [];
+  let unwritten = false;
   let leased: LeasedTask[] = [];
   for (const [n, { queues }] of calls.entries()) {
     const reply = replies[n]!;
@@ -42,14 +43,18 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
     }
     const [receipts, notes, ...tasks] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
-    settled.unshift(
-      ...Array.from(String(receipts), (letter) => (letter === "s" ? "settled" : "leaseLost") as SettleReceipt),
-    );
+    const letters = String(receipts);
+    unwritten ||= letters.includes("w");
+    settled.unshift(...Array.from(letters, (letter) => (letter === "s" ? "settled" : "leaseLost") as SettleReceipt));
     if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
   }
   throwFailed(link.label, failed);
+  if (unwritten && leased.length > 0) {
+    // Another call of this trip leased, and an error would not tell of it.
+    await exchange(link, { settle: leased.map((task) => ({ task, outcome: { kind: "released" } })) }, nowMs);
+  }
   // A queue that cannot be leased from is worth an error only where it would not cost the tasks of the others.
-  if (leased.length === 0) throwProblems(link.label, problems);
+  if (unwritten || leased.length === 0) throwProblems(link.label, problems);
   return { settled, leased };
 }
 

@@ -216,6 +216,21 @@ describeRedis("scripts", () => {
       expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["next"]);
     });
 
+    it("settle: when there is more than one call can take, what the last of them leased is given back", async () => {
+      const many = Array.from({ length: 501 }, (_, n) => newTask({ id: `t${n}`, queue: n < 500 ? "good" : "bad" }));
+      await broker.enqueue([...many, newTask({ id: "next", queue: "good" })], nowMs);
+      const leased = [...(await lease(broker, { queues: ["good"], limit: 500 })), ...(await lease(broker, { queues: ["bad"] }))];
+      const key = "asynq:{bad}:processed";
+      await obstruct(key, "string");
+
+      const settle = leased.map((task) => settled.completed(task));
+      await expect(broker.exchange({ settle, lease: request({ queues: ["good"] }) }, nowMs)).rejects.toMatchObject({ code: "BROKER_FAILED" });
+
+      expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["next"]);
+      expect(await server.admin.lrange("asynq:{bad}:active", 0, -1)).toEqual(["t500"]);
+      expect(await server.admin.exists("asynq:{good}:active")).toBe(0);
+    });
+
     it("settle: a counter that is no number is named too", async () => {
       await broker.enqueue([newTask({ id: "a", queue: "bad" })], nowMs);
       const [a] = await lease(broker);
