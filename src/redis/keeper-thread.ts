@@ -56,11 +56,14 @@ port.on("message", (text: string) => {
 loop(renewAll, { everyMs: leaseMs / 3, signal: new AbortController().signal, onError: tellProblem }).catch(tellProblem);
 
 async function renewAll(): Promise<number | void> {
-  const nowMs = link.clock.nowMs();
-  // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
-  for (const [key, { renewUntilMs }] of heldByKey) if (renewUntilMs <= nowMs) heldByKey.delete(key);
-  const all = [...heldByKey.values()];
+  if (heldByKey.size === 0) return;
   try {
+    // Connected, and so in step with the server's clock, before it is asked what time it is.
+    await link.ping();
+    const nowMs = link.clock.nowMs();
+    // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
+    for (const [key, { renewUntilMs }] of heldByKey) if (renewUntilMs <= nowMs) heldByKey.delete(key);
+    const all = [...heldByKey.values()];
     for (let n = 0; n < all.length; n += maxRows) await renewSome(all.slice(n, n + maxRows), nowMs);
   } catch (error) {
     tellProblem(error);
