@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -151,5 +151,21 @@ describe("embedded broker", () => {
     });
 
     expect([stdout, stderr]).toEqual(["answered\n", ""]);
+  });
+
+  it.skipIf(process.getBuiltinModule("node:sqlite"))("says what to install where there is no SQLite", async () => {
+    cpSync(join(import.meta.dirname, "../../dist/esm"), join(folder, "esm"), { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    const program = `
+      import { embeddedBroker } from ${JSON.stringify(pathToFileURL(join(folder, "esm/embedded/index.js")))};
+      const broker = embeddedBroker({ file: ":memory:" });
+      for (const call of [broker.ping(), broker.queues(0)]) await call.catch((error) => console.log(error.code, error.message));
+      await broker.close();`;
+
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program], {
+      timeout: 8_000,
+    });
+
+    expect(stdout.match(/^BROKER_INCOMPATIBLE .*npm install @photostructure\/sqlite@1.*Node 22\.13/gm)).toHaveLength(2);
   });
 });

@@ -57,6 +57,7 @@ export class StoreLink {
   async end(): Promise<void> {
     const thread = this.#thread;
     if (thread === undefined) return;
+    this.#thread = undefined;
     thread.ref();
     const exited = new Promise((resolve) => thread.once("exit", resolve));
     say(thread, { to: "end" });
