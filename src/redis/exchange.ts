@@ -53,8 +53,8 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
     // Another call of this trip leased, and an error would not tell of it.
     await exchange(link, { settle: leased.map((task) => ({ task, outcome: { kind: "released" } })) }, nowMs);
   }
-  // A queue that cannot be leased from is worth an error only where it would not cost the tasks of the others.
-  if (unwritten || leased.length === 0) throwProblems(link.label, problems);
+  // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.
+  if (unwritten || leased.length + settled.length === 0) throwProblems(link.label, problems);
   return { settled, leased };
 }
 
