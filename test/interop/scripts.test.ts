@@ -173,6 +173,15 @@ describeRedis("scripts", () => {
       await expect(lease(broker)).rejects.toMatchObject({ code: "BROKER_FAILED", data: { problem: `${key} is a ${type}, not a ${right}` } });
     });
 
+    it("lease: what was settled by the same turn is told", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "good" })], nowMs);
+      const [a] = await lease(broker);
+      await obstruct("asynq:{bad}:pending", "list");
+
+      const turn = { settle: [settled.completed(a!)], lease: request() };
+      expect(await broker.exchange(turn, nowMs)).toEqual({ settled: ["settled"], leased: [] });
+    });
+
     it("lease: a task's own key is set aside, its neighbours run", async () => {
       await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs);
       await obstruct("asynq:{bad}:t:a", "hash");
