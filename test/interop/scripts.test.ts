@@ -137,6 +137,20 @@ describeRedis("scripts", () => {
       });
     });
 
+    it("enqueue: asynq:queues", async () => {
+      await obstruct("asynq:queues", "set");
+      const before = await keyspace(server.admin);
+
+      for (const processAtMs of [0, nowMs + 60_000]) {
+        await expect(broker.enqueue([newTask({ id: "a" }, { processAtMs })], nowMs)).rejects.toMatchObject({
+          code: "BROKER_FAILED",
+          data: { problem: "asynq:queues is a string, not a set" },
+        });
+      }
+
+      expect(await keyspace(server.admin)).toEqual(before);
+    });
+
     it("enqueue: a task's own key is an id that is taken, a lock is named; the others go in", async () => {
       await obstruct("asynq:{bad}:t:a", "hash");
       const lock = "asynq:{bad}:unique:test:plain:";
