@@ -298,7 +298,7 @@ describe("codec", () => {
     }
     expect(refused).toBeGreaterThan(10_000);
     expect(refused).toBeLessThan(95_000);
-  });
+  }, 60_000);
 });
 
 /** A small seeded generator (T. Ettinger's mulberry32, public domain): fast-check's is too slow for 10⁵ mutations. */

@@ -15,7 +15,7 @@ export const redisSettings = {
 
 export interface RedisBrokerOptions extends Given<typeof redisSettings> {
   /** Default: warnings and errors to the console. */
-  readonly logger?: Logger;
+  readonly log?: Logger;
 }
 
 /**
@@ -27,8 +27,8 @@ export interface RedisBrokerOptions extends Given<typeof redisSettings> {
  * @throws OPTION_INVALID
  */
 export function redisBroker(options: RedisBrokerOptions = {}): Broker {
-  const { logger = consoleLogger, ...given } = options;
+  const { log = consoleLogger, ...given } = options;
   const settled = resolve(redisSettings, given, "redisBroker");
   const address = linkOptions(settled, "redisBroker");
-  return new RedisBroker(new StandaloneLink(address), address, { allowEviction: settled.allowEviction, logger });
+  return new RedisBroker(new StandaloneLink(address), address, { allowEviction: settled.allowEviction, log });
 }

@@ -4,7 +4,6 @@ import { floorToS } from "../core/duration.js";
 import type { TaskMessage } from "../core/message.js";
 import { noHeaders } from "../core/names.js";
 import type { Failure } from "../core/outcome.js";
-import { tellBroker } from "../core/telemetry.js";
 import { heed, listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { statisticsOf } from "./exchange.js";
@@ -30,9 +29,8 @@ export async function reclaim(link: RedisLink, queues: readonly string[], limit:
   const receipts: ReclaimReceipt[] = [];
   for (let n = 0; n < flat.length; n += 4) {
     const [number, id, to, crashes] = flat.slice(n, n + 4);
-    const receipt = { queue: queues[Number(number) - 1]!, id: String(id), to: String(to) as "pending" | "archived" };
-    receipts.push({ ...receipt, crashes: Number(crashes) });
-    tellBroker({ event: "reclaimed", broker: link.label, ...receipt });
+    const queue = queues[Number(number) - 1]!;
+    receipts.push({ queue, id: String(id), to: String(to) as "pending" | "archived", crashes: Number(crashes) });
   }
   throwProblems(link.label, heed(link.label, notes, queues));
   return receipts;
@@ -42,7 +40,6 @@ export async function promote(link: RedisLink, queues: readonly string[], limit:
   const head = { nowS: floorToS(nowMs), nowNs: `${nowMs}000000`, limit: Math.min(limit, maxRows) };
   const [moved, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
   throwProblems(link.label, heed(link.label, notes, queues));
-  if (Number(moved) > 0) tellBroker({ event: "promoted", broker: link.label, count: Number(moved) });
   const nextS = String(next);
   // Other programs may write fractions.
   return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : Math.ceil(Number(nextS)) * 1_000 };
@@ -53,7 +50,6 @@ export async function prune(link: RedisLink, queues: readonly string[], limit: n
   const head = { nowS, keep, beforeS, limit: Math.min(limit, maxRows) };
   const [count, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
   throwProblems(link.label, heed(link.label, notes, queues));
-  if (Number(count) > 0) tellBroker({ event: "pruned", broker: link.label, count: Number(count) });
   return Number(count);
 }
 

@@ -22,8 +22,8 @@ const forbidden = new LinkError("refused", "NOPERM", "NOPERM this user has no pe
 function check(replies: Reply[], allowEviction = false): { warnings: string[]; done: Promise<void> } {
   const warnings: string[] = [];
   const quiet = () => {};
-  const logger = { debug: quiet, info: quiet, warn: (_: object, sentence: string) => void warnings.push(sentence), error: quiet };
-  return { warnings, done: checkServer(linkThatAnswers(...replies), { allowEviction, logger }) };
+  const log = { debug: quiet, info: quiet, warn: (_: object, sentence: string) => void warnings.push(sentence), error: quiet };
+  return { warnings, done: checkServer(linkThatAnswers(...replies), { allowEviction, log }) };
 }
 
 describe("the look at a server before its first call", () => {

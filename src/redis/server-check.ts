@@ -6,7 +6,7 @@ import { LinkError, type RedisLink, type Reply } from "./link.js";
 export interface ServerCheck {
   /** Take a server that may evict keys when its memory is full. */
   readonly allowEviction: boolean;
-  readonly logger: Logger;
+  readonly log: Logger;
 }
 
 /** The version of our keys and fields. Whoever finds a higher one leaves the data alone. */
@@ -20,7 +20,7 @@ const oldest = [6, 2] as const;
  * @throws BROKER_INCOMPATIBLE for a server that is too old, evicts keys, is a Cluster's or holds a newer version's data;
  * BROKER_UNAVAILABLE
  */
-export async function checkServer(link: RedisLink, { allowEviction, logger }: ServerCheck): Promise<void> {
+export async function checkServer(link: RedisLink, { allowEviction, log }: ServerCheck): Promise<void> {
   const [server, memory, , found] = await link.run([
     { name: "INFO", args: ["server"] },
     { name: "INFO", args: ["memory"] },
@@ -31,7 +31,7 @@ export async function checkServer(link: RedisLink, { allowEviction, logger }: Se
   const info = { ...infoOf(server, link), ...infoOf(memory, link) };
   const version = info["redis_version"];
   if (version === undefined) {
-    logger.warn({ broker: link.label }, "INFO is not allowed for this user: version and eviction policy were not checked");
+    log.warn({ broker: link.label }, "INFO is not allowed for this user: version and eviction policy were not checked");
   } else if (isOlder(version)) {
     throw unusable(`Redis ${version} is too old, ${oldest.join(".")} is the oldest that works`);
   }
