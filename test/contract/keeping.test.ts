@@ -1,66 +1,68 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { TaskRef } from "../../src/broker/broker.js";
 import { settled } from "../support/builders.js";
 import { until } from "../support/until.js";
-import { describeBroker } from "./describe-broker.js";
+import { describeBroker, type Trial } from "./describe-broker.js";
+
+/**
+ * Resolves when leases that end at `endMs` have been renewed. Looking whether one is over takes it, so there is one to
+ * spare for each look.
+ */
+async function renewed(t: Trial, spare: readonly string[], endMs: number): Promise<void> {
+  for (const queue of spare) {
+    await sleep(250);
+    if ((await t.broker.reclaim([queue], 1, endMs)).length === 0) return;
+  }
+  throw new Error("no lease was renewed");
+}
 
 // Leases are renewed by a clock and a thread of the engine's own, so here time passes as it does.
 describeBroker("keeping leases", ({ it }) => {
-  it("renews what is held, and says what was lost", async (t) => {
-    await t.broker.ping();
-    const startMs = t.broker.clock.nowMs();
-    const lost: TaskRef[] = [];
-    const errors: unknown[] = [];
-    const keeper = t.broker.keeper({
-      leaseMs: 5_000,
-      onLost: (refs) => lost.push(...refs),
-      onError: (error) => errors.push(error),
-    });
-    await t.enqueue(["held", "dropped", "past its time", "nobody's"], startMs - t.at(0));
-    const leased = await t.lease({ leaseMs: 5_000 }, startMs - t.at(0));
-    const [held, dropped, past] = leased;
-    const long = startMs + 3_600_000;
-    const endMs = leased[0]!.lease.untilMs;
+  it(
+    "renews what is held, for its holder to settle, and says what was lost",
+    async (t) => {
+      await t.broker.ping();
+      const startMs = t.broker.clock.nowMs();
+      const lost: TaskRef[] = [];
+      const errors: unknown[] = [];
+      const keeper = t.broker.keeper({
+        leaseMs: 5_000,
+        onLost: (refs) => lost.push(...refs),
+        onError: (error) => errors.push(error),
+      });
+      const spare = Array.from({ length: 32 }, (_, n) => t.queueNamed(`spare-${n}`));
+      await t.enqueue(["held", "kept", "dropped", "past its time", "nobody's"]);
+      await t.enqueue(spare.map((queue) => t.task("spare", { queue })));
+      const lease = { ...t.request({ queues: [t.queue, ...spare], leaseMs: 5_000 }) };
+      const { leased } = await t.broker.exchange({ settle: [], lease }, startMs);
+      const [held, kept, dropped, past, , ...spares] = leased;
+      const long = startMs + 3_600_000;
+      const endMs = held!.lease.untilMs;
 
-    keeper.hold([
-      { lease: held!.lease, renewUntilMs: long },
-      { lease: dropped!.lease, renewUntilMs: long },
-      { lease: past!.lease, renewUntilMs: startMs + 500 },
-    ]);
-    keeper.drop([dropped!.lease]);
-    // Leases are renewed every third of their length: after half of it those that will be have been.
-    await until("leases have been renewed", () => t.broker.clock.nowMs() > startMs + 2_500);
-    const reclaimed = await t.broker.reclaim([t.queue], 10, endMs);
+      keeper.hold([
+        { lease: past!.lease, renewUntilMs: startMs - 1 },
+        ...[held!, kept!, dropped!, ...spares].map((task) => ({ lease: task.lease, renewUntilMs: long })),
+      ]);
+      keeper.drop([dropped!.lease]);
+      await renewed(t, spare, endMs);
+      const reclaimed = await t.broker.reclaim([t.queue], 10, endMs);
 
-    expect(reclaimed.map(({ id }) => id).toSorted((a, b) => a.localeCompare(b))).toEqual([
-      "dropped",
-      "nobody's",
-      "past its time",
-    ]);
-    expect(lost).toEqual([]);
+      expect(new Set(reclaimed.map(({ id }) => id))).toEqual(new Set(["dropped", "past its time", "nobody's"]));
+      const ours = () => lost.filter(({ queue }) => queue === t.queue);
+      expect(ours()).toEqual([]);
+      keeper.drop([kept!.lease]);
+      expect(await t.settle([settled.completed(kept!)])).toEqual(["settled"]);
 
-    await t.broker.reclaim([t.queue], 10, endMs + 3_600_000);
-    await until("the loss is told", () => lost.length > 0);
+      await t.broker.reclaim([t.queue], 10, endMs + 3_600_000);
+      await until("the loss is told", () => ours().length > 0, 8_000);
 
-    expect(lost).toEqual([{ queue: t.queue, id: "held" }]);
-    expect(errors).toEqual([]);
-    await keeper.close();
-  });
-
-  it("keeps the right of the holder to settle", async (t) => {
-    await t.broker.ping();
-    const startMs = t.broker.clock.nowMs() - t.at(0);
-    const keeper = t.broker.keeper({ leaseMs: 5_000, onLost: () => {}, onError: () => {} });
-    await t.enqueue(["1"], startMs);
-    const task = await t.leaseOne({ leaseMs: 5_000 }, startMs);
-    keeper.hold([{ lease: task.lease, renewUntilMs: t.at(startMs) + 60_000 }]);
-
-    await until("the lease has been renewed", () => t.broker.clock.nowMs() > t.at(startMs) + 2_500);
-
-    expect(await t.settle([settled.completed(task)], startMs + 2_500)).toEqual(["settled"]);
-    keeper.drop([task.lease]);
-    await keeper.close();
-  });
+      expect(ours()).toEqual([{ queue: t.queue, id: "held" }]);
+      expect(errors).toEqual([]);
+      await keeper.close();
+    },
+    { timeoutMs: 30_000 },
+  );
 
   it("ends with its broker, and when it is told to, as often as it is told", async (t) => {
     const options = { leaseMs: 5_000, onLost: () => {}, onError: () => {} };
