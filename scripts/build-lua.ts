@@ -29,9 +29,17 @@ interface Declared {
 export function declared(script: string, text: string): Declared {
   const wrong = (problem: string) => new Error(`lua/${script}.lua: ${problem}`);
   const names = (list: string) => list.split(",").map((name) => name.trim());
-  const single = (list: "KEYS" | "ARGV") => text.match(new RegExp(`^local ([\\w, ]+) = unpack\\(${list}\\)$`, "m"))?.[1];
+  const single = (list: "KEYS" | "ARGV") =>
+    text.match(new RegExp(`^local ([\\w, ]+) = unpack\\(${list}\\)$`, "m"))?.[1];
   const loop = (list: "KEYS" | "ARGV", start: number) => {
-    const all = [...text.matchAll(new RegExp(`^ *for (\\w) = (\\d+), #${list}, (\\d+) do\\s+local ([\\w, ]+) = unpack\\(${list}, \\1, \\1 \\+ (\\d+)\\)$`, "gm"))];
+    const all = [
+      ...text.matchAll(
+        new RegExp(
+          `^ *for (\\w) = (\\d+), #${list}, (\\d+) do\\s+local ([\\w, ]+) = unpack\\(${list}, \\1, \\1 \\+ (\\d+)\\)$`,
+          "gm",
+        ),
+      ),
+    ];
     if (all.length > 1) throw wrong(`more than one loop over ${list}`);
     if (all.length === 0) {
       if (text.includes(`#${list},`)) throw wrong(`the loop over ${list} does not unpack its row in its first line`);
@@ -39,7 +47,8 @@ export function declared(script: string, text: string): Declared {
     }
     const [, , first, step, list_, reach] = all[0]!;
     const row = names(list_!);
-    if (Number(first) !== start) throw wrong(`the loop over ${list} starts at ${first}, but its rows start at ${start}`);
+    if (Number(first) !== start)
+      throw wrong(`the loop over ${list} starts at ${first}, but its rows start at ${start}`);
     if (Number(step) !== row.length || Number(reach) !== row.length - 1) {
       throw wrong(`the loop over ${list} has ${row.length} names, steps by ${step} and reaches to + ${reach}`);
     }
@@ -55,14 +64,21 @@ export function declared(script: string, text: string): Declared {
     if (Number(reach) !== row.length - 1) throw wrong(`a row of ${row.length} is read to + ${reach}`);
   }
   const keyLists = loop("KEYS", 1);
-  return { keys: keyLists ?? names(single("KEYS") ?? ""), keysAreLists: keyLists !== undefined, args: args.slice(1), row };
+  return {
+    keys: keyLists ?? names(single("KEYS") ?? ""),
+    keysAreLists: keyLists !== undefined,
+    args: args.slice(1),
+    row,
+  };
 }
 
 const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const pascal = (name: string) => camel(`_${name}`);
 
 function included(text: string): string {
-  return text.replace(/^--! include (\w+)$/gm, (_, name: string) => readFileSync(join(folder, "include", `${name}.lua`), "utf8").trimEnd());
+  return text.replace(/^--! include (\w+)$/gm, (_, name: string) =>
+    readFileSync(join(folder, "include", `${name}.lua`), "utf8").trimEnd(),
+  );
 }
 
 function generatedScript(file: string): string {

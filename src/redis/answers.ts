@@ -13,7 +13,9 @@ const gravity = { failed: 0, refused: 1, unknown: 2 } as const;
 /** One error for all calls of a verb that failed, if any did: the one that leaves most open, with all their ids. */
 export function throwFailed(broker: string, failed: readonly Failed[]): void {
   if (failed.length === 0) return;
-  const { error } = failed.reduce((worst, next) => (gravity[next.error.outcome] > gravity[worst.error.outcome] ? next : worst));
+  const { error } = failed.reduce((worst, next) =>
+    gravity[next.error.outcome] > gravity[worst.error.outcome] ? next : worst,
+  );
   throw error.toError(
     broker,
     failed.flatMap(({ taskIds }) => taskIds),
@@ -45,5 +47,6 @@ export function heed(broker: string, notes: Reply | undefined, queues: readonly 
 
 /** @throws BROKER_FAILED naming the keys, when there are problems */
 export function throwProblems(broker: string, problems: readonly string[]): void {
-  if (problems.length > 0) throw new HoldfastError("BROKER_FAILED", { broker, problem: [...new Set(problems)].join("; ") });
+  if (problems.length > 0)
+    throw new HoldfastError("BROKER_FAILED", { broker, problem: [...new Set(problems)].join("; ") });
 }

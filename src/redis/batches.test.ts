@@ -21,6 +21,13 @@ describe("batches", () => {
   });
 
   it("are as few as that allows", () => {
-    expect([...batches(Array.from({ length: 1_001 }, () => 1), (row) => row)].map((batch) => batch.length)).toEqual([500, 500, 1]);
+    expect(
+      [
+        ...batches(
+          Array.from({ length: 1_001 }, () => 1),
+          (row) => row,
+        ),
+      ].map((batch) => batch.length),
+    ).toEqual([500, 500, 1]);
   });
 });

@@ -44,7 +44,8 @@ const keyOf = (queue: string, id: string) => `${queue} ${id}`;
 port.on("message", (text: string) => {
   const [verb, rows] = JSON.parse(text) as KeeperHears;
   if (verb === "hold") {
-    for (const [queue, id, token, renewUntilMs] of rows) heldByKey.set(keyOf(queue, id), { queue, id, token, renewUntilMs });
+    for (const [queue, id, token, renewUntilMs] of rows)
+      heldByKey.set(keyOf(queue, id), { queue, id, token, renewUntilMs });
   } else {
     for (const [queue, id, token] of rows) {
       if (heldByKey.get(keyOf(queue, id))?.token === token) heldByKey.delete(keyOf(queue, id));

@@ -6,13 +6,21 @@ const { keysOf: _, queuesKey, schemaKey, setsOf, ...named } = keys;
 
 describe("keys", () => {
   const queue = fc.stringMatching(/^[A-Za-z0-9_.:-]{1,20}$/);
-  const id = fc.oneof(fc.uuid(), fc.string({ minLength: 1, maxLength: 20 }), fc.constantFrom("a", "t:a", "pending", "g:a"));
-  const everyKey = (q: string, i: string) => Object.entries(named).map(([kind, key]) => ({ of: `${kind} ${key.length > 1 ? `${q} ${i}` : q}`, key: key(q, i) }));
+  const id = fc.oneof(
+    fc.uuid(),
+    fc.string({ minLength: 1, maxLength: 20 }),
+    fc.constantFrom("a", "t:a", "pending", "g:a"),
+  );
+  const everyKey = (q: string, i: string) =>
+    Object.entries(named).map(([kind, key]) => ({ of: `${kind} ${key.length > 1 ? `${q} ${i}` : q}`, key: key(q, i) }));
 
   it("have one meaning each: no two kinds, queues or ids share one", () => {
     fc.assert(
       fc.property(queue, id, queue, id, (q1, i1, q2, i2) => {
-        const meanings = new Map<string, string>([[queuesKey, "queues"], [schemaKey, "schema"]]);
+        const meanings = new Map<string, string>([
+          [queuesKey, "queues"],
+          [schemaKey, "schema"],
+        ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);
           meanings.set(key, of);
@@ -32,7 +40,13 @@ describe("keys", () => {
 
   it("are asynq's, to the letter", () => {
     expect(named.taskKey("default", "a")).toBe("asynq:{default}:t:a");
-    expect(Object.fromEntries(Object.entries(named).filter(([, key]) => key.length === 1).map(([kind, key]) => [kind, key("q", "")]))).toEqual({
+    expect(
+      Object.fromEntries(
+        Object.entries(named)
+          .filter(([, key]) => key.length === 1)
+          .map(([kind, key]) => [kind, key("q", "")]),
+      ),
+    ).toEqual({
       pendingKey: "asynq:{q}:pending",
       activeKey: "asynq:{q}:active",
       scheduledKey: "asynq:{q}:scheduled",

@@ -36,7 +36,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
       const key = keyOf(lease);
       if (this.#held.get(key)?.lease.token === lease.token) this.#held.delete(key);
     }
-    if (leases.length > 0) this.#tell(JSON.stringify(["drop", leases.map(({ queue, id, token }) => [queue, id, token])]));
+    if (leases.length > 0)
+      this.#tell(JSON.stringify(["drop", leases.map(({ queue, id, token }) => [queue, id, token])]));
   }
 
   close(): Promise<void> {
@@ -50,7 +51,10 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   }
 
   #startThread(): Worker {
-    const thread = new Worker(threadFile("redis/keeper-thread"), { workerData: this.#start, name: "holdfast lease keeper" });
+    const thread = new Worker(threadFile("redis/keeper-thread"), {
+      workerData: this.#start,
+      name: "holdfast lease keeper",
+    });
     // Leases alone keep no process alive.
     thread.unref();
     thread.on("message", (tells: KeeperTells) => this.#listen(tells));
@@ -65,7 +69,9 @@ export class RedisLeaseKeeper implements LeaseKeeper {
       return;
     }
     // A lease that was dropped in the meantime is gone because its task was settled.
-    const lost = tells.lost.map(([queue, id, token]) => ({ queue, id, token })).filter((lease) => this.#held.get(keyOf(lease))?.lease.token === lease.token);
+    const lost = tells.lost
+      .map(([queue, id, token]) => ({ queue, id, token }))
+      .filter((lease) => this.#held.get(keyOf(lease))?.lease.token === lease.token);
     for (const lease of lost) this.#held.delete(keyOf(lease));
     if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id }) => ({ queue, id })));
   }
@@ -80,5 +86,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
 
 /** One string, because cloning hundreds of small objects for another thread costs more than the renewing. */
 function holdMessage(leases: readonly HeldLease[]): string {
-  return JSON.stringify(["hold", leases.map(({ lease, renewUntilMs }) => [lease.queue, lease.id, lease.token, renewUntilMs])]);
+  return JSON.stringify([
+    "hold",
+    leases.map(({ lease, renewUntilMs }) => [lease.queue, lease.id, lease.token, renewUntilMs]),
+  ]);
 }

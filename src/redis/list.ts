@@ -27,8 +27,9 @@ export async function list(link: RedisLink, selection: Selection, { limit, after
   const most = Math.max(1, Math.min(limit, maxPage));
   const items: TaskInfo[] = [];
   let next = after;
-  for (let scanned = 0; scanned < maxScanned; ) {
-    const page = "ids" in selection ? someOf(selection.ids, next, most) : await idsOf(link, selection, next, most - items.length);
+  for (let scanned = 0; scanned < maxScanned;) {
+    const page =
+      "ids" in selection ? someOf(selection.ids, next, most) : await idsOf(link, selection, next, most - items.length);
     const tasks = await find(
       link,
       page.ids.map((id) => ({ queue, id })),
@@ -52,7 +53,12 @@ function someOf(ids: readonly string[], after: string | undefined, limit: number
   return { ids: ids.slice(start, start + limit), next: start + limit < ids.length ? String(start + limit) : undefined };
 }
 
-async function idsOf(link: RedisLink, selection: StateSelection, after: string | undefined, limit: number): Promise<Ids> {
+async function idsOf(
+  link: RedisLink,
+  selection: StateSelection,
+  after: string | undefined,
+  limit: number,
+): Promise<Ids> {
   const { queue, state } = selection;
   switch (state) {
     case "pending":
@@ -105,7 +111,12 @@ interface Entry {
  * By score, and by id where scores are equal, over one sorted set or several as if they were one. The cursor is the last
  * entry's score and id, so that it holds also when that entry has moved on.
  */
-async function byScore(link: RedisLink, keys: readonly string[], after: string | undefined, limit: number): Promise<Ids> {
+async function byScore(
+  link: RedisLink,
+  keys: readonly string[],
+  after: string | undefined,
+  limit: number,
+): Promise<Ids> {
   const cursor = after === undefined ? undefined : cursorOf(after);
   const starts = await startsIn(link, keys, cursor);
   const replies = await link.run(

@@ -29,7 +29,19 @@ export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[
 
 function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
   const [paused, pending, active, scheduled, retry, archived, aside, completed, aggregating, processed, failed] =
-    values.map((value) => Number(String(value)) || 0) as [number, number, number, number, number, number, number, number, number, number, number];
+    values.map((value) => Number(String(value)) || 0) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
   const since = String(values[11]);
   return {
     name,
@@ -45,7 +57,9 @@ const fields = ["msg", "state", "result", "hf_failure", "hf_crashes"] as const;
 
 /** Two trips: the tasks, and the times of those whose state has one. */
 export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
-  const hashes = await link.run(refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...fields] })));
+  const hashes = await link.run(
+    refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...fields] })),
+  );
   const found = hashes.map((hash) => storedTask(hash));
   const asked = refs.flatMap((ref, at) =>
     setsFor(found[at]?.state, ref.queue).map((key) => ({ at, command: { name: "ZSCORE", args: [key, ref.id] } })),

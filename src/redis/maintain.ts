@@ -11,8 +11,17 @@ import { keysOf } from "./keys.js";
 import type { RedisLink, Reply, ScriptCall } from "./link.js";
 import { promote as promoteCall, prune as pruneCall, reclaim as reclaimCall } from "./scripts.gen.js";
 
-export async function reclaim(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
-  const quarantined = crashed("quarantined", `its worker died ${maxCrashes} times while it ran: it does not run again by itself`, nowMs);
+export async function reclaim(
+  link: RedisLink,
+  queues: readonly string[],
+  limit: number,
+  nowMs: number,
+): Promise<ReclaimReceipt[]> {
+  const quarantined = crashed(
+    "quarantined",
+    `its worker died ${maxCrashes} times while it ran: it does not run again by itself`,
+    nowMs,
+  );
   const once = crashed("lease_expired", "its worker died while it ran, and the task is to run at most once", nowMs);
   const head = {
     ...statisticsOf(nowMs),
@@ -36,7 +45,12 @@ export async function reclaim(link: RedisLink, queues: readonly string[], limit:
   return receipts;
 }
 
-export async function promote(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<Promotion> {
+export async function promote(
+  link: RedisLink,
+  queues: readonly string[],
+  limit: number,
+  nowMs: number,
+): Promise<Promotion> {
   const head = { nowS: floorToS(nowMs), nowNs: `${nowMs}000000`, limit: Math.min(limit, maxRows) };
   const [moved, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
   throwProblems(link.label, heed(link.label, notes, queues));
@@ -71,6 +85,19 @@ function lastWords(failure: Failure, nowMs: number): Uint8Array {
 }
 
 const nothing: TaskMessage = {
-  type: "", payload: new Uint8Array(0), id: "", queue: "", maxRetry: 0, retried: 0, lastError: "", lastFailedAtMs: 0,
-  timeoutMs: 0, deadlineMs: 0, uniqueKey: "", retentionMs: 0, completedAtMs: 0, group: "", headers: noHeaders,
+  type: "",
+  payload: new Uint8Array(0),
+  id: "",
+  queue: "",
+  maxRetry: 0,
+  retried: 0,
+  lastError: "",
+  lastFailedAtMs: 0,
+  timeoutMs: 0,
+  deadlineMs: 0,
+  uniqueKey: "",
+  retentionMs: 0,
+  completedAtMs: 0,
+  group: "",
+  headers: noHeaders,
 };

@@ -15,14 +15,20 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
 }
 
 const text = (...lines: string[]) => Buffer.from(lines.join("\r\n"));
-const server = (version: string, mode = "standalone") => text("# Server", `redis_version:${version}`, `redis_mode:${mode}`, "");
+const server = (version: string, mode = "standalone") =>
+  text("# Server", `redis_version:${version}`, `redis_mode:${mode}`, "");
 const memory = (policy = "noeviction") => text("# Memory", "used_memory:1", `maxmemory_policy:${policy}`);
 const forbidden = new LinkError("refused", "NOPERM", "NOPERM this user has no permissions to run the 'info' command");
 
 function check(replies: Reply[], allowEviction = false): { warnings: string[]; done: Promise<void> } {
   const warnings: string[] = [];
   const quiet = () => {};
-  const log = { debug: quiet, info: quiet, warn: (_: object, sentence: string) => void warnings.push(sentence), error: quiet };
+  const log = {
+    debug: quiet,
+    info: quiet,
+    warn: (_: object, sentence: string) => void warnings.push(sentence),
+    error: quiet,
+  };
   return { warnings, done: checkServer(linkThatAnswers(...replies), { allowEviction, log }) };
 }
 
@@ -53,8 +59,12 @@ describe("the look at a server before its first call", () => {
   });
 
   it("refuses data of a newer version, or of none that can be told", async () => {
-    await expect(check([server("7.0.15"), memory(), null, Buffer.from("2")]).done).rejects.toThrow("its data are of version 2");
-    await expect(check([server("7.0.15"), memory(), null, Buffer.from("x")]).done).rejects.toThrow("its data are of version x");
+    await expect(check([server("7.0.15"), memory(), null, Buffer.from("2")]).done).rejects.toThrow(
+      "its data are of version 2",
+    );
+    await expect(check([server("7.0.15"), memory(), null, Buffer.from("x")]).done).rejects.toThrow(
+      "its data are of version x",
+    );
   });
 
   it("goes on where INFO is not allowed, and says so", async () => {
@@ -67,6 +77,8 @@ describe("the look at a server before its first call", () => {
   it("is not passed by a server that cannot answer yet", async () => {
     const loading = new LinkError("refused", "LOADING", "LOADING Redis is loading the dataset in memory");
 
-    await expect(check([server("7.0.15"), memory(), loading, loading]).done).rejects.toMatchObject({ code: "BROKER_UNAVAILABLE" });
+    await expect(check([server("7.0.15"), memory(), loading, loading]).done).rejects.toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+    });
   });
 });

@@ -47,7 +47,9 @@ export async function checkServer(link: RedisLink, { allowEviction, log }: Serve
   if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
   if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
   if (Buffer.isBuffer(found) && !(Number(String(found)) <= schema)) {
-    throw unusable(`its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`);
+    throw unusable(
+      `its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`,
+    );
   }
 }
 

@@ -31,7 +31,15 @@ describeRedis("defects of asynq", () => {
 
   let requests = 0;
   async function lease(fields: Partial<LeaseRequest> = {}): Promise<LeasedTask[]> {
-    const request = { workerId: "w1", requestId: `request-${requests++}`, queues: ["default"], limit: 100, leaseMs: 30_000, suspects: 1, ...fields };
+    const request = {
+      workerId: "w1",
+      requestId: `request-${requests++}`,
+      queues: ["default"],
+      limit: 100,
+      leaseMs: 30_000,
+      suspects: 1,
+      ...fields,
+    };
     return (await broker.exchange({ settle: [], lease: request }, nowMs)).leased;
   }
   const settle = async (...settlements: Parameters<Broker["exchange"]>[0]["settle"][number][]) =>
@@ -42,7 +50,9 @@ describeRedis("defects of asynq", () => {
     const pipeline = server.admin.pipeline();
     for (let n = 1; n <= count; n++) {
       const msg = encodeMessage(message({ id: `old-${n}` }));
-      pipeline.hset(`asynq:{default}:t:old-${n}`, { msg, state: "archived" }).zadd("asynq:{default}:archived", atS, `old-${n}`);
+      pipeline
+        .hset(`asynq:{default}:t:old-${n}`, { msg, state: "archived" })
+        .zadd("asynq:{default}:archived", atS, `old-${n}`);
     }
     await pipeline.exec();
   }
@@ -88,11 +98,17 @@ describeRedis("defects of asynq", () => {
 
     await settle(settled.archived(b!));
     expect(await server.admin.zcard("asynq:{default}:archived")).toBe(archiveKeep);
-    expect(await server.admin.zrange("holdfast:{default}:archived", 0, "-1", "WITHSCORES")).toEqual(["old-1", `${nowS - dayS}`]);
+    expect(await server.admin.zrange("holdfast:{default}:archived", 0, "-1", "WITHSCORES")).toEqual([
+      "old-1",
+      `${nowS - dayS}`,
+    ]);
 
     const ids: string[] = [];
     for (let next: string | undefined, pages = 0; pages < 20; pages++) {
-      const page = await broker.list({ queue: "default", state: "archived" }, { limit: 500, ...(next === undefined ? {} : { after: next }) });
+      const page = await broker.list(
+        { queue: "default", state: "archived" },
+        { limit: 500, ...(next === undefined ? {} : { after: next }) },
+      );
       ids.push(...page.items.map(({ id }) => id));
       next = page.next;
       if (next === undefined) break;
@@ -100,17 +116,25 @@ describeRedis("defects of asynq", () => {
     expect(ids.length).toBe(archiveKeep + 1);
     expect(new Set(ids).size).toBe(archiveKeep + 1);
     expect(ids.slice(-2)).toEqual(["a", "b"]);
-    expect(await broker.find([{ queue: "default", id: "old-1" }])).toMatchObject([{ state: "archived", archivedAtMs: (nowS - dayS) * 1_000 }]);
+    expect(await broker.find([{ queue: "default", id: "old-1" }])).toMatchObject([
+      { state: "archived", archivedAtMs: (nowS - dayS) * 1_000 },
+    ]);
   });
 
   it("an id that is taken leaves no unique lock behind", async () => {
     const uniqueKey = "asynq:{default}:unique:test:plain:";
     await broker.enqueue([newTask({ id: "a" })], nowMs);
 
-    expect(await broker.enqueue([newTask({ id: "a", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toEqual([{ status: "idTaken", id: "a" }]);
+    expect(await broker.enqueue([newTask({ id: "a", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toEqual([
+      { status: "idTaken", id: "a" },
+    ]);
     expect(await server.admin.exists(uniqueKey)).toBe(0);
-    expect(await broker.enqueue([newTask({ id: "b", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toMatchObject([{ status: "enqueued" }]);
-    expect(await broker.enqueue([newTask({ id: "c", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toEqual([{ status: "duplicate", id: "b" }]);
+    expect(await broker.enqueue([newTask({ id: "b", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toMatchObject([
+      { status: "enqueued" },
+    ]);
+    expect(await broker.enqueue([newTask({ id: "c", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toEqual([
+      { status: "duplicate", id: "b" },
+    ]);
   });
 
   it("a queue that another program removed is back in the list of queues with the next task", async () => {
@@ -129,11 +153,18 @@ describeRedis("defects of asynq", () => {
 
     const receipts = await broker.reclaim(["default", "low"], 10, nowMs + 60_000);
 
-    expect(receipts.map(({ queue, id, to }) => `${queue} ${id} ${to}`).toSorted()).toEqual(["default a pending", "default bad pending", "low b pending"]);
+    expect(receipts.map(({ queue, id, to }) => `${queue} ${id} ${to}`).toSorted()).toEqual([
+      "default a pending",
+      "default bad pending",
+      "low b pending",
+    ]);
   });
 
   it("an id without a task never becomes active, and the next ones run", async () => {
-    await broker.enqueue([newTask({ id: "a" }), newTask({ id: "ghost" }), newTask({ id: "stub" }), newTask({ id: "c" })], nowMs);
+    await broker.enqueue(
+      [newTask({ id: "a" }), newTask({ id: "ghost" }), newTask({ id: "stub" }), newTask({ id: "c" })],
+      nowMs,
+    );
     await server.admin.del("asynq:{default}:t:ghost", "asynq:{default}:t:stub");
     await server.admin.hset("asynq:{default}:t:stub", "state", "active");
 
@@ -162,15 +193,24 @@ describeRedis("defects of asynq", () => {
 
     expect(await broker.reclaim(["default"], 10, nowMs)).toEqual([]);
     expect(await broker.reclaim(["default"], 10, nowMs + 29_000)).toEqual([]);
-    expect(await broker.reclaim(["default"], 10, nowMs + 30_000)).toEqual([{ queue: "default", id: "a", to: "pending", crashes: 1 }]);
-    expect(await keyspace(server.admin)).toMatchObject({ "asynq:{default}:pending": ["a"], "asynq:{default}:t:a": { state: "pending" } });
+    expect(await broker.reclaim(["default"], 10, nowMs + 30_000)).toEqual([
+      { queue: "default", id: "a", to: "pending", crashes: 1 },
+    ]);
+    expect(await keyspace(server.admin)).toMatchObject({
+      "asynq:{default}:pending": ["a"],
+      "asynq:{default}:t:a": { state: "pending" },
+    });
     expect(await server.admin.exists("asynq:{default}:active", "holdfast:{default}:unleased")).toBe(0);
   });
 
   it("an error text that is not valid Unicode is stored, and the task moves on", async () => {
     await broker.enqueue([newTask({ id: "a" })], nowMs);
     const [a] = await lease();
-    const thrown = failureOf(new Error("broken \ud800 pair"), "failed", { startedAtMs: nowMs, durationMs: 1, keepStack: false });
+    const thrown = failureOf(new Error("broken \ud800 pair"), "failed", {
+      startedAtMs: nowMs,
+      durationMs: 1,
+      keepStack: false,
+    });
 
     await settle({ task: a!, outcome: { kind: "retry", atMs: nowMs, counts: true, failure: thrown } });
 
@@ -180,7 +220,9 @@ describeRedis("defects of asynq", () => {
   });
 
   it("works on at most 500 tasks in one script, whatever it is asked for", async () => {
-    const tasks = Array.from({ length: 1_200 }, (_, n) => newTask({ id: `t${n}`, retentionMs: 1_000 }, { processAtMs: nowMs + 1_000 }));
+    const tasks = Array.from({ length: 1_200 }, (_, n) =>
+      newTask({ id: `t${n}`, retentionMs: 1_000 }, { processAtMs: nowMs + 1_000 }),
+    );
     await broker.enqueue(tasks, nowMs);
 
     const moved: number[] = [];
@@ -191,7 +233,9 @@ describeRedis("defects of asynq", () => {
     leased.push(...(await lease({ limit: 100_000 })), ...(await lease({ limit: 100_000 })));
     expect(leased.length).toBe(1_200);
     expect((await broker.reclaim(["default"], 100_000, nowMs + 60_000)).length).toBe(500);
-    expect((await settle(...leased.map((task) => settled.completed(task)))).filter((one) => one === "settled").length).toBe(700);
+    expect(
+      (await settle(...leased.map((task) => settled.completed(task)))).filter((one) => one === "settled").length,
+    ).toBe(700);
     expect(await broker.prune(["default"], 100_000, nowMs + 10_000)).toBe(500);
     expect(await broker.prune(["default"], 100_000, nowMs + 10_000)).toBe(200);
   });

@@ -26,7 +26,11 @@ describeRedis("the lease keeper when Redis is away", () => {
     await broker.enqueue([newTask({ id: "a" })], broker.clock.nowMs());
     const request = { workerId: "w", requestId: "r", queues: ["default"], limit: 1, leaseMs, suspects: 0 };
     const [task] = (await broker.exchange({ settle: [], lease: request }, broker.clock.nowMs())).leased;
-    const keeper = broker.keeper({ leaseMs, onLost: (refs) => lost.push(...refs), onError: (error) => errors.push(error) });
+    const keeper = broker.keeper({
+      leaseMs,
+      onLost: (refs) => lost.push(...refs),
+      onError: (error) => errors.push(error),
+    });
     keeper.hold([{ lease: task!.lease, renewUntilMs: broker.clock.nowMs() + 60_000 }]);
 
     await server.kill();
@@ -37,6 +41,8 @@ describeRedis("the lease keeper when Redis is away", () => {
 
     expect(errors[0]).toMatchObject({ code: "BROKER_UNAVAILABLE" });
     expect(lost).toEqual([]);
-    expect((await broker.exchange({ settle: [settled.completed(task!)] }, broker.clock.nowMs())).settled).toEqual(["settled"]);
+    expect((await broker.exchange({ settle: [settled.completed(task!)] }, broker.clock.nowMs())).settled).toEqual([
+      "settled",
+    ]);
   });
 });

@@ -35,11 +35,17 @@ describe("scripts.gen.ts", () => {
   });
 
   it("is not made from a script whose loops do not fit its names", () => {
-    const script = (rows: string) => `local asynq = unpack(KEYS)\nlocal deadline_ms, now_s = unpack(ARGV)\n--! include fence\n${rows}\n`;
+    const script = (rows: string) =>
+      `local asynq = unpack(KEYS)\nlocal deadline_ms, now_s = unpack(ARGV)\n--! include fence\n${rows}\n`;
     const row = (first: number, step: number, reach: number) =>
       script(`for i = ${first}, #ARGV, ${step} do\n  local id, score = unpack(ARGV, i, i + ${reach})\nend`);
 
-    expect(declared("ok", row(3, 2, 1))).toEqual({ keys: ["asynq"], keysAreLists: false, args: ["now_s"], row: ["id", "score"] });
+    expect(declared("ok", row(3, 2, 1))).toEqual({
+      keys: ["asynq"],
+      keysAreLists: false,
+      args: ["now_s"],
+      row: ["id", "score"],
+    });
     expect(() => declared("start", row(2, 2, 1))).toThrow("starts at 2, but its rows start at 3");
     expect(() => declared("step", row(3, 3, 1))).toThrow("has 2 names, steps by 3");
     expect(() => declared("reach", row(3, 2, 2))).toThrow("reaches to + 2");
@@ -64,15 +70,20 @@ describeRedis("scripts", () => {
     await server.admin.flushall();
   });
 
-  it.each(everyScript.map((script) => [script.name, script] as const))("%s does nothing after its deadline", async (_, script) => {
-    await broker.enqueue([newTask({ id: "a" }), newTask({ id: "b" }, { processAtMs: nowMs + 1 })], nowMs);
-    const before = await keyspace(server.admin);
-    const pastMs = Date.now() - 1;
+  it.each(everyScript.map((script) => [script.name, script] as const))(
+    "%s does nothing after its deadline",
+    async (_, script) => {
+      await broker.enqueue([newTask({ id: "a" }), newTask({ id: "b" }, { processAtMs: nowMs + 1 })], nowMs);
+      const before = await keyspace(server.admin);
+      const pastMs = Date.now() - 1;
 
-    await expect(server.admin.eval(script.text, 2, "asynq:{default}:", "holdfast:{default}:", pastMs)).rejects.toThrow(/^STALE \d{13}$/);
+      await expect(
+        server.admin.eval(script.text, 2, "asynq:{default}:", "holdfast:{default}:", pastMs),
+      ).rejects.toThrow(/^STALE \d{13}$/);
 
-    expect(await keyspace(server.admin)).toEqual(before);
-  });
+      expect(await keyspace(server.admin)).toEqual(before);
+    },
+  );
 
   it("run again after the server lost them", async () => {
     await broker.enqueue([newTask({ id: "a", queue: "good" })], nowMs);
@@ -86,7 +97,10 @@ describeRedis("scripts", () => {
 
   describe("a lease whose reply was lost", () => {
     it("gets the same tasks again, as far as they are still held, and no others", async () => {
-      await broker.enqueue(["a", "b", "c", "d"].map((id, n) => newTask({ id, queue: n < 2 ? "bad" : "good" })), nowMs);
+      await broker.enqueue(
+        ["a", "b", "c", "d"].map((id, n) => newTask({ id, queue: n < 2 ? "bad" : "good" })),
+        nowMs,
+      );
       const turn = { settle: [], lease: request({ limit: 3 }) };
       const first = (await broker.exchange(turn, nowMs)).leased;
       await broker.exchange({ settle: [settled.completed(first[1]!)] }, nowMs);
@@ -98,7 +112,9 @@ describeRedis("scripts", () => {
         ["good", "c", turn.lease.requestId, 32_000],
       ]);
       expect(await server.admin.zscore("asynq:{bad}:lease", "a")).toBe(`${nowS + 32}`);
-      expect(await broker.exchange({ settle: again.map((task) => settled.completed(task)) }, nowMs)).toMatchObject({ settled: ["settled", "settled"] });
+      expect(await broker.exchange({ settle: again.map((task) => settled.completed(task)) }, nowMs)).toMatchObject({
+        settled: ["settled", "settled"],
+      });
       expect((await lease(broker)).map((task) => task.lease.id)).toEqual(["d"]);
     });
   });
@@ -113,7 +129,8 @@ describeRedis("scripts", () => {
       return type;
     }
 
-    const badOnes = async () => Object.fromEntries(Object.entries(await keyspace(server.admin)).filter(([key]) => key.includes("{bad}")));
+    const badOnes = async () =>
+      Object.fromEntries(Object.entries(await keyspace(server.admin)).filter(([key]) => key.includes("{bad}")));
 
     it.each([
       ["pending", "list", 0],
@@ -156,7 +173,9 @@ describeRedis("scripts", () => {
       const lock = "asynq:{bad}:unique:test:plain:";
       const unique = newTask({ id: "c", queue: "bad", uniqueKey: lock }, { uniqueForMs: 1_000 });
 
-      expect(await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs)).toEqual([
+      expect(
+        await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "bad" })], nowMs),
+      ).toEqual([
         { status: "idTaken", id: "a" },
         { status: "enqueued", id: "b", state: "pending" },
       ]);
@@ -184,7 +203,10 @@ describeRedis("scripts", () => {
 
       expect(leased.map((task) => task.lease.id)).toEqual(["b"]);
       expect(await badOnes()).toEqual(before);
-      await expect(lease(broker)).rejects.toMatchObject({ code: "BROKER_FAILED", data: { problem: `${key} is a ${type}, not a ${right}` } });
+      await expect(lease(broker)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+        data: { problem: `${key} is a ${type}, not a ${right}` },
+      });
     });
 
     it("lease: what was settled by the same turn is told", async () => {
@@ -222,7 +244,14 @@ describeRedis("scripts", () => {
       [`asynq:{bad}:failed:${day}`, "string", retry],
       [`holdfast:{bad}:done:${Math.floor(nowMs / 10_000)}`, "set", settled.revoked],
     ] as const)("settle: %s", async (key, right, outcome) => {
-      await broker.enqueue([newTask({ id: "a", queue: "bad", retentionMs: 5_000 }), newTask({ id: "b", queue: "good" }), newTask({ id: "next", queue: "good" })], nowMs);
+      await broker.enqueue(
+        [
+          newTask({ id: "a", queue: "bad", retentionMs: 5_000 }),
+          newTask({ id: "b", queue: "good" }),
+          newTask({ id: "next", queue: "good" }),
+        ],
+        nowMs,
+      );
       const [a, b] = await lease(broker, { limit: 2 });
       const type = await obstruct(key, right);
       const before = await badOnes();
@@ -242,12 +271,17 @@ describeRedis("scripts", () => {
     it("settle: when there is more than one call can take, what the last of them leased is given back", async () => {
       const many = Array.from({ length: 501 }, (_, n) => newTask({ id: `t${n}`, queue: n < 500 ? "good" : "bad" }));
       await broker.enqueue([...many, newTask({ id: "next", queue: "good" })], nowMs);
-      const leased = [...(await lease(broker, { queues: ["good"], limit: 500 })), ...(await lease(broker, { queues: ["bad"] }))];
+      const leased = [
+        ...(await lease(broker, { queues: ["good"], limit: 500 })),
+        ...(await lease(broker, { queues: ["bad"] })),
+      ];
       const key = "asynq:{bad}:processed";
       await obstruct(key, "string");
 
       const settle = leased.map((task) => settled.completed(task));
-      await expect(broker.exchange({ settle, lease: request({ queues: ["good"] }) }, nowMs)).rejects.toMatchObject({ code: "BROKER_FAILED" });
+      await expect(broker.exchange({ settle, lease: request({ queues: ["good"] }) }, nowMs)).rejects.toMatchObject({
+        code: "BROKER_FAILED",
+      });
 
       expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["next"]);
       expect(await server.admin.lrange("asynq:{bad}:active", 0, -1)).toEqual(["t500"]);
@@ -272,7 +306,10 @@ describeRedis("scripts", () => {
       const [a, b] = await lease(broker);
       await obstruct("asynq:{bad}:t:a", "hash");
 
-      expect((await broker.exchange({ settle: [retry(a!), retry(b!)] }, nowMs)).settled).toEqual(["leaseLost", "settled"]);
+      expect((await broker.exchange({ settle: [retry(a!), retry(b!)] }, nowMs)).settled).toEqual([
+        "leaseLost",
+        "settled",
+      ]);
 
       expect(await server.admin.lrange("holdfast:{bad}:broken", 0, -1)).toEqual(["a"]);
       expect(await server.admin.get("asynq:{bad}:t:a")).toBe("in the way");
@@ -313,7 +350,10 @@ describeRedis("scripts", () => {
       ["holdfast:{bad}:broken", "list"],
     ])("promote: %s", async (key, right) => {
       const processAtMs = nowMs + 1_000;
-      await broker.enqueue([newTask({ id: "a", queue: "bad" }, { processAtMs }), newTask({ id: "b", queue: "good" }, { processAtMs })], nowMs);
+      await broker.enqueue(
+        [newTask({ id: "a", queue: "bad" }, { processAtMs }), newTask({ id: "b", queue: "good" }, { processAtMs })],
+        nowMs,
+      );
       const type = await obstruct(key, right);
       const before = await badOnes();
 
@@ -342,11 +382,19 @@ describeRedis("scripts", () => {
 
     it("does not keep anyone from looking", async () => {
       await broker.enqueue([newTask({ id: "a", queue: "bad" })], nowMs);
-      for (const [key, right] of [["asynq:{bad}:active", "list"], ["asynq:{bad}:retry", "zset"], ["asynq:{bad}:processed", "string"], ["asynq:{bad}:groups", "set"], ["asynq:{bad}:t:a", "hash"]] as const) {
+      for (const [key, right] of [
+        ["asynq:{bad}:active", "list"],
+        ["asynq:{bad}:retry", "zset"],
+        ["asynq:{bad}:processed", "string"],
+        ["asynq:{bad}:groups", "set"],
+        ["asynq:{bad}:t:a", "hash"],
+      ] as const) {
         await obstruct(key, right);
       }
 
-      expect(await broker.queues(nowMs)).toMatchObject([{ name: "bad", counts: { pending: 1, active: 0, retry: 0 }, processed: 0 }]);
+      expect(await broker.queues(nowMs)).toMatchObject([
+        { name: "bad", counts: { pending: 1, active: 0, retry: 0 }, processed: 0 },
+      ]);
       expect(await broker.find([{ queue: "bad", id: "a" }])).toEqual([undefined]);
     });
   });
@@ -381,17 +429,29 @@ describeRedis("scripts when memory is full", () => {
     const leased = (await broker.exchange(turn, nowMs)).leased;
     expect(leased.length).toBe(14);
     expect((await broker.exchange(turn, nowMs + 1_000)).leased.length).toBe(14);
-    const renewal = scripts.renew([{ asynq: "asynq:{default}:", holdfast: "holdfast:{default}:" }], { untilS: nowS + 60 }, leased.map((task) => ({ number: 1, id: task.lease.id, held: task.lease.token })));
+    const renewal = scripts.renew(
+      [{ asynq: "asynq:{default}:", holdfast: "holdfast:{default}:" }],
+      { untilS: nowS + 60 },
+      leased.map((task) => ({ number: 1, id: task.lease.id, held: task.lease.token })),
+    );
     const args = renewal.args.map((arg) => (typeof arg === "symbol" ? 0 : (arg as string)));
     expect(await server.admin.eval(renewal.script.text, 2, ...renewal.keys, ...args)).toEqual(["r".repeat(14), ""]);
 
     const [done, ...others] = leased;
-    const settle = [settled.completed(done!), settled.retry(others[0]!, nowMs), settled.archived(others[1]!, failure()), settled.released(others[2]!), ...others.slice(3).map((task) => settled.completed(task))];
+    const settle = [
+      settled.completed(done!),
+      settled.retry(others[0]!, nowMs),
+      settled.archived(others[1]!, failure()),
+      settled.released(others[2]!),
+      ...others.slice(3).map((task) => settled.completed(task)),
+    ];
     expect((await broker.exchange({ settle }, nowMs)).settled).toEqual(settle.map(() => "settled"));
     expect((await broker.reclaim(["default"], 10, nowMs + 40_000)).length).toBe(early.length);
     expect((await broker.promote(["default"], 10, nowMs + 2_000)).moved).toBe(2);
     expect(await broker.prune(["default"], 10, nowMs + 60_000)).toBe(3);
-    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({ data: { outcome: "refused" } });
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
+      data: { outcome: "refused" },
+    });
   });
 });
 

@@ -107,7 +107,10 @@ describeRedis("transitions on Redis", () => {
       "asynq:{default}:t:a": { msg: bytesOf(message({ id: "a" })), state: "active" },
       "asynq:{default}:t:b": { msg: bytesOf(message({ id: "b" })), state: "active" },
       "asynq:{default}:t:c": { msg: bytesOf(message({ id: "c" })), state: "pending", pending_since: nowNs },
-      "holdfast:{default}:leases": { a: `${"request-1".padEnd(64)}:${nowS + 31}`, b: `${"request-1".padEnd(64)}:${nowS + 31}` },
+      "holdfast:{default}:leases": {
+        a: `${"request-1".padEnd(64)}:${nowS + 31}`,
+        b: `${"request-1".padEnd(64)}:${nowS + 31}`,
+      },
       "holdfast:{default}:req:w1": ["request-1", "1", "a", "1", "b"],
     });
     expect(await server.admin.ttl("holdfast:{default}:req:w1")).toBeGreaterThan(57);
@@ -151,7 +154,14 @@ describeRedis("transitions on Redis", () => {
       },
       "asynq:{default}:processed": "1",
     });
-    expect(await server.admin.exists(uniqueKey, "asynq:{default}:active", "asynq:{default}:lease", "holdfast:{default}:leases")).toBe(0);
+    expect(
+      await server.admin.exists(
+        uniqueKey,
+        "asynq:{default}:active",
+        "asynq:{default}:lease",
+        "holdfast:{default}:leases",
+      ),
+    ).toBe(0);
   });
 
   it("active → retry, counted as a failure", async () => {
@@ -230,8 +240,18 @@ describeRedis("transitions on Redis", () => {
     expect(await keyspace(server.admin)).toEqual({
       "asynq:queues": ["default"],
       "asynq:{default}:pending": ["c", "b", "a"],
-      "asynq:{default}:t:a": { msg: bytesOf(message({ id: "a" })), state: "pending", pending_since: nowNs, hf_returns: "1" },
-      "asynq:{default}:t:b": { msg: bytesOf(message({ id: "b" })), state: "pending", pending_since: nowNs, hf_returns: "1" },
+      "asynq:{default}:t:a": {
+        msg: bytesOf(message({ id: "a" })),
+        state: "pending",
+        pending_since: nowNs,
+        hf_returns: "1",
+      },
+      "asynq:{default}:t:b": {
+        msg: bytesOf(message({ id: "b" })),
+        state: "pending",
+        pending_since: nowNs,
+        hf_returns: "1",
+      },
       "asynq:{default}:t:c": { msg: bytesOf(message({ id: "c" })), state: "pending", pending_since: nowNs },
       "holdfast:{default}:req:w1": ["request-1", "1", "a", "1", "b"],
     });
@@ -252,8 +272,18 @@ describeRedis("transitions on Redis", () => {
     expect(await keyspace(server.admin)).toEqual({
       "asynq:queues": ["default"],
       "asynq:{default}:pending": ["c", "b", "a"],
-      "asynq:{default}:t:a": { msg: bytesOf(message({ id: "a" })), state: "pending", pending_since: since, hf_crashes: "1" },
-      "asynq:{default}:t:b": { msg: bytesOf(message({ id: "b" })), state: "pending", pending_since: since, hf_crashes: "1" },
+      "asynq:{default}:t:a": {
+        msg: bytesOf(message({ id: "a" })),
+        state: "pending",
+        pending_since: since,
+        hf_crashes: "1",
+      },
+      "asynq:{default}:t:b": {
+        msg: bytesOf(message({ id: "b" })),
+        state: "pending",
+        pending_since: since,
+        hf_crashes: "1",
+      },
       "asynq:{default}:t:c": { msg: bytesOf(message({ id: "c" })), state: "pending", pending_since: nowNs },
       "holdfast:{default}:req:w1": ["request-1", "1", "a", "1", "b"],
     });
@@ -282,10 +312,15 @@ describeRedis("transitions on Redis", () => {
       { queue: "default", id: "a" },
       { queue: "default", id: "once" },
     ]);
-    expect(a).toMatchObject({ failure: { reason: "quarantined" }, message: { lastFailedAtMs: laterS * 1_000, retried: 0 } });
+    expect(a).toMatchObject({
+      failure: { reason: "quarantined" },
+      message: { lastFailedAtMs: laterS * 1_000, retried: 0 },
+    });
     expect(a!.message!.lastError).toBe(a!.failure!.message);
     expect(once).toMatchObject({ failure: { reason: "lease_expired" }, archivedAtMs: laterS * 1_000 });
-    expect(await server.admin.exists("asynq:{default}:active", "asynq:{default}:lease", "holdfast:{default}:leases")).toBe(0);
+    expect(
+      await server.admin.exists("asynq:{default}:active", "asynq:{default}:lease", "holdfast:{default}:leases"),
+    ).toBe(0);
   });
 
   it("a Go worker's lease is left alone for 30 s after it ran out", async () => {
@@ -295,7 +330,9 @@ describeRedis("transitions on Redis", () => {
     await server.admin.hset("asynq:{default}:t:a", "state", "active");
 
     expect(await broker.reclaim(["default"], 10, nowMs + 29_000)).toEqual([]);
-    expect(await broker.reclaim(["default"], 10, nowMs + 30_000)).toEqual([{ queue: "default", id: "a", to: "pending", crashes: 1 }]);
+    expect(await broker.reclaim(["default"], 10, nowMs + 30_000)).toEqual([
+      { queue: "default", id: "a", to: "pending", crashes: 1 },
+    ]);
   });
 
   it("pending → archived: a message that cannot be decoded keeps its bytes, and its neighbours run", async () => {
@@ -314,7 +351,14 @@ describeRedis("transitions on Redis", () => {
   });
 
   it("scheduled, retry → pending", async () => {
-    await broker.enqueue([newTask({ id: "a" }, { processAtMs: nowMs + 1_000 }), newTask({ id: "b" }), newTask({ id: "later" }, { processAtMs: nowMs + 60_000 })], nowMs);
+    await broker.enqueue(
+      [
+        newTask({ id: "a" }, { processAtMs: nowMs + 1_000 }),
+        newTask({ id: "b" }),
+        newTask({ id: "later" }, { processAtMs: nowMs + 60_000 }),
+      ],
+      nowMs,
+    );
     const [b] = await lease();
     await settle(settled.retry(b!, nowMs + 1_000));
     await server.admin.del("holdfast:{default}:req:w1");
