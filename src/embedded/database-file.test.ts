@@ -117,6 +117,43 @@ describe("database file", () => {
     expect(queues).toMatchObject([{ name: "q", counts: { pending: 500 } }]);
   });
 
+  it("that another process makes at the same moment is not taken for a foreign one", () => {
+    const other = sqlite(file);
+    other.exec("PRAGMA journal_mode = WAL");
+    const store = new EmbeddedStore(
+      (location) => {
+        const database = sqlite(location);
+        return {
+          exec: (sql) => database.exec(sql),
+          close: () => database.close(),
+          prepare(sql) {
+            const statement = database.prepare(sql);
+            if (sql !== "PRAGMA user_version") return statement;
+            const get = () => {
+              const row = statement.get();
+              // What the other one's transaction does, as soon as we have looked at half of it.
+              try {
+                other.exec(`PRAGMA application_id = ${0x48665374}; PRAGMA user_version = 1`);
+              } catch {
+                // It has to wait until we have seen the whole.
+              }
+              return row;
+            };
+            return { get, run: (...values) => statement.run(...values), all: (...values) => statement.all(...values) };
+          },
+        };
+      },
+      file,
+      label,
+    );
+
+    const [answer] = store.run([{ verb: "ping", args: {} }]);
+    store.close();
+    other.close();
+
+    expect(answer).toEqual({ value: undefined });
+  });
+
   it("of a later version is refused, and left as it is", async () => {
     await fill();
     const database = sqlite(file);

@@ -53,7 +53,8 @@ function createFile(location: string, broker: string): void {
 /** Full durability: with a write-ahead log, `synchronous = FULL` waits for the disk at every commit. */
 function prepareFile(database: Database, location: string, broker: string): void {
   if (statSync(location).size > 0) {
-    hasSchema(database, broker);
+    // In a transaction: it looks at several things, and another process may be making them.
+    inTransaction(database, () => hasSchema(database, broker));
     checkSound(database, location, broker);
   }
   if (pragma(database, "journal_mode = WAL") !== "wal") {
