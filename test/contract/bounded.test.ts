@@ -95,30 +95,34 @@ describeBroker("bounded", ({ it }) => {
     expect(idsOf(await t.leaseAll())).toEqual(many.filter((_, n) => n % 2 === 1));
   });
 
-  it("keeps every dead letter, however many there are", async (t) => {
-    const many = ids(5_060);
-    await t.enqueue(many);
-    for (let second = 0; ; second += 1) {
-      const leased = await t.lease({ limit: 500 }, second * 1_000);
-      if (leased.length === 0) break;
-      await t.settle(
-        leased.map((task) => settled.archived(task)),
-        second * 1_000,
-      );
-    }
+  it(
+    "keeps every dead letter, however many there are",
+    async (t) => {
+      const many = ids(5_060);
+      await t.enqueue(many);
+      for (let second = 0; ; second += 1) {
+        const leased = await t.lease({ limit: 500 }, second * 1_000);
+        if (leased.length === 0) break;
+        await t.settle(
+          leased.map((task) => settled.archived(task)),
+          second * 1_000,
+        );
+      }
 
-    expect(await t.counts()).toEqual({ archived: many.length });
-    const seen: string[] = [];
-    let after: string | undefined;
-    do {
-      const page = await t.broker.list(
-        { queue: t.queue, state: "archived" },
-        { limit: 500, ...(after === undefined ? {} : { after }) },
-      );
-      seen.push(...page.items.map(({ id }) => id));
-      after = page.next;
-    } while (after !== undefined);
-    expect(seen).toEqual(many);
-    expect(await t.find(many[0]!)).toMatchObject({ state: "archived", archivedAtMs: t.at(0) });
-  });
+      expect(await t.counts()).toEqual({ archived: many.length });
+      const seen: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await t.broker.list(
+          { queue: t.queue, state: "archived" },
+          { limit: 500, ...(after === undefined ? {} : { after }) },
+        );
+        seen.push(...page.items.map(({ id }) => id));
+        after = page.next;
+      } while (after !== undefined);
+      expect(seen).toEqual(many);
+      expect(await t.find(many[0]!)).toMatchObject({ state: "archived", archivedAtMs: t.at(0) });
+    },
+    { timeoutMs: 60_000 },
+  );
 });

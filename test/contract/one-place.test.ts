@@ -121,23 +121,27 @@ const nameOf = ({ from, to, by }: Move) => `${from} → ${to} by ${by}`;
 
 describeBroker("one place", ({ it }) => {
   for (const [from, bringThere] of Object.entries(bring) as [Place, (typeof bring)["new"]][]) {
-    it(`lets no verb move a task that is ${from} but as the table says`, async (t) => {
-      for (const [verb, act] of Object.entries(verbs)) {
-        for (const retentionMs of [0, 60_000]) {
-          for (const who of ["its worker", "a stranger"]) {
-            const other = t.elsewhere();
-            const held = await bringThere(other, retentionMs);
-            if (who === "its worker" && held === undefined) continue;
+    it(
+      `lets no verb move a task that is ${from} but as the table says`,
+      async (t) => {
+        for (const [verb, act] of Object.entries(verbs)) {
+          for (const retentionMs of [0, 60_000]) {
+            for (const who of ["its worker", "a stranger"]) {
+              const other = t.elsewhere();
+              const held = await bringThere(other, retentionMs);
+              if (who === "its worker" && held === undefined) continue;
 
-            await act(other, who === "its worker" ? held! : stranger(other, held), muchLater);
-            const to = await placeOf(other);
+              await act(other, who === "its worker" ? held! : stranger(other, held), muchLater);
+              const to = await placeOf(other);
 
-            expect([from, to, verb, who, isMove(from, to, verb)]).toEqual([from, to, verb, who, true]);
-            if (who === "a stranger" && settling.includes(verb)) expect(to).toBe(from === "new" ? "gone" : from);
+              expect([from, to, verb, who, isMove(from, to, verb)]).toEqual([from, to, verb, who, true]);
+              if (who === "a stranger" && settling.includes(verb)) expect(to).toBe(from === "new" ? "gone" : from);
+            }
           }
         }
-      }
-    });
+      },
+      { timeoutMs: 60_000 },
+    );
   }
 
   for (const move of moves.filter(({ by }) => !by.includes("cannot be decoded"))) {
