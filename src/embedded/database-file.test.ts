@@ -133,7 +133,7 @@ describe("database file", () => {
               const row = statement.get();
               // What the other one's transaction does, as soon as we have looked at half of it.
               try {
-                other.exec(`PRAGMA application_id = ${0x48665374}; PRAGMA user_version = 1`);
+                other.exec("PRAGMA application_id = 0x48665374; PRAGMA user_version = 1");
               } catch {
                 // It has to wait until we have seen the whole.
               }

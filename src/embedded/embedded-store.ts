@@ -36,7 +36,6 @@ export class EmbeddedStore {
   readonly #location: string;
   readonly #label: string;
   #open: { readonly database: Database; readonly sql: Sql } | undefined;
-
   #refused: { readonly error: unknown; readonly untilMs: number } = { error: undefined, untilMs: 0 };
 
   constructor(driver: Driver, location: string, label: string) {
