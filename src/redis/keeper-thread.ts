@@ -20,16 +20,23 @@ export type KeeperTells =
   | { readonly lost: readonly (readonly [queue: string, id: string, token: string])[] }
   | { readonly broker: string; readonly problem: string };
 
-/** What it is told, as JSON. */
-type KeeperHears =
-  | ["hold", [queue: string, id: string, token: string, renewUntilMs: number][]]
-  | ["drop", [queue: string, id: string, token: string][]];
+/** What it is told, as JSON: tokens of which nothing is held any more, then leases that are held. */
+export interface KeeperHears {
+  readonly drop: readonly string[];
+  readonly hold: readonly LeaseGroup[];
+}
+
+/** Leases of one request, of one queue and with the same end. */
+export interface LeaseGroup {
+  readonly token: string;
+  readonly queue: string;
+  readonly renewUntilMs: number;
+  readonly ids: string[];
+}
 
 interface Held {
-  readonly queue: string;
+  readonly group: LeaseGroup;
   readonly id: string;
-  readonly token: string;
-  readonly renewUntilMs: number;
 }
 
 /** While the server is away it is asked this often: leases that are not renewed in time are lost to others. */
@@ -38,18 +45,15 @@ const againMs = 1_000;
 const { link: linkOptions, leaseMs } = workerData as KeeperStart;
 const port = parentPort!;
 const link = new StandaloneLink(linkOptions);
-const heldByKey = new Map<string, Held>();
-const keyOf = (queue: string, id: string) => `${queue} ${id}`;
+const groupsByToken = new Map<string, LeaseGroup[]>();
 
 port.on("message", (text: string) => {
-  const [verb, rows] = JSON.parse(text) as KeeperHears;
-  if (verb === "hold") {
-    for (const [queue, id, token, renewUntilMs] of rows)
-      heldByKey.set(keyOf(queue, id), { queue, id, token, renewUntilMs });
-  } else {
-    for (const [queue, id, token] of rows) {
-      if (heldByKey.get(keyOf(queue, id))?.token === token) heldByKey.delete(keyOf(queue, id));
-    }
+  const { drop, hold } = JSON.parse(text) as KeeperHears;
+  for (const token of drop) groupsByToken.delete(token);
+  for (const group of hold) {
+    const groups = groupsByToken.get(group.token);
+    if (groups === undefined) groupsByToken.set(group.token, [group]);
+    else groups.push(group);
   }
 });
 
@@ -57,14 +61,16 @@ port.on("message", (text: string) => {
 loop(renewAll, { everyMs: leaseMs / 3, signal: new AbortController().signal, onError: tellProblem }).catch(tellProblem);
 
 async function renewAll(): Promise<number | void> {
-  if (heldByKey.size === 0) return;
+  if (groupsByToken.size === 0) return;
   try {
     // Connected, and so in step with the server's clock, before it is asked what time it is.
     await link.ping();
     const nowMs = link.clock.nowMs();
     // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
-    for (const [key, { renewUntilMs }] of heldByKey) if (renewUntilMs <= nowMs) heldByKey.delete(key);
-    const all = [...heldByKey.values()];
+    const all = [...groupsByToken.values()]
+      .flat()
+      .filter(({ renewUntilMs }) => renewUntilMs > nowMs)
+      .flatMap((group) => group.ids.map((id) => ({ group, id })));
     for (let n = 0; n < all.length; n += maxRows) await renewSome(all.slice(n, n + maxRows), nowMs);
   } catch (error) {
     tellProblem(error);
@@ -73,15 +79,16 @@ async function renewAll(): Promise<number | void> {
 }
 
 async function renewSome(leases: readonly Held[], nowMs: number): Promise<void> {
-  const queues = [...new Set(leases.map(({ queue }) => queue))];
-  const rows = leases.map(({ queue, id, token }) => ({ number: queues.indexOf(queue) + 1, id, held: token }));
+  const queues = [...new Set(leases.map(({ group }) => group.queue))];
+  const rows = leases.map(({ group, id }) => ({ number: queues.indexOf(group.queue) + 1, id, held: group.token }));
   const [reply] = await link.run([renewCall(queues.map(keysOf), { untilS: ceilToS(nowMs + leaseMs) }, rows)]);
   const [receipts, wrong] = listOf(link.label, reply);
   const lost = leases.filter((_, n) => String(receipts)[n] === "l");
-  for (const { queue, id, token } of lost) {
-    if (heldByKey.get(keyOf(queue, id))?.token === token) heldByKey.delete(keyOf(queue, id));
+  for (const { group, id } of lost) {
+    const at = group.ids.indexOf(id);
+    if (at >= 0) group.ids.splice(at, 1);
   }
-  if (lost.length > 0) tell({ lost: lost.map(({ queue, id, token }) => [queue, id, token]) });
+  if (lost.length > 0) tell({ lost: lost.map(({ group, id }) => [group.queue, id, group.token]) });
   throwProblems(link.label, String(wrong) === "" ? [] : [String(wrong)]);
 }
 

@@ -2,20 +2,25 @@ import { Worker } from "node:worker_threads";
 import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, TaskRef } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
-import type { KeeperStart, KeeperTells } from "./keeper-thread.js";
+import type { KeeperHears, KeeperStart, KeeperTells, LeaseGroup } from "./keeper-thread.js";
 import type { LinkOptions } from "./redis-url.js";
 
 const keyOf = ({ queue, id }: TaskRef) => `${queue} ${id}`;
 
 /** A thread that ends by itself may do so again and again. */
 const restartMs = 1_000;
+/** Dropped leases are told together, after this long: a renewal too many is refused, and does no harm. */
+const tellDroppedMs = 500;
 
 /** The main thread's half: it says which leases are held; the renewing happens in keeper-thread.ts. */
 export class RedisLeaseKeeper implements LeaseKeeper {
   readonly #start: KeeperStart;
   readonly #options: KeeperOptions;
   readonly #onClosed: () => void;
-  readonly #held = new Map<string, HeldLease>();
+  /** By token: what one request got, and is still held of it. */
+  readonly #batches = new Map<string, Map<string, HeldLease>>();
+  readonly #dropped = new Set<string>();
+  #dropTimer: NodeJS.Timeout | undefined;
   #thread: Worker;
   #closing: Promise<void> | undefined;
 
@@ -27,34 +32,51 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   }
 
   hold(leases: readonly HeldLease[]): void {
-    for (const held of leases) this.#held.set(keyOf(held.lease), held);
-    if (leases.length > 0) this.#tell(holdMessage(leases));
+    if (leases.length === 0) return;
+    for (const held of leases) {
+      const batch = this.#batches.get(held.lease.token);
+      if (batch === undefined) this.#batches.set(held.lease.token, new Map([[keyOf(held.lease), held]]));
+      else batch.set(keyOf(held.lease), held);
+    }
+    this.#tell({ drop: [], hold: groupsOf(leases) });
   }
 
   drop(leases: readonly Lease[]): void {
-    for (const lease of leases) {
-      const key = keyOf(lease);
-      if (this.#held.get(key)?.lease.token === lease.token) this.#held.delete(key);
-    }
-    if (leases.length > 0)
-      this.#tell(JSON.stringify(["drop", leases.map(({ queue, id, token }) => [queue, id, token])]));
+    for (const lease of leases) if (this.#forget(lease)) this.#dropped.add(lease.token);
+    if (this.#dropped.size > 0) this.#dropTimer ??= setTimeout(() => this.#tellDropped(), tellDroppedMs).unref();
   }
 
   close(): Promise<void> {
+    clearTimeout(this.#dropTimer);
     this.#closing ??= this.#thread.terminate().then(this.#onClosed);
     return this.#closing;
   }
 
-  #tell(message: string): void {
+  /** Answers whether it was held. */
+  #forget(lease: TaskRef & { readonly token: string }): boolean {
+    const batch = this.#batches.get(lease.token);
+    if (batch === undefined || !batch.delete(keyOf(lease))) return false;
+    if (batch.size === 0) this.#batches.delete(lease.token);
+    return true;
+  }
+
+  /** Of a batch that is still held in part the thread is told anew what is left. */
+  #tellDropped(): void {
+    this.#dropTimer = undefined;
+    const left = [...this.#dropped].flatMap((token) => [...(this.#batches.get(token)?.values() ?? [])]);
+    this.#tell({ drop: [...this.#dropped], hold: groupsOf(left) });
+    this.#dropped.clear();
+  }
+
+  /** As one string: to clone hundreds of small objects for another thread costs more than the renewing. */
+  #tell(message: KeeperHears): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
-    this.#thread.postMessage(message);
+    this.#thread.postMessage(JSON.stringify(message));
   }
 
   #startThread(): Worker {
-    const thread = new Worker(threadFile("redis/keeper-thread"), {
-      workerData: this.#start,
-      name: "holdfast lease keeper",
-    });
+    const file = threadFile("redis/keeper-thread");
+    const thread = new Worker(file, { workerData: this.#start, name: "holdfast lease keeper" });
     // Leases alone keep no process alive.
     thread.unref();
     thread.on("message", (tells: KeeperTells) => this.#listen(tells));
@@ -68,11 +90,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
       this.#options.onError(new HoldfastError("BROKER_UNAVAILABLE", { ...tells, outcome: "unknown", taskIds: [] }));
       return;
     }
-    // A lease that was dropped in the meantime is gone because its task was settled.
-    const lost = tells.lost
-      .map(([queue, id, token]) => ({ queue, id, token }))
-      .filter((lease) => this.#held.get(keyOf(lease))?.lease.token === lease.token);
-    for (const lease of lost) this.#held.delete(keyOf(lease));
+    // One that was dropped in the meantime is gone because its task was settled.
+    const lost = tells.lost.map(([queue, id, token]) => ({ queue, id, token })).filter((lease) => this.#forget(lease));
     if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id }) => ({ queue, id })));
   }
 
@@ -80,14 +99,19 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   #restart(): void {
     if (this.#closing !== undefined) return;
     this.#thread = this.#startThread();
-    if (this.#held.size > 0) this.#tell(holdMessage([...this.#held.values()]));
+    const held = [...this.#batches.values()].flatMap((batch) => [...batch.values()]);
+    if (held.length > 0) this.#tell({ drop: [], hold: groupsOf(held) });
   }
 }
 
-/** One string, because cloning hundreds of small objects for another thread costs more than the renewing. */
-function holdMessage(leases: readonly HeldLease[]): string {
-  return JSON.stringify([
-    "hold",
-    leases.map(({ lease, renewUntilMs }) => [lease.queue, lease.id, lease.token, renewUntilMs]),
-  ]);
+/** Neighbours that differ in their id alone go together, as most leases of one request do. */
+function groupsOf(leases: readonly HeldLease[]): LeaseGroup[] {
+  const groups: LeaseGroup[] = [];
+  for (const { lease, renewUntilMs } of leases) {
+    const { token, queue, id } = lease;
+    const last = groups.at(-1);
+    if (last?.token === token && last.queue === queue && last.renewUntilMs === renewUntilMs) last.ids.push(id);
+    else groups.push({ token, queue, renewUntilMs, ids: [id] });
+  }
+  return groups;
 }
