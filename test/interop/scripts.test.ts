@@ -366,6 +366,17 @@ describeRedis("scripts", () => {
       expect(await server.admin.lrange("asynq:{good}:pending", 0, -1)).toEqual(["b"]);
     });
 
+    it("promote: the key of a task's group: the task runs without it", async () => {
+      await broker.enqueue([newTask({ id: "a", queue: "bad", group: "g" }, { processAtMs: nowMs + 1_000 })], nowMs);
+      await server.admin.hset("asynq:{bad}:t:a", "group", "g");
+      await obstruct("asynq:{bad}:g:g", "zset");
+
+      expect(await broker.promote(["bad"], 10, nowMs + 2_000)).toMatchObject({ moved: 1 });
+
+      expect(await server.admin.lrange("asynq:{bad}:pending", 0, -1)).toEqual(["a"]);
+      expect(await server.admin.hget("asynq:{bad}:t:a", "state")).toBe("pending");
+    });
+
     it.each([
       ["asynq:{bad}:completed", "zset"],
       ["asynq:{bad}:archived", "zset"],
