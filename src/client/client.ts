@@ -1,4 +1,5 @@
 import type { EnqueueReceipt, Producing } from "../broker/broker.js";
+import { invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
@@ -86,7 +87,10 @@ export class Client {
   }
 
   async #newTask(request: AnyRequest): Promise<NewTask> {
-    const { definition } = request;
+    const definition = request?.definition;
+    if (typeof definition?.type !== "string") {
+      throw invalidOption("enqueue", `takes what a call of a definition answers, such as sendWelcome({ … }), got ${shown(request)}`);
+    }
     if (definition.schema !== undefined) {
       await validate(definition.schema, request.payload, definition.type, "PAYLOAD_INVALID");
     }

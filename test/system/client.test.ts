@@ -68,6 +68,13 @@ describe("client", () => {
     expect(calls.length).toBe(1);
   });
 
+  it.each([[ping], [undefined], [null], ["ping"], [{ definition: {} }]])("says what it takes when it is given %s", async (given) => {
+    const { broker, calls } = scripted(accept);
+
+    await expect(new Client(broker).enqueue(given as never)).rejects.toMatchObject({ code: "OPTION_INVALID", data: { option: "enqueue" } });
+    expect(calls).toEqual([]);
+  });
+
   it("sends nothing of a batch in which one payload is wrong", async () => {
     const { broker, calls } = scripted(accept);
     const client = new Client(broker, { maxPayloadBytes: 100 });
