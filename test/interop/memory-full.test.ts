@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Broker, LeaseRequest } from "../../src/broker/broker.js";
+import { redisBroker } from "../../src/redis/index.js";
+import { failure, newTask, settled } from "../support/builders.js";
+import { renew } from "../support/renew.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+
+const nowS = Math.floor(Date.now() / 1_000);
+const nowMs = nowS * 1_000;
+
+const request = (limit: number): LeaseRequest => ({
+  workerId: "w1",
+  requestId: `request-${limit}`,
+  queues: ["default"],
+  limit,
+  leaseMs: 30_000,
+  suspects: 1,
+});
+
+describeRedis("when memory is full", () => {
+  let server: RedisServer;
+  let broker: Broker;
+
+  beforeAll(async () => {
+    server = await RedisServer.start({ config: { maxmemory: "12mb", "maxmemory-policy": "noeviction" } });
+    broker = redisBroker({ url: server.url });
+  });
+  afterAll(async () => {
+    await broker.close();
+    await server.stop();
+  });
+
+  it("enqueue is refused; what is there is leased, renewed, settled, reclaimed, promoted and pruned all the same", async () => {
+    const tasks = Array.from({ length: 20 }, (_, n) => newTask({ id: `t${n}`, retentionMs: n < 8 ? 1_000 : 0 }));
+    await broker.enqueue([...tasks, newTask({ id: "later" }, { processAtMs: nowMs + 1_000 })], nowMs);
+    const early = (await broker.exchange({ settle: [], lease: request(2) }, nowMs)).leased;
+    await fill(server);
+
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "refused", taskIds: ["more"] },
+    });
+    expect(await server.admin.exists("asynq:{default}:t:more")).toBe(0);
+
+    const turn = { settle: [], lease: request(14) };
+    const leased = (await broker.exchange(turn, nowMs)).leased;
+    expect(leased.length).toBe(14);
+    expect((await broker.exchange(turn, nowMs + 1_000)).leased.length).toBe(14);
+    expect(await renew(server, ["default"], leased, nowS + 60)).toEqual(["r".repeat(14), ""]);
+
+    const [done, ...others] = leased;
+    const settle = [
+      settled.completed(done!),
+      settled.retry(others[0]!, nowMs),
+      settled.archived(others[1]!, failure()),
+      settled.released(others[2]!),
+      ...others.slice(3).map((task) => settled.completed(task)),
+    ];
+    expect((await broker.exchange({ settle }, nowMs)).settled).toEqual(settle.map(() => "settled"));
+    expect((await broker.reclaim(["default"], 10, nowMs + 40_000)).length).toBe(early.length);
+    expect((await broker.promote(["default"], 10, nowMs + 2_000)).moved).toBe(2);
+    expect(await broker.prune(["default"], 10, nowMs + 60_000)).toBe(3);
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
+      data: { outcome: "refused" },
+    });
+  });
+});
+
+/** Until the server takes no more. */
+async function fill(server: RedisServer): Promise<void> {
+  for (let n = 0; n < 10_000; n++) {
+    try {
+      await server.admin.set(`filler:${n}`, "x".repeat(100_000));
+    } catch (error) {
+      if (!(error as Error).message.startsWith("OOM")) throw error;
+      for (let k = 0; ; k++) {
+        try {
+          await server.admin.set(`small:${k}`, "x".repeat(100));
+        } catch {
+          return;
+        }
+      }
+    }
+  }
+  throw new Error("the server took 1 GB");
+}
