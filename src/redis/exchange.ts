@@ -35,7 +35,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   const problems: string[] = [];
   let unwritten = false;
   let leased: LeasedTask[] = [];
-  for (const [n, { queues }] of calls.entries()) {
+  for (const [n, { queues, order }] of calls.entries()) {
     const reply = replies[n]!;
     if (reply instanceof LinkError) {
       failed.push({ error: reply, taskIds: cut[n]!.map(({ id }) => String(id)) });
@@ -45,7 +45,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
     problems.push(...heed(link.label, notes, queues));
     const letters = String(receipts);
     unwritten ||= letters.includes("w");
-    settled.unshift(...Array.from(letters, (letter) => (letter === "s" ? "settled" : "leaseLost") as SettleReceipt));
+    settled.unshift(...order.map((at) => (letters[at] === "s" ? "settled" : "leaseLost") as SettleReceipt));
     if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
   }
   throwFailed(link.label, failed);
@@ -58,19 +58,46 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   return { settled, leased };
 }
 
+/** The call, its queues by number, and for each of `rows` which of the reply's receipts is its own. */
 function callOf(rows: readonly PlacelessRow[], lease: LeaseRequest | undefined, nowMs: number) {
   const queues = lease === undefined ? [] : [...lease.queues];
   const numbers = new Map(queues.map((queue, n) => [queue, n + 1]));
   for (const { queue } of rows) if (!numbers.has(queue)) numbers.set(queue, queues.push(queue));
-  const call: ScriptCall = exchangeCall(
-    queues.map(keysOf),
-    headOf(lease, nowMs),
-    rows.map((row) => ({ ...row, number: numbers.get(row.queue)! })),
-  );
-  return { call, queues };
+  // Groups go before rows: of a task that is there twice, which no worker sends, the first would no longer count.
+  const grouped = rows.every(isPlain) || !hasTwice(rows) ? isPlain : () => false;
+  const plain = rows.filter(grouped);
+  const others = rows.filter((row) => !grouped(row)).map((row) => ({ ...row, number: numbers.get(row.queue)! }));
+  let plains = 0;
+  let rest = plain.length;
+  const order = rows.map((row) => (grouped(row) ? plains++ : rest++));
+  const groups = JSON.stringify(groupsOf(plain, numbers));
+  const call: ScriptCall = exchangeCall(queues.map(keysOf), headOf(lease, groups, nowMs), others);
+  return { call, queues, order };
 }
 
-function headOf(lease: LeaseRequest | undefined, nowMs: number): ExchangeHead {
+/** Deleted without a lock to release: nothing more is to be said of it than which it is. */
+const isPlain = ({ move, lock }: PlacelessRow) => move === "gone" && lock === "";
+
+const hasTwice = (rows: readonly PlacelessRow[]) =>
+  new Set(rows.map(({ queue, id }) => `${queue} ${String(id)}`)).size < rows.length;
+
+type Group = readonly [number: number, held: string, made: string, ids: string[]];
+
+/** Neighbours that were leased together mostly share all but their ids. */
+function groupsOf(rows: readonly PlacelessRow[], numbers: ReadonlyMap<string, number>): Group[] {
+  const groups: Group[] = [];
+  for (const row of rows) {
+    const number = numbers.get(row.queue)!;
+    const made = String(row.made);
+    const held = String(row.held);
+    const last = groups.at(-1);
+    if (last?.[0] === number && last[1] === held && last[2] === made) last[3].push(String(row.id));
+    else groups.push([number, held, made, [String(row.id)]]);
+  }
+  return groups;
+}
+
+function headOf(lease: LeaseRequest | undefined, groups: string, nowMs: number): ExchangeHead {
   return {
     ...statisticsOf(nowMs),
     nowNs: `${nowMs}000000`,
@@ -82,6 +109,7 @@ function headOf(lease: LeaseRequest | undefined, nowMs: number): ExchangeHead {
     suspects: lease?.suspects ?? 0,
     leaseQueues: lease?.queues.length ?? 0,
     maxBytes,
+    groups,
   };
 }
 
@@ -101,41 +129,34 @@ export function statisticsOf(nowMs: number) {
 function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
   const { message, lease } = task;
   const after = messageAfter(message, outcome, nowMs);
-  const row = {
+  const row: PlacelessRow = {
     queue: lease.queue,
     id: lease.id,
     held: lease.token,
-    message: after === undefined ? ("" as const) : encodeMessage(after),
+    move: "gone",
+    message: after === undefined ? "" : encodeMessage(after),
     score: 0,
-    lock: "",
+    lock: message.uniqueKey,
     detail: "",
-    made: "" as const,
+    made: "",
   };
   switch (outcome.kind) {
-    case "completed":
-      if (message.retentionMs === 0) break;
-      return {
-        ...row,
-        move: "completed",
-        score: floorToS(nowMs) + ceilToS(message.retentionMs),
-        lock: message.uniqueKey,
-        detail: outcome.result ?? "",
-      };
     case "revoked":
-      break;
-    case "retry":
-      return {
-        ...row,
-        move: outcome.counts ? "retry" : "returned",
-        score: ceilToS(outcome.atMs),
-        detail: JSON.stringify(outcome.failure),
-      };
+      return Object.assign(row, { made: rememberedIn(lease.id, nowMs) });
+    case "completed": {
+      if (after === undefined) return Object.assign(row, { made: rememberedIn(lease.id, nowMs) });
+      const score = floorToS(nowMs) + ceilToS(message.retentionMs);
+      return Object.assign(row, { move: "completed", score, detail: outcome.result ?? "" });
+    }
+    case "retry": {
+      const move = outcome.counts ? "retry" : "returned";
+      return Object.assign(row, { move, score: ceilToS(outcome.atMs), lock: "", detail: JSON.stringify(outcome.failure) });
+    }
     case "archived":
-      return { ...row, move: "archived", score: floorToS(nowMs), detail: JSON.stringify(outcome.failure) };
+      return Object.assign(row, { move: "archived", score: floorToS(nowMs), lock: "", detail: JSON.stringify(outcome.failure) });
     case "released":
-      return { ...row, move: "released" };
+      return Object.assign(row, { move: "released", lock: "" });
   }
-  return { ...row, move: "gone", lock: message.uniqueKey, made: rememberedIn(lease.id, nowMs) };
 }
 
 /** Leased tasks; one whose message cannot be decoded is archived as it is, and spoils nothing for the others. */

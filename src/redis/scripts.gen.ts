@@ -147,6 +147,7 @@ export interface ExchangeHead {
   readonly suspects: Argument;
   readonly leaseQueues: Argument;
   readonly maxBytes: Argument;
+  readonly groups: Argument;
 }
 
 export interface ExchangeRow {
@@ -163,15 +164,17 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "c0d714e91efb5b6e89723bae8f09c2d967325d76",
+  sha1: "740d8c2f2385963a96292da044a28685dd6cd49f",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
--- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter a row: s(ettled),
--- l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
+-- Most tasks just go: those without a lock need no row, they come in groups that share what a row would say of each, as
+-- JSON: [[number, held, made, [id, …]], …].
+-- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter, for each id of the groups
+-- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
-local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes = unpack(ARGV)
+local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes, groups = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -274,7 +277,7 @@ for k = 1, #KEYS, 2 do
   queues[#queues + 1] = {
     number = #queues + 1, asynq = asynq, holdfast = holdfast, tasks = asynq .. "t:",
     pending = asynq .. "pending", active = asynq .. "active", lease = asynq .. "lease", leases = holdfast .. "leases",
-    ids = {}, rows = {},
+    ids = {}, held = {}, made = {}, rows = {}, at = {},
   }
 end
 
@@ -287,30 +290,42 @@ end
 
 local receipts = {}
 local wrong = false
-for i = 16, #ARGV, 9 do
+local finished = 0
+local function finish(queue, id, held, made, row)
+  finished = finished + 1
+  local n = #queue.ids + 1
+  queue.ids[n], queue.held[n], queue.made[n], queue.rows[n], queue.at[n] = id, held, made, row, finished
+end
+for _, group in ipairs(cjson.decode(groups)) do
+  for _, id in ipairs(group[4]) do finish(queues[group[1]], id, group[2], group[3], false) end
+end
+for i = 17, #ARGV, 9 do
   local number, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
-  local queue = queues[tonumber(number)]
-  queue.ids[#queue.ids + 1] = id
-  queue.rows[#queue.rows + 1] = i
+  finish(queues[tonumber(number)], id, held, made, i)
 end
 
 local processed_by = { gone = 1, completed = 1, retry = 1, archived = 1, returned = 0, released = 0 }
 local failed_by = { gone = 0, completed = 0, retry = 1, archived = 1, returned = 0, released = 0 }
 local target_of = { completed = "completed", retry = "retry", returned = "retry", archived = "archived" }
 
--- Looks at every row: fills \`plan\` with what is to be written, and answers what is wrong with a key, if anything is.
+-- Looks at all that is to be settled: fills \`plan\` with what is to be written, and answers what is wrong with a key, if anything is.
 local function examine(queue, plan)
   local problem = misfits(queue)
   if problem then return problem end
   local tokens = redis.call("HMGET", queue.leases, unpack(queue.ids))
   local scores = redis.call("ZMSCORE", queue.lease, unpack(queue.ids))
   local seen, moves = {}, {}
-  for n, i in ipairs(queue.rows) do
-    local _, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
-    local at = (i - 16) / 9 + 1
-    if not tokens[n] or not scores[n] or tokens[n] ~= holder(held, scores[n]) or seen[id] then
+  for n, id in ipairs(queue.ids) do
+    local at, i = queue.at[n], queue.rows[n]
+    if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) or seen[id] then
       receipts[at] = "l"
     else
+      local move, message, lock = "gone", "", ""
+      if i then
+        local _
+        _, _, _, move, message, _, lock = unpack(ARGV, i, i + 8)
+      end
+      local made = queue.made[n]
       seen[id] = true
       receipts[at] = "s"
       plan.ids[#plan.ids + 1] = id
@@ -389,7 +404,7 @@ local function settle(queue)
   if problem then
     wrong = true
     note(queue.number, "", problem)
-    for _, i in ipairs(queue.rows) do receipts[(i - 16) / 9 + 1] = "w" end
+    for _, at in ipairs(queue.at) do receipts[at] = "w" end
     return
   end
   if #plan.ids == 0 then return end
@@ -410,7 +425,7 @@ local function settle(queue)
 end
 
 for _, queue in ipairs(queues) do
-  if #queue.rows > 0 then settle(queue) end
+  if #queue.ids > 0 then settle(queue) end
 end
 
 -- Lease -------------------------------------------------------------------------------------------------------------
@@ -539,7 +554,7 @@ return reply
 };
 
 export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows: readonly ExchangeRow[]): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.suspects, head.leaseQueues, head.maxBytes];
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.suspects, head.leaseQueues, head.maxBytes, head.groups];
   for (const row of rows) args.push(row.number, row.id, row.held, row.move, row.message, row.score, row.lock, row.detail, row.made);
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
