@@ -18,7 +18,11 @@ async function serverCpuS(): Promise<number> {
 await redis.flushall();
 const contender = open(url);
 const { count, seconds, cpuS } = await scenario.run(contender, serverCpuS);
-const measured: Measured = { version: contender.version, perSecond: count / seconds, serverCpuUs: (cpuS / count) * 1e6 };
+const measured: Measured = {
+  version: contender.version,
+  perSecond: count / seconds,
+  serverCpuUs: (cpuS / count) * 1e6,
+};
 console.log(JSON.stringify(measured));
 await contender.close();
 redis.disconnect();

@@ -29,15 +29,21 @@ const results = new Map<string, Measured[]>();
 const folder = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
 const port = await freePort();
 const persistence = values.aof ? ["--appendonly", "yes", "--appendfsync", "everysec"] : ["--appendonly", "no"];
-const server = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, ...persistence], {
-  stdio: "ignore",
-});
+const server = spawn(
+  "redis-server",
+  ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, ...persistence],
+  {
+    stdio: "ignore",
+  },
+);
 try {
   const redis = new Redis(port, "127.0.0.1", { retryStrategy: () => 50 });
   // Until the server listens, the first connections are refused.
   redis.on("error", () => {});
   const version = /redis_version:(\S+)/.exec(await redis.info("server"))![1];
-  console.log(`Redis ${version}, ${values.aof ? "AOF everysec" : "no persistence"}, Node ${process.version}, ${cpus().length} cores`);
+  console.log(
+    `Redis ${version}, ${values.aof ? "AOF everysec" : "no persistence"}, Node ${process.version}, ${cpus().length} cores`,
+  );
   for (let round = 1; round <= Number(values.rounds); round += 1) {
     for (const scenario of scenarios) {
       if (values.only !== undefined && values.only !== scenario.name) continue;
@@ -54,9 +60,13 @@ try {
 
 async function measure(contender: string, scenario: Scenario, round: number): Promise<void> {
   const script = new URL("measure.ts", import.meta.url).pathname;
-  const { stdout } = await run(process.execPath, ["--import", "tsx", script, contender, scenario.name, `redis://127.0.0.1:${port}`], {
-    timeout: 120_000,
-  });
+  const { stdout } = await run(
+    process.execPath,
+    ["--import", "tsx", script, contender, scenario.name, `redis://127.0.0.1:${port}`],
+    {
+      timeout: 120_000,
+    },
+  );
   const measured = JSON.parse(stdout.trim().split("\n").at(-1)!) as Measured;
   const key = `${scenario.name} ${contender}`;
   results.set(key, [...(results.get(key) ?? []), measured]);
@@ -64,15 +74,29 @@ async function measure(contender: string, scenario: Scenario, round: number): Pr
 }
 
 function report(): void {
-  const versions = chosen.map((name) => `${name} ${[...results].find(([key]) => key.endsWith(` ${name}`))?.[1][0]?.version}`);
+  const versions = chosen.map(
+    (name) => `${name} ${[...results].find(([key]) => key.endsWith(` ${name}`))?.[1][0]?.version}`,
+  );
   console.log(`\n${versions.join(", ")}; median of ${values.rounds} rounds; server CPU per task in µs\n`);
-  console.log(`| scenario | ${chosen.join(" | ")} | ${chosen.slice(1).map((name) => `× ${name}`).join(" | ")} |`);
-  console.log(`|---|${chosen.map(() => "--:|").join("")}${chosen.slice(1).map(() => "--:|").join("")}`);
+  console.log(
+    `| scenario | ${chosen.join(" | ")} | ${chosen
+      .slice(1)
+      .map((name) => `× ${name}`)
+      .join(" | ")} |`,
+  );
+  console.log(
+    `|---|${chosen.map(() => "--:|").join("")}${chosen
+      .slice(1)
+      .map(() => "--:|")
+      .join("")}`,
+  );
   for (const scenario of scenarios) {
     const cells = chosen.map((name) => results.get(`${scenario.name} ${name}`)).filter((cell) => cell !== undefined);
     if (cells.length < chosen.length) continue;
     const rates = cells.map((cell) => median(cell.map((one) => one.perSecond)));
-    const texts = cells.map((cell, index) => `${whole(rates[index]!)}/s, ${median(cell.map((one) => one.serverCpuUs)).toFixed(0)} µs`);
+    const texts = cells.map(
+      (cell, index) => `${whole(rates[index]!)}/s, ${median(cell.map((one) => one.serverCpuUs)).toFixed(0)} µs`,
+    );
     const ratios = rates.slice(1).map((rate) => (rates[0]! / rate).toFixed(1));
     console.log(`| ${scenario.says} | ${texts.join(" | ")} | ${ratios.join(" | ")} |`);
   }

@@ -9,7 +9,10 @@ export interface Measured {
 export interface Scenario {
   readonly name: string;
   readonly says: string;
-  run(contender: Contender, serverCpuS: () => Promise<number>): Promise<{ count: number; seconds: number; cpuS: number }>;
+  run(
+    contender: Contender,
+    serverCpuS: () => Promise<number>,
+  ): Promise<{ count: number; seconds: number; cpuS: number }>;
 }
 
 const warmUp = 2_000;
@@ -17,7 +20,9 @@ const warmUp = 2_000;
 export const scenarios: readonly Scenario[] = [
   draining("drain-10", 10, 20_000),
   draining("drain-100", 100, 30_000),
-  producing("enqueue", "enqueue one by one, 100 in flight", 20_000, (contender, count) => contender.enqueue(count, 100)),
+  producing("enqueue", "enqueue one by one, 100 in flight", 20_000, (contender, count) =>
+    contender.enqueue(count, 100),
+  ),
   producing("bulk", "enqueue in batches of 1,000", 50_000, (contender, count) => contender.bulk(count, 1_000)),
 ];
 
@@ -34,7 +39,7 @@ function draining(name: string, concurrency: number, count: number): Scenario {
       const total = warmUp + count;
       let done = (_at: number) => {};
       const finished = new Promise<number>((resolve) => (done = resolve));
-      const draining = await contender.drain(concurrency, (settled) => {
+      const worker = await contender.drain(concurrency, (settled) => {
         if (from === 0 && settled >= warmUp) {
           from = performance.now();
           fromTotal = settled;
@@ -44,8 +49,8 @@ function draining(name: string, concurrency: number, count: number): Scenario {
       });
       const to = await finished;
       const cpuS = (await serverCpuS()) - (await fromCpuS!);
-      const runs = draining.runs();
-      await draining.stop();
+      const runs = worker.runs();
+      await worker.stop();
       const left = await contender.left();
       if (runs !== total || left !== 0) throw new Error(`${runs} runs of ${total} tasks, ${left} left`);
       return { count: total - fromTotal, seconds: (to - from) / 1_000, cpuS };
@@ -53,7 +58,12 @@ function draining(name: string, concurrency: number, count: number): Scenario {
   };
 }
 
-function producing(name: string, says: string, count: number, produce: (contender: Contender, count: number) => Promise<void>): Scenario {
+function producing(
+  name: string,
+  says: string,
+  count: number,
+  produce: (contender: Contender, count: number) => Promise<void>,
+): Scenario {
   return {
     name,
     says,

@@ -12,7 +12,14 @@ export {
   type TaskRequest,
 } from "./core/task.js";
 export { type Codec, json, rawBytes } from "./core/payload.js";
-export { asynqBackoff, exponential, type FailedAttempt, fixed, retryHorizonMs, type RetryPolicy } from "./core/retry.js";
+export {
+  asynqBackoff,
+  exponential,
+  type FailedAttempt,
+  fixed,
+  retryHorizonMs,
+  type RetryPolicy,
+} from "./core/retry.js";
 export { RetryAfter, Revoke, SkipRetry } from "./core/steering.js";
 export { type CallOutcome, type ErrorCode, type ErrorData, HoldfastError } from "./core/errors.js";
 export type { Duration } from "./core/duration.js";

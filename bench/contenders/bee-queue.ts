@@ -7,7 +7,13 @@ const Queue = require("bee-queue");
 export function open(url: string): Contender {
   const { hostname: host, port } = new URL(url);
   // Its own bulk verb is saveAll; events are off on both sides, as its documentation advises for throughput.
-  const settings = { redis: { host, port: Number(port) }, removeOnSuccess: true, getEvents: false, sendEvents: false, storeJobs: false };
+  const settings = {
+    redis: { host, port: Number(port) },
+    removeOnSuccess: true,
+    getEvents: false,
+    sendEvents: false,
+    storeJobs: false,
+  };
   const producer = new Queue("bench", { ...settings, isWorker: false });
   return {
     version: (require("bee-queue/package.json") as { version: string }).version,

@@ -7,7 +7,9 @@ const noop = defineTask<{ n: number }>("noop");
 export function open(url: string): Contender {
   const broker = connect(url);
   const client = new Client(broker);
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   return {
     version,
     enqueue: (count, width) => inFlight(count, width, (n) => client.enqueue(noop({ n }))),

@@ -15,7 +15,13 @@ export interface Act {
 }
 
 export interface Steering {
-  move(selection: Selection, to: "pending" | "archived" | "deleted", by: Act, limit: number, nowMs: number): Promise<MoveReceipt>;
+  move(
+    selection: Selection,
+    to: "pending" | "archived" | "deleted",
+    by: Act,
+    limit: number,
+    nowMs: number,
+  ): Promise<MoveReceipt>;
   setPaused(queues: readonly string[], paused: boolean, by: Act, nowMs: number): Promise<void>;
   dropQueue(queue: string, options: { readonly force: boolean }, by: Act, nowMs: number): Promise<void>;
 }
@@ -25,7 +31,9 @@ export type MoveReceipt =
   | { readonly receipts: readonly ("moved" | "notFound" | "wrongState")[] }
   | { readonly moved: number; readonly skipped: number; readonly cursor: string | undefined };
 
-export type Signal = { readonly kind: "cancel"; readonly task: TaskRef } | { readonly kind: "wake"; readonly queue: string };
+export type Signal =
+  | { readonly kind: "cancel"; readonly task: TaskRef }
+  | { readonly kind: "wake"; readonly queue: string };
 
 export interface Signalling {
   announce(worker: WorkerInfo, ttlMs: number): Promise<void>;
@@ -46,12 +54,22 @@ export interface WorkerInfo {
 }
 
 export interface Grouping {
-  leaseGroups(request: LeaseRequest & { readonly maxSize: number; readonly graceMs: number }, nowMs: number): Promise<LeasedTask[][]>;
-  merge(groups: readonly { readonly tasks: readonly LeasedTask[]; readonly into: NewTask }[], nowMs: number): Promise<SettleReceipt[]>;
+  leaseGroups(
+    request: LeaseRequest & { readonly maxSize: number; readonly graceMs: number },
+    nowMs: number,
+  ): Promise<LeasedTask[][]>;
+  merge(
+    groups: readonly { readonly tasks: readonly LeasedTask[]; readonly into: NewTask }[],
+    nowMs: number,
+  ): Promise<SettleReceipt[]>;
 }
 
 /** Rate limits: what is over the limit is parked in scheduled at its granted time, no retry burnt. */
 export interface Limiting {
-  reserve(tasks: readonly LeasedTask[], limit: { readonly key: string; readonly perSecond: number; readonly burst: number }, nowMs: number): Promise<Grant[]>;
+  reserve(
+    tasks: readonly LeasedTask[],
+    limit: { readonly key: string; readonly perSecond: number; readonly burst: number },
+    nowMs: number,
+  ): Promise<Grant[]>;
 }
 export type Grant = { readonly granted: true } | { readonly granted: false; readonly atMs: number };

@@ -89,7 +89,10 @@ export class Client {
   async #newTask(request: AnyRequest): Promise<NewTask> {
     const definition = request?.definition;
     if (typeof definition?.type !== "string") {
-      throw invalidOption("enqueue", `takes what a call of a definition answers, such as sendWelcome({ … }), got ${shown(request)}`);
+      throw invalidOption(
+        "enqueue",
+        `takes what a call of a definition answers, such as sendWelcome({ … }), got ${shown(request)}`,
+      );
     }
     if (definition.schema !== undefined) {
       await validate(definition.schema, request.payload, definition.type, "PAYLOAD_INVALID");
@@ -100,7 +103,13 @@ export class Client {
 
   #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {
     if (receipt.status !== "spooled") this.#counters[receipt.status] += 1;
-    tellTask({ event: "enqueued", queue: task.message.queue, type: task.message.type, id: receipt.id, status: receipt.status });
+    tellTask({
+      event: "enqueued",
+      queue: task.message.queue,
+      type: task.message.type,
+      id: receipt.id,
+      status: receipt.status,
+    });
     return receipt;
   }
 }

@@ -82,27 +82,56 @@ export function decodeMessage(stored: Uint8Array): TaskMessage {
     const tag = reader.tag();
     // The wire type is checked with the number: a known field of another type is skipped, as Go does.
     switch (tag) {
-      case (field.type << 3) | bytes: message.type = reader.text(); break;
-      case (field.payload << 3) | bytes: message.payload = reader.bytes(); break;
-      case (field.id << 3) | bytes: message.id = reader.text(); break;
-      case (field.queue << 3) | bytes: message.queue = reader.text(); break;
-      case field.maxRetry << 3: message.maxRetry = reader.int32(); break;
-      case field.retried << 3: message.retried = reader.int32(); break;
-      case (field.lastError << 3) | bytes: message.lastError = reader.text(); break;
-      case field.timeout << 3: message.timeoutMs = reader.seconds(); break;
-      case field.deadline << 3: message.deadlineMs = reader.seconds(); break;
-      case (field.uniqueKey << 3) | bytes: message.uniqueKey = reader.text(); break;
-      case field.lastFailedAt << 3: message.lastFailedAtMs = reader.seconds(); break;
-      case field.retention << 3: message.retentionMs = reader.seconds(); break;
-      case field.completedAt << 3: message.completedAtMs = reader.seconds(); break;
-      case (field.group << 3) | bytes: message.group = reader.text(); break;
+      case (field.type << 3) | bytes:
+        message.type = reader.text();
+        break;
+      case (field.payload << 3) | bytes:
+        message.payload = reader.bytes();
+        break;
+      case (field.id << 3) | bytes:
+        message.id = reader.text();
+        break;
+      case (field.queue << 3) | bytes:
+        message.queue = reader.text();
+        break;
+      case field.maxRetry << 3:
+        message.maxRetry = reader.int32();
+        break;
+      case field.retried << 3:
+        message.retried = reader.int32();
+        break;
+      case (field.lastError << 3) | bytes:
+        message.lastError = reader.text();
+        break;
+      case field.timeout << 3:
+        message.timeoutMs = reader.seconds();
+        break;
+      case field.deadline << 3:
+        message.deadlineMs = reader.seconds();
+        break;
+      case (field.uniqueKey << 3) | bytes:
+        message.uniqueKey = reader.text();
+        break;
+      case field.lastFailedAt << 3:
+        message.lastFailedAtMs = reader.seconds();
+        break;
+      case field.retention << 3:
+        message.retentionMs = reader.seconds();
+        break;
+      case field.completedAt << 3:
+        message.completedAtMs = reader.seconds();
+        break;
+      case (field.group << 3) | bytes:
+        message.group = reader.text();
+        break;
       case (field.headers << 3) | bytes: {
         if (message.headers === noHeaders) message.headers = Object.create(null) as Record<string, string>;
         const [name, value] = mapEntry(reader.entry());
         message.headers[name] = value;
         break;
       }
-      default: reader.skip(tag);
+      default:
+        reader.skip(tag);
     }
   }
   return message;
@@ -245,11 +274,20 @@ class Reader {
   skip(tag: number): void {
     const start = this.#at;
     switch (tag & 7) {
-      case varint: this.#varint(); return;
-      case fixed64: this.#advance(8); return;
-      case bytes: this.#slice(); return;
-      case fixed32: this.#advance(4); return;
-      default: this.#fail(`unknown wire type ${tag & 7}`, start);
+      case varint:
+        this.#varint();
+        return;
+      case fixed64:
+        this.#advance(8);
+        return;
+      case bytes:
+        this.#slice();
+        return;
+      case fixed32:
+        this.#advance(4);
+        return;
+      default:
+        this.#fail(`unknown wire type ${tag & 7}`, start);
     }
   }
 

@@ -47,9 +47,14 @@ export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string
   // A codec of one's own may write something for `undefined`: then those bytes are a payload.
   const noPayload = payload === undefined && bytes.length === 0;
   if (bytes.length > maxPayloadBytes) {
-    throw new HoldfastError("PAYLOAD_TOO_LARGE", { type: definition.type, bytes: bytes.length, maxBytes: maxPayloadBytes });
+    throw new HoldfastError("PAYLOAD_TOO_LARGE", {
+      type: definition.type,
+      bytes: bytes.length,
+      maxBytes: maxPayloadBytes,
+    });
   }
-  const processAtMs = settled.processAt?.getTime() ?? (settled.processInMs === undefined ? 0 : nowMs + settled.processInMs);
+  const processAtMs =
+    settled.processAt?.getTime() ?? (settled.processInMs === undefined ? 0 : nowMs + settled.processInMs);
   const delayMs = Math.max(0, processAtMs - nowMs);
   const uniqueForMs = settled.uniqueMs === undefined ? 0 : delayMs + settled.uniqueMs;
   // 0 says "none": a deadline in 1970 or before is the first second, which has passed as well.

@@ -103,7 +103,12 @@ function givenBack(error: unknown, reason: Reason, delayMs: number, attempt: Att
     const last = reason === "retry_after" ? "retries_exhausted" : reason;
     return { kind: "archived", failure: failureOf(error, last, attempt) };
   }
-  return { kind: "retry", atMs: nowMs + Math.max(1_000, delayMs), failure: failureOf(error, reason, attempt), counts: false };
+  return {
+    kind: "retry",
+    atMs: nowMs + Math.max(1_000, delayMs),
+    failure: failureOf(error, reason, attempt),
+    counts: false,
+  };
 }
 
 /** True when a task has been given back so often, or for so long, that giving it back once more must end. */
@@ -147,7 +152,11 @@ function described(thrown: unknown): { class: string; message: string; stack: st
   try {
     if (thrown instanceof Error) {
       const name = text(thrown.name, 128) || "Error";
-      return { class: name, message: text(thrown.message, maxMessageChars) || name, stack: text(thrown.stack, maxStackChars) };
+      return {
+        class: name,
+        message: text(thrown.message, maxMessageChars) || name,
+        stack: text(thrown.stack, maxStackChars),
+      };
     }
     const name = thrown === null ? "null" : typeof thrown;
     return { class: name, message: text(thrown, maxMessageChars) || name, stack: "" };

@@ -87,7 +87,11 @@ const suspicious = (text: string) =>
   text.includes('"__proto__"') || text.includes('"constructor"') || text.includes("\\u00");
 
 const below = (path: string, key: string) =>
-  /^[A-Za-z_$][\w$]*$/.test(key) ? (path === "" ? key : `${path}.${key}`) : `${path}[${JSON.stringify(key.slice(0, 40))}]`;
+  /^[A-Za-z_$][\w$]*$/.test(key)
+    ? path === ""
+      ? key
+      : `${path}.${key}`
+    : `${path}[${JSON.stringify(key.slice(0, 40))}]`;
 
 function refusePollution(value: unknown, path: string): void {
   if (typeof value !== "object" || value === null) return;
@@ -103,7 +107,8 @@ function refusePollution(value: unknown, path: string): void {
 
 /** Walk a value that JSON.stringify refused and throw what it found, with its path. */
 function findProblem(value: unknown, path: string, above: object[]): void {
-  if (typeof value === "bigint") throw new Unserialisable(path, "a BigInt cannot be written as JSON: send it as a string");
+  if (typeof value === "bigint")
+    throw new Unserialisable(path, "a BigInt cannot be written as JSON: send it as a string");
   if (typeof value !== "object" || value === null) return;
   if (above.includes(value)) throw new Unserialisable(path, "it refers back to an object that contains it");
   if (above.length > 1_000) throw new Unserialisable(path.slice(0, 200), "it is nested too deeply");

@@ -23,7 +23,9 @@ type Any = any;
 type Settings = Readonly<Record<string, Setting<Any, Any>>>;
 
 /** What a user may write: every option optional, durations with their unit. */
-export type Given<S extends Settings> = { [K in keyof S]?: S[K] extends Setting<infer In, Any> ? In | undefined : never };
+export type Given<S extends Settings> = {
+  [K in keyof S]?: S[K] extends Setting<infer In, Any> ? In | undefined : never;
+};
 
 /** What the inside works with: every option present, durations as `…Ms` numbers. */
 export type Resolved<S extends Settings> = {
@@ -180,7 +182,10 @@ function plainOptions(settings: Settings, given: unknown, owner: string): Record
   }
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(settings, name)) {
-      throw invalidOption(`${owner}.${name.slice(0, 64)}`, `is not an option; there are ${Object.keys(settings).join(", ")}`);
+      throw invalidOption(
+        `${owner}.${name.slice(0, 64)}`,
+        `is not an option; there are ${Object.keys(settings).join(", ")}`,
+      );
     }
   }
   return given as Record<string, unknown>;

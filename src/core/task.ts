@@ -135,11 +135,17 @@ export function defineTask(
   if (typeof retry !== "function") throw invalidOption(`${owner}.retry`, `must be a function, got ${shown(retry)}`);
   for (const [name, given] of Object.entries({ schema, result })) {
     if (given !== undefined && typeof given?.["~standard"]?.validate !== "function") {
-      throw invalidOption(`${owner}.${name}`, `must be a Standard Schema (zod, valibot, arktype …), got ${shown(given)}`);
+      throw invalidOption(
+        `${owner}.${name}`,
+        `must be a Standard Schema (zod, valibot, arktype …), got ${shown(given)}`,
+      );
     }
   }
   if (result !== undefined && settled.retentionMs === 0) {
-    throw invalidOption(`${owner}.retention`, 'must be given with a result, for example "1d": a result is kept with its task');
+    throw invalidOption(
+      `${owner}.retention`,
+      'must be given with a result, for example "1d": a result is kept with its task',
+    );
   }
   const request = (payload: unknown, call?: TaskOptions): AnyRequest => ({
     definition,

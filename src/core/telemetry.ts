@@ -25,16 +25,32 @@ export type TaskEvent =
       readonly reason: Reason | undefined;
       readonly durationMs: number;
     })
-  | (TaskRef & { readonly event: "settled"; readonly outcome: Outcome["kind"]; readonly receipt: "settled" | "leaseLost" })
+  | (TaskRef & {
+      readonly event: "settled";
+      readonly outcome: Outcome["kind"];
+      readonly receipt: "settled" | "leaseLost";
+    })
   | (TaskRef & { readonly event: "abandoned"; readonly afterMs: number });
 
 /** On `holdfast.broker`. */
 export type BrokerEvent =
   | { readonly event: "up" | "down"; readonly broker: string; readonly problem: string }
   | { readonly event: "promoted" | "pruned"; readonly broker: string; readonly count: number }
-  | { readonly event: "reclaimed"; readonly broker: string; readonly queue: string; readonly id: string; readonly to: "pending" | "archived" }
+  | {
+      readonly event: "reclaimed";
+      readonly broker: string;
+      readonly queue: string;
+      readonly id: string;
+      readonly to: "pending" | "archived";
+    }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }
-  | { readonly event: "setAside"; readonly broker: string; readonly queue: string; readonly id: string; readonly problem: string };
+  | {
+      readonly event: "setAside";
+      readonly broker: string;
+      readonly queue: string;
+      readonly id: string;
+      readonly problem: string;
+    };
 
 export function tellTask(event: TaskEvent): void {
   if (taskChannel.hasSubscribers) taskChannel.publish(event);

@@ -150,10 +150,20 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
     }
     case "retry": {
       const move = outcome.counts ? "retry" : "returned";
-      return Object.assign(row, { move, score: ceilToS(outcome.atMs), lock: "", detail: JSON.stringify(outcome.failure) });
+      return Object.assign(row, {
+        move,
+        score: ceilToS(outcome.atMs),
+        lock: "",
+        detail: JSON.stringify(outcome.failure),
+      });
     }
     case "archived":
-      return Object.assign(row, { move: "archived", score: floorToS(nowMs), lock: "", detail: JSON.stringify(outcome.failure) });
+      return Object.assign(row, {
+        move: "archived",
+        score: floorToS(nowMs),
+        lock: "",
+        detail: JSON.stringify(outcome.failure),
+      });
     case "released":
       return Object.assign(row, { move: "released", lock: "" });
   }

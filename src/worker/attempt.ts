@@ -44,14 +44,30 @@ export class Attempt implements TaskContext {
     this.#limitMs = limitMs(leased, this.startedAtMs);
   }
 
-  get id(): string { return this.leased.message.id; }
-  get type(): string { return this.leased.message.type; }
-  get queue(): string { return this.leased.message.queue; }
-  get attempt(): number { return this.leased.message.retried + 1; }
-  get maxRetry(): number { return this.leased.message.maxRetry; }
-  get headers(): Headers { return this.leased.message.headers; }
-  get crashes(): number { return this.leased.crashes; }
-  get leaseToken(): string { return this.leased.lease.token; }
+  get id(): string {
+    return this.leased.message.id;
+  }
+  get type(): string {
+    return this.leased.message.type;
+  }
+  get queue(): string {
+    return this.leased.message.queue;
+  }
+  get attempt(): number {
+    return this.leased.message.retried + 1;
+  }
+  get maxRetry(): number {
+    return this.leased.message.maxRetry;
+  }
+  get headers(): Headers {
+    return this.leased.message.headers;
+  }
+  get crashes(): number {
+    return this.leased.crashes;
+  }
+  get leaseToken(): string {
+    return this.leased.lease.token;
+  }
 
   /** Made when first asked for: most handlers never look. */
   get signal(): AbortSignal {

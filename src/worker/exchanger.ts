@@ -1,4 +1,12 @@
-import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply, Working } from "../broker/broker.js";
+import type {
+  LeasedTask,
+  LeaseRequest,
+  Settlement,
+  SettleReceipt,
+  Turn,
+  TurnReply,
+  Working,
+} from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { pause } from "../core/loop.js";
 import { queueOrder } from "../core/queues.js";
@@ -55,7 +63,13 @@ export class Exchanger {
   #unsettled = 0;
   #watchers: (() => void)[] = [];
 
-  constructor(broker: Working, workerId: string, options: ResolvedWorkerOptions, crew: Crewing, events: ExchangerEvents) {
+  constructor(
+    broker: Working,
+    workerId: string,
+    options: ResolvedWorkerOptions,
+    crew: Crewing,
+    events: ExchangerEvents,
+  ) {
     this.#broker = broker;
     this.#options = options;
     this.#crew = crew;

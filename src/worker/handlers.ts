@@ -81,15 +81,22 @@ export class Handlers {
 
 async function encodeResult(definition: AnyDefinition, result: unknown): Promise<Uint8Array> {
   const { type } = definition;
-  const checked = definition.result === undefined ? result : await validate(definition.result, result, type, "RESULT_INVALID");
+  const checked =
+    definition.result === undefined ? result : await validate(definition.result, result, type, "RESULT_INVALID");
   let bytes: Uint8Array;
   try {
     bytes = checked instanceof Uint8Array ? checked : encodePayload(json, checked, type);
   } catch (error) {
-    throw new HoldfastError("RESULT_INVALID", { type, problem: (error as HoldfastError<"PAYLOAD_INVALID">).data.problem });
+    throw new HoldfastError("RESULT_INVALID", {
+      type,
+      problem: (error as HoldfastError<"PAYLOAD_INVALID">).data.problem,
+    });
   }
   if (bytes.length > maxResultBytes) {
-    throw new HoldfastError("RESULT_INVALID", { type, problem: `${bytes.length} bytes, at most ${maxResultBytes} are allowed` });
+    throw new HoldfastError("RESULT_INVALID", {
+      type,
+      problem: `${bytes.length} bytes, at most ${maxResultBytes} are allowed`,
+    });
   }
   return bytes;
 }

@@ -17,8 +17,7 @@ export async function maintain(
 ): Promise<void> {
   const { clock, label } = broker;
   const queues = options.queues.map((queue) => queue.name);
-  const failed = (what: string) => (error: unknown) =>
-    options.log.warn({ error }, `${what} failed; trying again`);
+  const failed = (what: string) => (error: unknown) => options.log.warn({ error }, `${what} failed; trying again`);
 
   const promote = async () => {
     const { moved, nextDueMs } = await broker.promote(queues, batch, clock.nowMs());

@@ -15,14 +15,21 @@ export const workerSettings = {
     default: false,
     says: "look at queues strictly by weight: a lower one only when the higher are empty",
   }),
-  pollInterval: setting.duration({ default: "1s", min: "10ms", says: "pause between looks while every queue is empty" }),
+  pollInterval: setting.duration({
+    default: "1s",
+    min: "10ms",
+    says: "pause between looks while every queue is empty",
+  }),
   leaseDuration: setting.duration({
     default: "30s",
     min: `${minLeaseMs / 1_000}s`,
     max: "1h",
     says: "how long a crashed worker's task stays unseen; renewed every third of it",
   }),
-  shutdownTimeout: setting.duration({ default: "8s", says: "how long stop() waits for handlers before it aborts them" }),
+  shutdownTimeout: setting.duration({
+    default: "8s",
+    says: "how long stop() waits for handlers before it aborts them",
+  }),
   abortGrace: setting.duration({
     default: "5s",
     says: "how long a handler whose signal was aborted may still run before it is abandoned",

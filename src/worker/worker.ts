@@ -1,6 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { Broker, LeasedTask, LeaseKeeper, Maintaining, Settlement, SettleReceipt, Working } from "../broker/broker.js";
+import type {
+  Broker,
+  LeasedTask,
+  LeaseKeeper,
+  Maintaining,
+  Settlement,
+  SettleReceipt,
+  Working,
+} from "../broker/broker.js";
 import { type Duration, toMs } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { pause, untilSignal } from "../core/loop.js";
@@ -121,7 +129,8 @@ export class Worker implements AsyncDisposable {
    * abort their signals and, after the abort grace, release what is left to be leased again at once.
    */
   stop(options: { readonly timeout?: Duration } = {}): Promise<void> {
-    const timeoutMs = options.timeout === undefined ? this.#options.shutdownTimeoutMs : toMs(options.timeout, "stop.timeout");
+    const timeoutMs =
+      options.timeout === undefined ? this.#options.shutdownTimeoutMs : toMs(options.timeout, "stop.timeout");
     this.#stopping ??= this.#stop(timeoutMs);
     return this.#stopping;
   }
@@ -148,7 +157,10 @@ export class Worker implements AsyncDisposable {
     await this.#until(idle, this.#options.abortGraceMs + 2_000);
     const unsettled = this.#exchanger.giveUp();
     if (unsettled > 0) {
-      this.#options.log.error({ tasks: unsettled }, "stopped without settling these: they run again when their leases end");
+      this.#options.log.error(
+        { tasks: unsettled },
+        "stopped without settling these: they run again when their leases end",
+      );
     }
     await this.#maintaining;
     await this.#keeper?.close();

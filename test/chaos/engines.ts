@@ -5,14 +5,19 @@ import { describeRedis, RedisServer } from "../support/redis-server.js";
 export interface Engine {
   readonly name: string;
   readonly describe: (name: string, body: () => void) => void;
-  /** Storage that several processes can share: its URL, and how to end it. */
-  open(folder: string): Promise<{ readonly url: string; close(): Promise<void> }>;
+  /** Storage that several processes can share. */
+  open(folder: string): Promise<Storage>;
+}
+
+export interface Storage {
+  readonly url: string;
+  readonly close: () => Promise<void>;
 }
 
 export const engines: readonly Engine[] = [
   {
     name: "a file",
-    describe: (name, body) => void describe(name, body),
+    describe,
     open: async (folder) => ({ url: `file://${join(folder, "tasks.db")}`, close: async () => {} }),
   },
   {

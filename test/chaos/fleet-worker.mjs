@@ -16,9 +16,11 @@ const worker = new Worker(broker, options).handle(task, async (_payload, { id, a
 });
 await worker.start();
 process.send?.("ready");
-process.on("SIGTERM", async () => {
+process.once("SIGTERM", () => void end());
+
+async function end() {
   await worker.stop();
   process.send?.(worker.counters());
   await broker.close();
   process.exit(0);
-});
+}

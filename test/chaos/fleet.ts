@@ -97,7 +97,13 @@ function readJournal(journal: string, process: number, runs: Map<string, Run[]>)
   for (const line of readFileSync(journal, "utf8").split("\n")) {
     const [what, id, attempt, crashes, atMs] = line.split(" ");
     if (what === "start") {
-      const run = { process, attempt: Number(attempt), crashes: Number(crashes), startedAtMs: Number(atMs), endedAtMs: undefined };
+      const run = {
+        process,
+        attempt: Number(attempt),
+        crashes: Number(crashes),
+        startedAtMs: Number(atMs),
+        endedAtMs: undefined,
+      };
       open.set(id!, run);
       runs.set(id!, [...(runs.get(id!) ?? []), run]);
     } else if (what === "end") {
@@ -114,5 +120,8 @@ export function unexplained(runs: ReadonlyMap<string, readonly Run[]>, killed: R
       const inOrder = list.toSorted((a, b) => a.startedAtMs - b.startedAtMs);
       return inOrder.slice(0, -1).some((run) => !killed.has(run.process));
     })
-    .map(([id, list]) => `${id}: ${list.map((run) => `worker ${run.process}${killed.has(run.process) ? " (killed)" : ""}`).join(", ")}`);
+    .map(
+      ([id, list]) =>
+        `${id}: ${list.map((run) => `worker ${run.process}${killed.has(run.process) ? " (killed)" : ""}`).join(", ")}`,
+    );
 }

@@ -54,7 +54,10 @@ describe("client", () => {
 
     const error = await client.enqueue(ping({ n: 1 }, { id: "mine" })).catch((thrown: unknown) => thrown);
 
-    expect(HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data).toMatchObject({ outcome: "unknown", taskIds: ["mine"] });
+    expect(HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data).toMatchObject({
+      outcome: "unknown",
+      taskIds: ["mine"],
+    });
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(client.counters().failed).toBe(1);
   });
@@ -68,12 +71,18 @@ describe("client", () => {
     expect(calls.length).toBe(1);
   });
 
-  it.each([[ping], [undefined], [null], ["ping"], [{ definition: {} }]])("says what it takes when it is given %s", async (given) => {
-    const { broker, calls } = scripted(accept);
+  it.each([[ping], [undefined], [null], ["ping"], [{ definition: {} }]])(
+    "says what it takes when it is given %s",
+    async (given) => {
+      const { broker, calls } = scripted(accept);
 
-    await expect(new Client(broker).enqueue(given as never)).rejects.toMatchObject({ code: "OPTION_INVALID", data: { option: "enqueue" } });
-    expect(calls).toEqual([]);
-  });
+      await expect(new Client(broker).enqueue(given as never)).rejects.toMatchObject({
+        code: "OPTION_INVALID",
+        data: { option: "enqueue" },
+      });
+      expect(calls).toEqual([]);
+    },
+  );
 
   it("sends nothing of a batch in which one payload is wrong", async () => {
     const { broker, calls } = scripted(accept);
@@ -82,7 +91,11 @@ describe("client", () => {
 
     const error = await client.enqueueAll([text("short"), text("x".repeat(200))]).catch((thrown: unknown) => thrown);
 
-    expect(HoldfastError.is(error, "PAYLOAD_TOO_LARGE") && error.data).toEqual({ type: "text", bytes: 202, maxBytes: 100 });
+    expect(HoldfastError.is(error, "PAYLOAD_TOO_LARGE") && error.data).toEqual({
+      type: "text",
+      bytes: 202,
+      maxBytes: 100,
+    });
     expect(calls).toEqual([]);
   });
 

@@ -97,7 +97,14 @@ describe("worker", () => {
       })
       .handle(ping, ({ n }, task) => {
         order.push(`handler ${n}`);
-        context = { id: task.id, type: task.type, queue: task.queue, attempt: task.attempt, maxRetry: task.maxRetry, headers: task.headers };
+        context = {
+          id: task.id,
+          type: task.type,
+          queue: task.queue,
+          attempt: task.attempt,
+          maxRetry: task.maxRetry,
+          headers: task.headers,
+        };
       });
 
     await worker.drain();
@@ -141,16 +148,25 @@ describe("worker", () => {
   });
 
   it.each([
-    ["SkipRetry archives at once", new SkipRetry("no such user"), { state: "archived", failure: { reason: "skip_retry" } }],
+    [
+      "SkipRetry archives at once",
+      new SkipRetry("no such user"),
+      { state: "archived", failure: { reason: "skip_retry" } },
+    ],
     ["RetryAfter waits without counting", new RetryAfter("1h"), { state: "retry", message: { retried: 0 } }],
     ["Revoke forgets the task", new Revoke(), undefined],
-    ["a thrown string is a failure", "plain text", { state: "retry", message: { retried: 1, lastError: "plain text" } }],
+    [
+      "a thrown string is a failure",
+      "plain text",
+      { state: "retry", message: { retried: 1, lastError: "plain text" } },
+    ],
     ["a thrown null is a failure", null, { state: "retry", message: { retried: 1, lastError: "null" } }],
   ])("%s", async (_name, thrown, expected) => {
     const { id } = await client.enqueue(ping({ n: 1 }));
 
     await newWorker()
       .handle(ping, () => {
+        // oxlint-disable-next-line typescript/only-throw-error -- handlers do
         throw thrown;
       })
       .drain();
@@ -204,7 +220,12 @@ describe("worker", () => {
 
   it("abandons a handler that ignores its signal once the abort grace is over", async () => {
     const warnings: string[] = [];
-    const log = { debug() {}, info() {}, error() {}, warn: (_fields: object, sentence: string) => void warnings.push(sentence) };
+    const log = {
+      debug() {},
+      info() {},
+      error() {},
+      warn: (_fields: object, sentence: string) => void warnings.push(sentence),
+    };
     let release = () => {};
     const { id } = await client.enqueue(ping({ n: 1 }, { timeout: "1s", maxRetry: 0 }));
 
@@ -232,16 +253,24 @@ describe("worker", () => {
   it("gives a task whose type it does not know back for others, without counting a failure", async () => {
     const { id } = await client.enqueue(defineTask("stranger")());
 
-    await newWorker().handle(ping, () => {}).drain();
+    await newWorker()
+      .handle(ping, () => {})
+      .drain();
 
-    expect(await infoOf(id)).toMatchObject({ state: "retry", failure: { reason: "no_handler" }, message: { retried: 0 } });
+    expect(await infoOf(id)).toMatchObject({
+      state: "retry",
+      failure: { reason: "no_handler" },
+      message: { retried: 0 },
+    });
   });
 
   it("archives a payload that its schema refuses, for trying again cannot help", async () => {
     const strict = defineTask("ping", { schema: positive });
     const { id } = await client.enqueue(ping({ n: -1 }));
 
-    await newWorker().handle(strict, () => {}).drain();
+    await newWorker()
+      .handle(strict, () => {})
+      .drain();
 
     expect(await infoOf(id)).toMatchObject({ state: "archived", failure: { reason: "schema_mismatch" } });
   });
