@@ -1,7 +1,7 @@
 import { clientSettings } from "../src/client/client.js";
 import type { Setting } from "../src/core/settings.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
-import { redisSettings } from "../src/redis/index.js";
+import { redisSettings } from "../src/redis/options.js";
 import { workerSettings } from "../src/worker/options.js";
 import { table } from "./markdown-table.js";
 

@@ -112,7 +112,7 @@ function givenBack(error: unknown, reason: Reason, delayMs: number, attempt: Att
 }
 
 /** True when a task has been given back so often, or for so long, that giving it back once more must end. */
-export function returnsExhausted(attempt: Pick<Attempt, "message" | "returns">, nowMs: number): boolean {
+function returnsExhausted(attempt: Pick<Attempt, "message" | "returns">, nowMs: number): boolean {
   const madeMs = idTimeMs(attempt.message.id);
   return attempt.returns >= maxReturns || (madeMs !== undefined && nowMs - madeMs > maxReturnAgeMs);
 }

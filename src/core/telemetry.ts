@@ -5,7 +5,7 @@ import type { Outcome, Reason } from "./outcome.js";
  * What happens to tasks and to the broker, told on `node:diagnostics_channel`. Publishing costs nothing while nobody
  * listens. Payloads, results and headers are never in an event.
  */
-export const taskChannel = channel("holdfast.task");
+const taskChannel = channel("holdfast.task");
 export const brokerChannel = channel("holdfast.broker");
 
 interface TaskRef {

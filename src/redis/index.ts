@@ -1,22 +1,12 @@
 import type { Broker } from "../broker/broker.js";
-import { consoleLogger, type Logger } from "../core/log.js";
-import { type Given, resolve, setting } from "../core/settings.js";
-import { linkOptions, linkSettings } from "./redis-url.js";
+import { consoleLogger } from "../core/log.js";
+import { resolve } from "../core/settings.js";
+import { type RedisBrokerOptions, redisSettings } from "./options.js";
 import { RedisBroker } from "./redis-broker.js";
+import { linkOptions } from "./redis-url.js";
 import { StandaloneLink } from "./standalone-link.js";
 
-export const redisSettings = {
-  ...linkSettings,
-  allowEviction: setting.flag({
-    default: false,
-    says: "take a server whose maxmemory-policy may delete tasks when its memory is full",
-  }),
-};
-
-export interface RedisBrokerOptions extends Given<typeof redisSettings> {
-  /** Default: warnings and errors to the console. */
-  readonly log?: Logger;
-}
+export type { RedisBrokerOptions };
 
 /**
  * A broker on one Redis server (6.2 or newer), on asynq's keys: Go programs may work on the same queues. Lazy: the first
