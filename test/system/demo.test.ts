@@ -29,7 +29,8 @@ interface Ended {
 }
 
 function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
-  const { NO_COLOR: _no, FORCE_COLOR: _force, ...plain } = process.env;
+  // Continuous integration is taken for a terminal that knows colours.
+  const { NO_COLOR: _no, FORCE_COLOR: _force, CI: _ci, ...plain } = process.env;
   const child = spawn(process.execPath, [program, "demo", ...args], {
     env: { ...plain, ...env },
     stdio: ["ignore", "pipe", "pipe"],
