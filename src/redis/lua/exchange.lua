@@ -63,9 +63,15 @@ local function examine(queue, plan)
   local tokens = redis.call("HMGET", queue.leases, unpack(queue.ids))
   local scores = redis.call("ZMSCORE", queue.lease, unpack(queue.ids))
   local seen, moves = {}, {}
+  -- Neighbours were mostly leased together: their holder is made once.
+  local held, score, expected
   for n, id in ipairs(queue.ids) do
     local at, i = queue.at[n], queue.rows[n]
-    if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) or seen[id] then
+    if queue.held[n] ~= held or scores[n] ~= score then
+      held, score = queue.held[n], scores[n]
+      expected = score and holder(held, score)
+    end
+    if not score or tokens[n] ~= expected or seen[id] then
       receipts[at] = "l"
     else
       local move, message, lock = "gone", "", ""
@@ -157,7 +163,7 @@ local function settle(queue)
   end
   if #plan.ids == 0 then return end
   -- What shrinks comes first: after that, a server whose memory is full lets the rest pass too.
-  for _, id in ipairs(plan.ids) do redis.call("LREM", queue.active, -1, id) end
+  for _, id in ipairs(plan.ids) do redis.call("LREM", queue.active, "-1", id) end
   redis.call("ZREM", queue.lease, unpack(plan.ids))
   redis.call("HDEL", queue.leases, unpack(plan.ids))
   if #plan.gone > 0 then redis.call("UNLINK", unpack(plan.gone)) end
@@ -178,16 +184,16 @@ end
 
 -- Lease -------------------------------------------------------------------------------------------------------------
 
-local reply = { table.concat(receipts), notes }
+local reply, size = { table.concat(receipts), notes }, 2
 local wanted = tonumber(limit)
 local bytes = 0
 suspects = tonumber(suspects)
 lease_queues = tonumber(lease_queues)
 
 local function give(queue, id, task)
-  local size = #reply
   reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
   reply[size + 4], reply[size + 5] = task[2] or "0", task[3] or "0"
+  size = size + 5
   bytes = bytes + #task[1]
   wanted = wanted - 1
 end
@@ -198,7 +204,7 @@ local function hold(queue, ids)
     scores[2 * n - 1], scores[2 * n] = until_s, id
     holders[2 * n - 1], holders[2 * n] = id, us
   end
-  redis.call("ZADD", queue.lease, unpack(scores))
+  write_leases(queue.lease, scores)
   redis.call("HSET", queue.leases, unpack(holders))
 end
 
@@ -240,10 +246,10 @@ local function lease(queue)
   else
     -- Behind crash suspects that must wait, and what is no task at all, others may be ready.
     found = choose(queue, redis.call("LRANGE", queue.pending, -(wanted + 64), -1))
-    for _, id in ipairs(found.ids) do redis.call("LREM", queue.pending, -1, id) end
-    for _, id in ipairs(found.strays) do redis.call("LREM", queue.pending, -1, id) end
+    for _, id in ipairs(found.ids) do redis.call("LREM", queue.pending, "-1", id) end
+    for _, id in ipairs(found.strays) do redis.call("LREM", queue.pending, "-1", id) end
     for _, id in ipairs(found.broken) do
-      redis.call("LREM", queue.pending, -1, id)
+      redis.call("LREM", queue.pending, "-1", id)
       redis.call("LPUSH", queue.holdfast .. "broken", id)
       note(queue.number, id, "there is no task of this id")
     end
@@ -288,9 +294,9 @@ for number = 1, lease_queues do
   if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
   lease(queues[number])
 end
-if #reply > 2 then
+if size > 2 then
   local given = { token }
-  for n = 3, #reply, 5 do
+  for n = 3, size, 5 do
     given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
   end
   redis.call("UNLINK", request)

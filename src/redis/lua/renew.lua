@@ -48,7 +48,7 @@ local function renew(queue)
   if #ids == 0 then return end
   -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write, also to renew.
   redis.call("ZREM", queue.lease, unpack(ids))
-  redis.call("ZADD", queue.lease, unpack(entries))
+  write_leases(queue.lease, entries)
   redis.call("HSET", queue.leases, unpack(holders))
 end
 
