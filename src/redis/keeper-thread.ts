@@ -4,6 +4,7 @@ import { loop } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
 import { listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
+import { HoldLog } from "./hold-log.js";
 import { keysOf } from "./keys.js";
 import type { LinkOptions } from "./redis-url.js";
 import { renew as renewCall } from "./scripts.gen.js";
@@ -13,6 +14,7 @@ import { StandaloneLink } from "./standalone-link.js";
 export interface KeeperStart {
   readonly link: LinkOptions;
   readonly leaseMs: number;
+  readonly log: SharedArrayBuffer;
 }
 
 /** What the thread tells: leases that are gone, or what kept it from renewing. */
@@ -42,7 +44,8 @@ interface Held {
 /** While the server is away it is asked this often: leases that are not renewed in time are lost to others. */
 const againMs = 1_000;
 
-const { link: linkOptions, leaseMs } = workerData as KeeperStart;
+const { link: linkOptions, leaseMs, log: shared } = workerData as KeeperStart;
+const log = new HoldLog(shared);
 const port = parentPort!;
 const link = new StandaloneLink(linkOptions);
 const groupsByToken = new Map<string, LeaseGroup[]>();
@@ -61,14 +64,15 @@ port.on("message", (text: string) => {
 loop(renewAll, { everyMs: leaseMs / 3, signal: new AbortController().signal, onError: tellProblem }).catch(tellProblem);
 
 async function renewAll(): Promise<number | void> {
-  if (groupsByToken.size === 0) return;
+  // While the main thread is blocked, the leases it took last stand in the log alone.
+  const untold = log.read().flatMap((line) => JSON.parse(line) as LeaseGroup[]);
+  if (groupsByToken.size + untold.length === 0) return;
   try {
     // Connected, and so in step with the server's clock, before it is asked what time it is.
     await link.ping();
     const nowMs = link.clock.nowMs();
     // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
-    const all = [...groupsByToken.values()]
-      .flat()
+    const all = [...[...groupsByToken.values()].flat(), ...untold]
       .filter(({ renewUntilMs }) => renewUntilMs > nowMs)
       .flatMap((group) => group.ids.map((id) => ({ group, id })));
     for (let n = 0; n < all.length; n += maxRows) await renewSome(all.slice(n, n + maxRows), nowMs);

@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, TaskRef } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
+import { HoldLog } from "./hold-log.js";
 import type { KeeperHears, KeeperStart, KeeperTells, LeaseGroup } from "./keeper-thread.js";
 import type { LinkOptions } from "./redis-url.js";
 
@@ -9,8 +10,8 @@ const keyOf = ({ queue, id }: TaskRef) => `${queue} ${id}`;
 
 /** A thread that ends by itself may do so again and again. */
 const restartMs = 1_000;
-/** Dropped leases are told together, after this long: a renewal too many is refused, and does no harm. */
-const tellDroppedMs = 500;
+/** What is held and dropped is told together, after this long: most tasks are settled before. */
+const tellEveryMs = 250;
 
 /** The main thread's half: it says which leases are held; the renewing happens in keeper-thread.ts. */
 export class RedisLeaseKeeper implements LeaseKeeper {
@@ -19,13 +20,17 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   readonly #onClosed: () => void;
   /** By token: what one request got, and is still held of it. */
   readonly #batches = new Map<string, Map<string, HeldLease>>();
+  /** Tokens that the thread knows, those of which something was dropped since, and those that it only finds in the log. */
+  readonly #told = new Set<string>();
   readonly #dropped = new Set<string>();
-  #dropTimer: NodeJS.Timeout | undefined;
+  readonly #untold = new Set<string>();
+  readonly #log = new HoldLog();
+  #tellTimer: NodeJS.Timeout | undefined;
   #thread: Worker;
   #closing: Promise<void> | undefined;
 
   constructor(link: LinkOptions, options: KeeperOptions, onClosed: () => void) {
-    this.#start = { link, leaseMs: options.leaseMs };
+    this.#start = { link, leaseMs: options.leaseMs, log: this.#log.shared };
     this.#options = options;
     this.#onClosed = onClosed;
     this.#thread = this.#startThread();
@@ -34,20 +39,24 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   hold(leases: readonly HeldLease[]): void {
     if (leases.length === 0) return;
     for (const held of leases) {
-      const batch = this.#batches.get(held.lease.token);
-      if (batch === undefined) this.#batches.set(held.lease.token, new Map([[keyOf(held.lease), held]]));
+      const { token } = held.lease;
+      const batch = this.#batches.get(token);
+      if (batch === undefined) this.#batches.set(token, new Map([[keyOf(held.lease), held]]));
       else batch.set(keyOf(held.lease), held);
+      this.#untold.add(token);
     }
-    this.#tell({ drop: [], hold: groupsOf(leases) });
+    // Written down before any of their handlers starts, for one may block this thread at once.
+    if (this.#log.append(JSON.stringify(groupsOf(leases)))) this.#tellSoon();
+    else this.#tellAll();
   }
 
   drop(leases: readonly Lease[]): void {
-    for (const lease of leases) if (this.#forget(lease)) this.#dropped.add(lease.token);
-    if (this.#dropped.size > 0) this.#dropTimer ??= setTimeout(() => this.#tellDropped(), tellDroppedMs).unref();
+    for (const lease of leases) if (this.#forget(lease) && this.#told.has(lease.token)) this.#dropped.add(lease.token);
+    if (this.#dropped.size > 0) this.#tellSoon();
   }
 
   close(): Promise<void> {
-    clearTimeout(this.#dropTimer);
+    clearTimeout(this.#tellTimer);
     this.#closing ??= this.#thread.terminate().then(this.#onClosed);
     return this.#closing;
   }
@@ -60,12 +69,22 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     return true;
   }
 
+  #tellSoon(): void {
+    this.#tellTimer ??= setTimeout(() => this.#tellAll(), tellEveryMs).unref();
+  }
+
   /** Of a batch that is still held in part the thread is told anew what is left. */
-  #tellDropped(): void {
-    this.#dropTimer = undefined;
-    const left = [...this.#dropped].flatMap((token) => [...(this.#batches.get(token)?.values() ?? [])]);
-    this.#tell({ drop: [...this.#dropped], hold: groupsOf(left) });
+  #tellAll(): void {
+    clearTimeout(this.#tellTimer);
+    this.#tellTimer = undefined;
+    const changed = new Set([...this.#dropped, ...this.#untold]);
+    const drop = [...changed].filter((token) => this.#told.delete(token));
+    const held = [...changed].flatMap((token) => [...(this.#batches.get(token)?.values() ?? [])]);
+    for (const { lease } of held) this.#told.add(lease.token);
+    if (drop.length + held.length > 0) this.#tell({ drop, hold: groupsOf(held) });
     this.#dropped.clear();
+    this.#untold.clear();
+    this.#log.clear();
   }
 
   /** As one string: to clone hundreds of small objects for another thread costs more than the renewing. */
@@ -99,8 +118,9 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   #restart(): void {
     if (this.#closing !== undefined) return;
     this.#thread = this.#startThread();
-    const held = [...this.#batches.values()].flatMap((batch) => [...batch.values()]);
-    if (held.length > 0) this.#tell({ drop: [], hold: groupsOf(held) });
+    this.#told.clear();
+    for (const token of this.#batches.keys()) this.#untold.add(token);
+    this.#tellAll();
   }
 }
 
