@@ -5,7 +5,8 @@
  *     local asynq, holdfast = unpack(KEYS)                                 keys by name, or
  *     for k = 1, #KEYS, 2 do  local asynq, holdfast = unpack(KEYS, k, k + 1)      lists of them
  *     local deadline_ms, now_s = unpack(ARGV)                              arguments by name
- *     for i = 3, #ARGV, 2 do  local id, score = unpack(ARGV, i, i + 1)     rows of arguments
+ *     local ROWS = cmsgpack.unpack(ARGV[#ARGV])                            rows of arguments, packed into the last one,
+ *     for i = 1, #ROWS, 2 do  local id, score = unpack(ROWS, i, i + 1)     by name
  *
  * `--! include name` stands for lua/include/name.lua. A loop whose start, step or reach does not fit its names stops
  * the build: it would read the wrong arguments.
@@ -31,7 +32,7 @@ export function declared(script: string, text: string): Declared {
   const names = (list: string) => list.split(",").map((name) => name.trim());
   const single = (list: "KEYS" | "ARGV") =>
     text.match(new RegExp(`^local ([\\w, ]+) = unpack\\(${list}\\)$`, "m"))?.[1];
-  const loop = (list: "KEYS" | "ARGV", start: number) => {
+  const loop = (list: "KEYS" | "ROWS") => {
     const all = [
       ...text.matchAll(
         new RegExp(
@@ -47,8 +48,7 @@ export function declared(script: string, text: string): Declared {
     }
     const [, , first, step, list_, reach] = all[0]!;
     const row = names(list_!);
-    if (Number(first) !== start)
-      throw wrong(`the loop over ${list} starts at ${first}, but its rows start at ${start}`);
+    if (Number(first) !== 1) throw wrong(`the loop over ${list} starts at ${first}, not at 1`);
     if (Number(step) !== row.length || Number(reach) !== row.length - 1) {
       throw wrong(`the loop over ${list} has ${row.length} names, steps by ${step} and reaches to + ${reach}`);
     }
@@ -58,12 +58,12 @@ export function declared(script: string, text: string): Declared {
   const args = names(single("ARGV") ?? "");
   if (args[0] !== "deadline_ms") throw wrong("the first argument must be deadline_ms");
   if (!text.includes("\n--! include fence\n")) throw wrong("`--! include fence` is missing");
-  const row = loop("ARGV", args.length + 1) ?? [];
+  const row = loop("ROWS") ?? [];
   // Wherever else a row is read again, it must be read with the same reach.
-  for (const [, reach] of text.matchAll(/unpack\(ARGV, \w, \w \+ (\d+)\)/g)) {
+  for (const [, reach] of text.matchAll(/unpack\(ROWS, \w, \w \+ (\d+)\)/g)) {
     if (Number(reach) !== row.length - 1) throw wrong(`a row of ${row.length} is read to + ${reach}`);
   }
-  const keyLists = loop("KEYS", 1);
+  const keyLists = loop("KEYS");
   return {
     keys: keyLists ?? names(single("KEYS") ?? ""),
     keysAreLists: keyLists !== undefined,
@@ -111,7 +111,7 @@ function generatedScript(file: string): string {
     "",
     `export function ${name}(${parameters.join(", ")}): ScriptCall {`,
     `  const args: ScriptCall["args"][number][] = [${["deadline", ...args.map((arg) => `head.${camel(arg)}`)].join(", ")}];`,
-    ...(row.length === 0 ? [] : [`  for (const row of rows) args.push(${list("row", row)});`]),
+    ...(row.length === 0 ? [] : [`  args.push(packedRows(rows, [${row.map((field) => `"${camel(field)}"`).join(", ")}]));`]),
     `  return { script: ${name}Script, keys: ${keysAreLists ? `keys.flatMap((key) => [${list("key", keys)}])` : `[${list("keys", keys)}]`}, args };`,
     "}",
     "",
@@ -124,6 +124,7 @@ export function generated(): string {
   return [
     "// Made by scripts/build-lua.ts from lua/*.lua: change those.",
     'import { type Argument, type ScriptCall, deadline } from "./link.js";',
+    'import { packedRows } from "./packed-rows.js";',
     'import type { Script } from "./script.js";',
     "",
     ...files.toSorted().map(generatedScript),

@@ -1,5 +1,6 @@
 // Made by scripts/build-lua.ts from lua/*.lua: change those.
 import { type Argument, type ScriptCall, deadline } from "./link.js";
+import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
 export interface EnqueueKeys {
@@ -28,7 +29,7 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "c84cb9eb18e2e9870576e62ae36f3becc447e9bc",
+  sha1: "e2bf8e0c5bc7081e5296bb5c300840489ed36fb8",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
 -- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
@@ -41,6 +42,7 @@ if tonumber(deadline_ms) > 0 then
   local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
 end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 -- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
 local function misfit(key, kind)
   local found = redis.call("TYPE", key).ok
@@ -67,8 +69,8 @@ local shared = {
   misfit(queues, "set") or misfit(pending, "list") or false,
   misfit(queues, "set") or misfit(scheduled, "zset") or false,
 }
-for i = 6, #ARGV, 8 do
-  local id, message, due_s, lock, lock_s, once, again, made = unpack(ARGV, i, i + 7)
+for i = 1, #ROWS, 8 do
+  local id, message, due_s, lock, lock_s, once, again, made = unpack(ROWS, i, i + 7)
   local task = asynq .. "t:" .. id
   local problem = shared[due_s == "0" and 1 or 2]
   local holder = lock ~= "" and redis.pcall("GET", lock)
@@ -123,7 +125,7 @@ return reply
 
 export function enqueue(keys: EnqueueKeys, head: EnqueueHead, rows: readonly EnqueueRow[]): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.queue, head.nowNs, head.bucket, head.buckets];
-  for (const row of rows) args.push(row.id, row.message, row.dueS, row.lock, row.lockS, row.once, row.again, row.made);
+  args.push(packedRows(rows, ["id", "message", "dueS", "lock", "lockS", "once", "again", "made"]));
   return { script: enqueueScript, keys: [keys.asynq, keys.holdfast, keys.queues], args };
 }
 
@@ -164,7 +166,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "50e5856cef5b185142064038a2733d9671a7a4b1",
+  sha1: "c788832b64aa56e6d5407c8effae4a08b9292cb4",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -182,6 +184,7 @@ if tonumber(deadline_ms) > 0 then
   local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
 end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 -- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
 local function misfit(key, kind)
   local found = redis.call("TYPE", key).ok
@@ -312,8 +315,8 @@ end
 for _, group in ipairs(cjson.decode(groups)) do
   for _, id in ipairs(group[4]) do finish(queues[group[1]], id, group[2], group[3], false) end
 end
-for i = 17, #ARGV, 9 do
-  local number, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+for i = 1, #ROWS, 9 do
+  local number, id, held, move, message, score, lock, detail, made = unpack(ROWS, i, i + 8)
   finish(queues[tonumber(number)], id, held, made, i)
 end
 
@@ -342,7 +345,7 @@ local function examine(queue, plan)
       local move, message, lock = "gone", "", ""
       if i then
         local _
-        _, _, _, move, message, _, lock = unpack(ARGV, i, i + 8)
+        _, _, _, move, message, _, lock = unpack(ROWS, i, i + 8)
       end
       local made = queue.made[n]
       seen[id] = true
@@ -388,7 +391,7 @@ local function keep_tasks(queue, plan)
   local entries = { completed = {}, retry = {}, archived = {} }
   local front = {}
   for _, i in ipairs(plan.kept) do
-    local _, id, _, move, message, score, _, detail = unpack(ARGV, i, i + 8)
+    local _, id, _, move, message, score, _, detail = unpack(ROWS, i, i + 8)
     local task = queue.tasks .. id
     local fields = {}
     if message ~= "" then fields = { "msg", message } end
@@ -574,7 +577,7 @@ return reply
 
 export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows: readonly ExchangeRow[]): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.suspects, head.leaseQueues, head.maxBytes, head.groups];
-  for (const row of rows) args.push(row.number, row.id, row.held, row.move, row.message, row.score, row.lock, row.detail, row.made);
+  args.push(packedRows(rows, ["number", "id", "held", "move", "message", "score", "lock", "detail", "made"]));
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
@@ -1098,7 +1101,7 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "e6a0f125ba20fc23b2e49a647f84f28d577b7419",
+  sha1: "aa914fa2c9dcdc9703a16691aa0ea21b5fc87db4",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
 -- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
@@ -1110,6 +1113,7 @@ if tonumber(deadline_ms) > 0 then
   local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
 end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 -- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
 local function misfit(key, kind)
   local found = redis.call("TYPE", key).ok
@@ -1141,8 +1145,8 @@ for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
 end
-for i = 3, #ARGV, 3 do
-  local number, id, held = unpack(ARGV, i, i + 2)
+for i = 1, #ROWS, 3 do
+  local number, id, held = unpack(ROWS, i, i + 2)
   local queue = queues[tonumber(number)]
   queue.ids[#queue.ids + 1] = id
   queue.held[#queue.held + 1] = held
@@ -1191,6 +1195,6 @@ return { table.concat(receipts), wrong }
 
 export function renew(keys: readonly RenewKeys[], head: RenewHead, rows: readonly RenewRow[]): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.untilS];
-  for (const row of rows) args.push(row.number, row.id, row.held);
+  args.push(packedRows(rows, ["number", "id", "held"]));
   return { script: renewScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }

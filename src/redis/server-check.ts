@@ -45,7 +45,6 @@ export async function checkServer(link: RedisLink, { allowEviction, log }: Serve
   }
   // A server that is loading its data answers INFO and refuses this: it must be asked again.
   if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
-  if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
   if (Buffer.isBuffer(found) && !(Number(String(found)) <= schema)) {
     throw unusable(
       `its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`,

@@ -39,19 +39,19 @@ describe("scripts.gen.ts", () => {
     const script = (rows: string) =>
       `local asynq = unpack(KEYS)\nlocal deadline_ms, now_s = unpack(ARGV)\n--! include fence\n${rows}\n`;
     const row = (first: number, step: number, reach: number) =>
-      script(`for i = ${first}, #ARGV, ${step} do\n  local id, score = unpack(ARGV, i, i + ${reach})\nend`);
+      script(`for i = ${first}, #ROWS, ${step} do\n  local id, score = unpack(ROWS, i, i + ${reach})\nend`);
 
-    expect(declared("ok", row(3, 2, 1))).toEqual({
+    expect(declared("ok", row(1, 2, 1))).toEqual({
       keys: ["asynq"],
       keysAreLists: false,
       args: ["now_s"],
       row: ["id", "score"],
     });
-    expect(() => declared("start", row(2, 2, 1))).toThrow("starts at 2, but its rows start at 3");
-    expect(() => declared("step", row(3, 3, 1))).toThrow("has 2 names, steps by 3");
-    expect(() => declared("reach", row(3, 2, 2))).toThrow("reaches to + 2");
-    expect(() => declared("fence", row(3, 2, 1).replace("--! include fence", ""))).toThrow("fence` is missing");
-    expect(() => declared("deadline", row(3, 2, 1).replace("deadline_ms, ", ""))).toThrow("must be deadline_ms");
+    expect(() => declared("start", row(2, 2, 1))).toThrow("starts at 2, not at 1");
+    expect(() => declared("step", row(1, 3, 1))).toThrow("has 2 names, steps by 3");
+    expect(() => declared("reach", row(1, 2, 2))).toThrow("reaches to + 2");
+    expect(() => declared("fence", row(1, 2, 1).replace("--! include fence", ""))).toThrow("fence` is missing");
+    expect(() => declared("deadline", row(1, 2, 1).replace("deadline_ms, ", ""))).toThrow("must be deadline_ms");
   });
 });
 

@@ -4,6 +4,7 @@
 local asynq, holdfast, queues = unpack(KEYS)
 local deadline_ms, queue, now_ns, bucket, buckets = unpack(ARGV)
 --! include fence
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
@@ -24,8 +25,8 @@ local shared = {
   misfit(queues, "set") or misfit(pending, "list") or false,
   misfit(queues, "set") or misfit(scheduled, "zset") or false,
 }
-for i = 6, #ARGV, 8 do
-  local id, message, due_s, lock, lock_s, once, again, made = unpack(ARGV, i, i + 7)
+for i = 1, #ROWS, 8 do
+  local id, message, due_s, lock, lock_s, once, again, made = unpack(ROWS, i, i + 7)
   local task = asynq .. "t:" .. id
   local problem = shared[due_s == "0" and 1 or 2]
   local holder = lock ~= "" and redis.pcall("GET", lock)

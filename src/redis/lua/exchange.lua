@@ -9,6 +9,7 @@
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
 local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes, groups = unpack(ARGV)
 --! include fence
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 --! include counters
 --! include archive
@@ -47,8 +48,8 @@ end
 for _, group in ipairs(cjson.decode(groups)) do
   for _, id in ipairs(group[4]) do finish(queues[group[1]], id, group[2], group[3], false) end
 end
-for i = 17, #ARGV, 9 do
-  local number, id, held, move, message, score, lock, detail, made = unpack(ARGV, i, i + 8)
+for i = 1, #ROWS, 9 do
+  local number, id, held, move, message, score, lock, detail, made = unpack(ROWS, i, i + 8)
   finish(queues[tonumber(number)], id, held, made, i)
 end
 
@@ -77,7 +78,7 @@ local function examine(queue, plan)
       local move, message, lock = "gone", "", ""
       if i then
         local _
-        _, _, _, move, message, _, lock = unpack(ARGV, i, i + 8)
+        _, _, _, move, message, _, lock = unpack(ROWS, i, i + 8)
       end
       local made = queue.made[n]
       seen[id] = true
@@ -123,7 +124,7 @@ local function keep_tasks(queue, plan)
   local entries = { completed = {}, retry = {}, archived = {} }
   local front = {}
   for _, i in ipairs(plan.kept) do
-    local _, id, _, move, message, score, _, detail = unpack(ARGV, i, i + 8)
+    local _, id, _, move, message, score, _, detail = unpack(ROWS, i, i + 8)
     local task = queue.tasks .. id
     local fields = {}
     if message ~= "" then fields = { "msg", message } end

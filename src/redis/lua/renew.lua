@@ -3,6 +3,7 @@
 -- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
 local deadline_ms, until_s = unpack(ARGV)
 --! include fence
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 --! include holder
 
@@ -11,8 +12,8 @@ for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
 end
-for i = 3, #ARGV, 3 do
-  local number, id, held = unpack(ARGV, i, i + 2)
+for i = 1, #ROWS, 3 do
+  local number, id, held = unpack(ROWS, i, i + 2)
   local queue = queues[tonumber(number)]
   queue.ids[#queue.ids + 1] = id
   queue.held[#queue.held + 1] = held
