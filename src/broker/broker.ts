@@ -33,8 +33,11 @@ export interface Broker extends Producing, Working, Maintaining, Looking, AsyncD
 export interface Producing {
   readonly label: string;
   readonly clock: Clock;
-  /** Put tasks where they belong (pending, or scheduled). A failure names the ids it concerns. */
-  enqueue(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]>;
+  /**
+   * Put tasks where they belong (pending, or scheduled). A failure names the ids it concerns, and has the outcome
+   * `unknown` when some of them may be in. `withinMs` is the longest that the caller will wait.
+   */
+  enqueue(tasks: readonly NewTask[], nowMs: number, withinMs?: number): Promise<EnqueueReceipt[]>;
 }
 
 export interface Working {
@@ -91,6 +94,8 @@ export interface Turn {
 export interface TurnReply {
   readonly settled: SettleReceipt[];
   readonly leased: LeasedTask[];
+  /** Fewer were leased than asked for and there, for a bound was met or tasks were set aside: ask again at once. */
+  readonly more: boolean;
 }
 
 export interface LeaseRequest {
@@ -121,6 +126,8 @@ export interface LeasedTask {
   readonly crashes: number;
   /** How often it was given back without a counted failure. */
   readonly returns: number;
+  /** Once started, it must not be started again. */
+  readonly atMostOnce: boolean;
 }
 
 export interface Settlement {
@@ -145,9 +152,11 @@ export interface Promotion {
 export interface KeeperOptions {
   readonly leaseMs: number;
   /** These leases are gone: abort their handlers. */
-  readonly onLost: (leases: readonly TaskRef[]) => void;
+  readonly onLost: (leases: readonly LostLease[]) => void;
   readonly onError: (error: unknown) => void;
 }
+
+export type LostLease = Pick<Lease, "queue" | "id" | "token">;
 
 export interface HeldLease {
   readonly lease: Lease;
@@ -156,6 +165,7 @@ export interface HeldLease {
 }
 
 export interface LeaseKeeper {
+  /** A lease that is held already is held anew: `renewUntilMs` may change. */
   hold(leases: readonly HeldLease[]): void;
   drop(leases: readonly Lease[]): void;
   close(): Promise<void>;
