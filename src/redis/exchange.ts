@@ -35,17 +35,19 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   const problems: string[] = [];
   let unwritten = false;
   let leased: LeasedTask[] = [];
+  let more = false;
   for (const [n, { queues, order }] of calls.entries()) {
     const reply = replies[n]!;
     if (reply instanceof LinkError) {
       failed.push({ error: reply, taskIds: cut[n]!.map(({ id }) => String(id)) });
       continue;
     }
-    const [receipts, notes, ...tasks] = listOf(link.label, reply);
+    const [receipts, notes, moreThere, ...tasks] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
     const letters = String(receipts);
     unwritten ||= letters.includes("w");
     settled.unshift(...order.map((at) => (letters[at] === "s" ? "settled" : "leaseLost") as SettleReceipt));
+    more ||= moreThere === 1;
     if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
   }
   throwFailed(link.label, failed);
@@ -55,7 +57,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   }
   // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.
   if (unwritten || leased.length + settled.length === 0) throwProblems(link.label, problems);
-  return { settled, leased };
+  return { settled, leased, more };
 }
 
 /** The call, its queues by number, and for each of `rows` which of the reply's receipts is its own. */
@@ -181,7 +183,7 @@ async function decoded(
   const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
   const undecodable: PlacelessRow[] = [];
-  for (let n = 0; n < flat.length; n += 5) {
+  for (let n = 0; n < flat.length; n += 6) {
     const queue = queues[Number(flat[n]) - 1]!;
     const id = flat[n + 1] as Buffer;
     try {
@@ -190,6 +192,7 @@ async function decoded(
         lease: { queue, id: String(id), token: requestId, untilMs },
         crashes: Number(String(flat[n + 3])),
         returns: Number(String(flat[n + 4])),
+        atMostOnce: String(flat[n + 5]) === "1",
       });
     } catch (error) {
       if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;

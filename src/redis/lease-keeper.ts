@@ -111,7 +111,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     }
     // One that was dropped in the meantime is gone because its task was settled.
     const lost = tells.lost.map(([queue, id, token]) => ({ queue, id, token })).filter((lease) => this.#forget(lease));
-    if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id }) => ({ queue, id })));
+    if (lost.length > 0) this.#options.onLost(lost);
   }
 
   /** A thread that ended by itself (out of memory, say) is replaced, and told all that is held. */

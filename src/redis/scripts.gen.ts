@@ -166,14 +166,14 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "c788832b64aa56e6d5407c8effae4a08b9292cb4",
+  sha1: "8ffdbe29a71863b3ad512dd1adbbf7e0ae704609",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
 -- Most tasks just go: those without a lock need no row, they come in groups that share what a row would say of each, as
 -- JSON: [[number, held, made, [id, …]], …].
--- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter, for each id of the groups
+-- Reply: { receipts, notes, more, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
 -- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
 local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes, groups = unpack(ARGV)
@@ -452,7 +452,8 @@ end
 
 -- Lease -------------------------------------------------------------------------------------------------------------
 
-local reply, size = { table.concat(receipts), notes }, 2
+-- \`more\` (reply[3]) is 1 when a queue may hold more that could have been leased.
+local reply, size = { table.concat(receipts), notes, 0 }, 3
 local wanted = tonumber(limit)
 local bytes = 0
 suspects = tonumber(suspects)
@@ -460,8 +461,8 @@ lease_queues = tonumber(lease_queues)
 
 local function give(queue, id, task)
   reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
-  reply[size + 4], reply[size + 5] = task[2] or "0", task[3] or "0"
-  size = size + 5
+  reply[size + 4], reply[size + 5], reply[size + 6] = task[2] or "0", task[3] or "0", task[4] or ""
+  size = size + 6
   bytes = bytes + #task[1]
   wanted = wanted - 1
 end
@@ -485,8 +486,8 @@ local function choose(queue, window)
   for n = #window, 1, -1 do
     if left <= 0 or (room <= 0 and left < tonumber(limit)) then break end
     local id = window[n]
-    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "state")
-    if chosen[id] or (task[4] == "active" and redis.call("ZSCORE", queue.lease, id)) then
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
+    if chosen[id] or (task[5] == "active" and redis.call("ZSCORE", queue.lease, id)) then
       found.strays[#found.strays + 1] = id
     elseif not task[1] then
       found.broken[#found.broken + 1] = id
@@ -541,7 +542,7 @@ local function lease_again(last)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
     if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
-      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
         redis.call("ZREM", queue.lease, id)
@@ -562,9 +563,9 @@ for number = 1, lease_queues do
   if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
   lease(queues[number])
 end
-if size > 2 then
+if size > 3 then
   local given = { token }
-  for n = 3, size, 5 do
+  for n = 4, size, 6 do
     given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
   end
   redis.call("UNLINK", request)
@@ -1101,7 +1102,7 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "aa914fa2c9dcdc9703a16691aa0ea21b5fc87db4",
+  sha1: "df602e770036317746943dd6e9592e79f18fe4d4",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
 -- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
@@ -1150,7 +1151,7 @@ for i = 1, #ROWS, 3 do
   local queue = queues[tonumber(number)]
   queue.ids[#queue.ids + 1] = id
   queue.held[#queue.held + 1] = held
-  queue.rows[#queue.rows + 1] = (i - 3) / 3 + 1
+  queue.rows[#queue.rows + 1] = (i - 1) / 3 + 1
 end
 
 local receipts = {}

@@ -57,7 +57,7 @@ describeBroker("keeping leases", ({ it }) => {
       await t.broker.reclaim([t.queue], 10, endMs + 3_600_000);
       await until("the loss is told", () => ours().length > 0, 8_000);
 
-      expect(ours()).toEqual([{ queue: t.queue, id: "held" }]);
+      expect(ours()).toEqual([{ queue: t.queue, id: "held", token: held!.lease.token }]);
       expect(errors).toEqual([]);
       await keeper.close();
     },

@@ -67,6 +67,7 @@ const stranger = (t: Trial, held: LeasedTask | void): LeasedTask =>
         lease: { queue: t.queue, id: "1", token: "x", untilMs: t.at(0) },
         crashes: 0,
         returns: 0,
+        atMostOnce: false,
       }
     : withToken(held, "x");
 

@@ -216,7 +216,7 @@ describeRedis("scripts", () => {
       await obstruct("asynq:{bad}:pending", "list");
 
       const turn = { settle: [settled.completed(a!)], lease: request() };
-      expect(await broker.exchange(turn, nowMs)).toEqual({ settled: ["settled"], leased: [] });
+      expect(await broker.exchange(turn, nowMs)).toEqual({ settled: ["settled"], leased: [], more: false });
     });
 
     it("lease: a task's own key is set aside, its neighbours run", async () => {

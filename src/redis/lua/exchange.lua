@@ -4,7 +4,7 @@
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
 -- Most tasks just go: those without a lock need no row, they come in groups that share what a row would say of each, as
 -- JSON: [[number, held, made, [id, …]], …].
--- Reply: { receipts, notes, number, id, message, crashes, returns, … }. A receipt is a letter, for each id of the groups
+-- Reply: { receipts, notes, more, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
 -- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
 local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes, groups = unpack(ARGV)
@@ -185,7 +185,8 @@ end
 
 -- Lease -------------------------------------------------------------------------------------------------------------
 
-local reply, size = { table.concat(receipts), notes }, 2
+-- `more` (reply[3]) is 1 when a queue may hold more that could have been leased.
+local reply, size = { table.concat(receipts), notes, 0 }, 3
 local wanted = tonumber(limit)
 local bytes = 0
 suspects = tonumber(suspects)
@@ -193,8 +194,8 @@ lease_queues = tonumber(lease_queues)
 
 local function give(queue, id, task)
   reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
-  reply[size + 4], reply[size + 5] = task[2] or "0", task[3] or "0"
-  size = size + 5
+  reply[size + 4], reply[size + 5], reply[size + 6] = task[2] or "0", task[3] or "0", task[4] or ""
+  size = size + 6
   bytes = bytes + #task[1]
   wanted = wanted - 1
 end
@@ -218,8 +219,8 @@ local function choose(queue, window)
   for n = #window, 1, -1 do
     if left <= 0 or (room <= 0 and left < tonumber(limit)) then break end
     local id = window[n]
-    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "state")
-    if chosen[id] or (task[4] == "active" and redis.call("ZSCORE", queue.lease, id)) then
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
+    if chosen[id] or (task[5] == "active" and redis.call("ZSCORE", queue.lease, id)) then
       found.strays[#found.strays + 1] = id
     elseif not task[1] then
       found.broken[#found.broken + 1] = id
@@ -274,7 +275,7 @@ local function lease_again(last)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
     if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
-      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns")
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
         redis.call("ZREM", queue.lease, id)
@@ -295,9 +296,9 @@ for number = 1, lease_queues do
   if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
   lease(queues[number])
 end
-if size > 2 then
+if size > 3 then
   local given = { token }
-  for n = 3, size, 5 do
+  for n = 4, size, 6 do
     given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
   end
   redis.call("UNLINK", request)

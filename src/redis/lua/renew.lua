@@ -17,7 +17,7 @@ for i = 1, #ROWS, 3 do
   local queue = queues[tonumber(number)]
   queue.ids[#queue.ids + 1] = id
   queue.held[#queue.held + 1] = held
-  queue.rows[#queue.rows + 1] = (i - 3) / 3 + 1
+  queue.rows[#queue.rows + 1] = (i - 1) / 3 + 1
 end
 
 local receipts = {}
