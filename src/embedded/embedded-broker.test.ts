@@ -125,7 +125,7 @@ describe("embedded broker", () => {
     await broker.exchange({ settle: leased.map((task) => settled.released(task)) }, broker.clock.nowMs());
 
     await until("the new thread finds that the lease is gone", () => lost.length > 0);
-    expect(lost).toEqual([{ queue: "default", id: "held" }]);
+    expect(lost).toEqual([{ queue: "default", id: "held", token: "r" }]);
     expect(errors).toMatchObject([{ code: "BROKER_UNAVAILABLE" }]);
     await keeper.close();
   });

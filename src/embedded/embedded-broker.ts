@@ -66,7 +66,7 @@ export class EmbeddedBroker implements Broker {
     for (const { queue, id, problem } of reply.setAside) {
       tellBroker({ event: "setAside", broker: this.label, queue, id, problem });
     }
-    return { settled: reply.settled, leased: leasedTasks(reply, lease?.requestId ?? "") };
+    return { settled: reply.settled, leased: leasedTasks(reply, lease?.requestId ?? ""), more: reply.more };
   }
 
   async reclaim(queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {

@@ -45,7 +45,7 @@ export class EmbeddedKeeper implements LeaseKeeper {
   /** Of a lease that was dropped since the thread looked nobody wants to hear. */
   lost(leases: readonly Lease[]): void {
     const lost = leases.filter((lease) => this.#held.delete(leaseKey(lease)));
-    if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id }) => ({ queue, id })));
+    if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id, token }) => ({ queue, id, token })));
   }
 
   failed(error: HoldfastError): void {

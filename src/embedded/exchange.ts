@@ -18,14 +18,15 @@ export interface ExchangeReply {
   readonly leased: LeasedRow[];
   readonly messages: Packed;
   readonly setAside: SetAside[];
+  readonly more: boolean;
 }
 
 export function exchange(sql: Sql, call: ExchangeCall): ExchangeReply {
   const tally = new Tally();
   const settled = settle(sql, call.rows, unpack(call.messages), call.nowMs, tally);
-  const { leased, messages, setAside } = call.lease === undefined ? nothing : lease(sql, call.lease, call.nowMs, tally);
+  const next = call.lease === undefined ? nothing : lease(sql, call.lease, call.nowMs, tally);
   tally.write(sql);
-  return { settled, leased, messages: pack(messages), setAside };
+  return { ...next, settled, messages: pack(next.messages) };
 }
 
-const nothing: Leased = { leased: [], messages: [], setAside: [] };
+const nothing: Leased = { leased: [], messages: [], setAside: [], more: false };

@@ -5,6 +5,7 @@ export interface LeasedRow extends TaskRef {
   readonly untilMs: number;
   readonly crashes: number;
   readonly returns: number;
+  readonly atMostOnce: boolean;
 }
 
 /** A task whose stored message cannot be decoded, archived instead of leased. */
@@ -17,6 +18,7 @@ export interface Leased {
   /** `messages[i]` is what is stored of `leased[i]`. */
   readonly messages: Uint8Array[];
   readonly setAside: SetAside[];
+  readonly more: boolean;
 }
 
 /** How long a request can be repeated. */
@@ -31,14 +33,15 @@ export function leasedAgain(sql: Sql, request: LeaseRequest, untilS: number, now
   const last = sql("SELECT leased FROM request WHERE worker = ? AND id = ? AND at_ms >= ?");
   const row = last.get(workerId, requestId, nowMs - keptMs) as { leased: string } | undefined;
   if (row === undefined) return undefined;
-  const again: Leased = { leased: [], messages: [], setAside: [] };
+  const again: Leased = { leased: [], messages: [], setAside: [], more: false };
   const held = sql(
-    "UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING rank, crashes, returns, message",
+    "UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING rank, crashes, returns, at_most_once, message",
   );
   for (const [queue, id] of JSON.parse(row.leased) as [queue: string, id: string][]) {
     const task = held.get(untilS, queue, id, requestId) as HeldRow | undefined;
     if (task === undefined) continue;
-    again.leased.push({ queue, id, untilMs: task.rank * 1_000, crashes: task.crashes, returns: task.returns });
+    const { rank, crashes, returns, at_most_once } = task;
+    again.leased.push({ queue, id, untilMs: rank * 1_000, crashes, returns, atMostOnce: at_most_once === 1 });
     again.messages.push(task.message);
   }
   return again;
@@ -48,6 +51,7 @@ interface HeldRow {
   readonly rank: number;
   readonly crashes: number;
   readonly returns: number;
+  readonly at_most_once: number;
   readonly message: Uint8Array;
 }
 

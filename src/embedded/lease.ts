@@ -10,6 +10,7 @@ interface Waiting {
   readonly id: string;
   readonly crashes: number;
   readonly returns: number;
+  readonly at_most_once: number;
   readonly message: Uint8Array;
 }
 
@@ -26,7 +27,7 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
   let suspects = request.suspects;
   for (const queue of request.queues) {
     if (leased.length >= request.limit) break;
-    for (const { id, crashes, returns, message } of waiting(sql, queue, request.limit - leased.length)) {
+    for (const { id, crashes, returns, at_most_once, message } of waiting(sql, queue, request.limit - leased.length)) {
       if (leased.length >= request.limit) break;
       const problem = problemOf(message);
       if (problem !== undefined) {
@@ -43,12 +44,12 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
         id,
       );
       tally.moved(queue, "pending", "active");
-      leased.push({ queue, id, untilMs: untilS * 1_000, crashes, returns });
+      leased.push({ queue, id, untilMs: untilS * 1_000, crashes, returns, atMostOnce: at_most_once === 1 });
       messages.push(message);
     }
   }
   if (leased.length > 0) rememberLeased(sql, request, leased, nowMs);
-  return { leased, messages, setAside };
+  return { leased, messages, setAside, more: setAside.length > 0 && leased.length < request.limit };
 }
 
 /** The next tasks of a queue in order; more than `count` where crash suspects may have to be passed over. */
@@ -56,7 +57,7 @@ function waiting(sql: Sql, queue: string, count: number): Waiting[] {
   const open = sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0").get(queue);
   if (open === undefined) return [];
   const next = sql(
-    "SELECT id, crashes, returns, message FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT ?",
+    "SELECT id, crashes, returns, at_most_once, message FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT ?",
   );
   const rows = next.all(queue, count) as Waiting[];
   return rows.some(({ crashes }) => crashes > 0) ? (next.all(queue, count + beyondSuspects) as Waiting[]) : rows;

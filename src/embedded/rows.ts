@@ -74,11 +74,12 @@ function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: num
 
 export function leasedTasks({ leased, messages }: ExchangeReply, token: string): LeasedTask[] {
   const bytes = unpack(messages);
-  return leased.map(({ queue, id, untilMs, crashes, returns }, index) => ({
+  return leased.map(({ queue, id, untilMs, crashes, returns, atMostOnce }, index) => ({
     message: decodeMessage(bytes[index]!),
     lease: { queue, id, token, untilMs },
     crashes,
     returns,
+    atMostOnce,
   }));
 }
 

@@ -94,7 +94,8 @@ describeBroker("crashes", ({ it }) => {
 
   it("archives a task that is to run at most once, after its first crash", async (t) => {
     await t.enqueue([t.task("1", {}, { atMostOnce: true }), "2"]);
-    await t.lease({ leaseMs: 5_000 });
+    const leased = await t.lease({ leaseMs: 5_000 });
+    expect(leased.map(({ atMostOnce }) => atMostOnce)).toEqual([true, false]);
 
     const receipts = await t.reclaim(5_000);
 
