@@ -1,4 +1,6 @@
 /** How this program was called, for the lines that say what to type next. */
-export function calledAs(): string {
-  return process.env["npm_lifecycle_event"] === "demo" ? "npm run demo --" : "npx holdfast demo";
+export function calledAs(): { readonly demo: string; readonly demoAlone: string } {
+  return process.env["npm_lifecycle_event"] === "demo"
+    ? { demo: "npm run demo --", demoAlone: "npm run -s demo --" } // -s: without npm's own lines
+    : { demo: "npx holdfast demo", demoAlone: "npx holdfast demo" };
 }

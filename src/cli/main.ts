@@ -12,7 +12,12 @@ const program = new Command("holdfast")
   .version(packageVersion())
   .addHelpText("after", "\nStart with:\n  holdfast demo --help")
   .addCommand(demoCommand());
-for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError("(--help says more)");
+for (const command of [program, ...program.commands]) {
+  command
+    .exitOverride()
+    .showHelpAfterError("(--help says more)")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "holdfast: ")) });
+}
 
 // Whoever reads the output may stop reading (`| head`): no reason to stop working, nor to fail.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -21,9 +21,9 @@ export function endOf(text: string, width: number): string {
   return `…${characters.slice(start).join("")}`;
 }
 
-/** Columns of the terminal; 80 where there is none. */
+/** Columns of the terminal. Where there is none, lines end where their text does: programs read them, and editors. */
 export function columns(): number {
-  return Math.max(20, process.stdout.columns ?? 80);
+  return Math.max(20, process.stdout.columns ?? Number.POSITIVE_INFINITY);
 }
 
 /** A text as lines that fit the terminal, broken at spaces, with the indents of the first and of those that follow. */
@@ -52,5 +52,6 @@ export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(2)} s`;
 export function size(bytes: number): string {
   if (bytes < 1_024) return `${bytes} B`;
   if (bytes < 1_048_576) return `${(bytes / 1_024).toFixed(1)} KiB`;
-  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+  if (bytes < 1_073_741_824) return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+  return `${(bytes / 1_073_741_824).toFixed(1)} GiB`;
 }

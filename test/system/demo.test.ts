@@ -157,10 +157,10 @@ describe.concurrent("holdfast demo", () => {
       ["folder", "kind", "size"].map((kind) => `reports/files-by-${kind}.csv`),
     );
     expect(reports.every(({ attempts }) => attempts > 1)).toBe(true);
-    expect([done.delayed, done.gone]).toEqual([3, 0]);
+    expect([done.delayedTasks, done.lostTasks]).toEqual([3, 0]);
     expect(sum(({ tasks }) => tasks)).toBe(done.tasks);
-    expect(done.tasks).toBe(all.length + done.delayed);
-    expect(sum(({ completed }) => completed)).toBe(done.files.length + done.delayed);
+    expect(done.tasks).toBe(all.length + done.delayedTasks);
+    expect(sum(({ completed }) => completed)).toBe(done.files.length + done.delayedTasks);
     expect(sum(({ deadLetters }) => deadLetters)).toBe(done.deadLetters.length);
     expect(sum(({ retries }) => retries)).toBe(all.reduce((n, { attempts }) => n + attempts - 1, 0));
     for (const queue of done.queues) {
@@ -183,15 +183,25 @@ describe.concurrent("holdfast demo", () => {
     expect(causes(done)).toEqual(badFiles);
   });
 
-  it("prints for people: within 80 columns, and nothing in a file's name steers the terminal", async () => {
+  it("counts a task for each file beside its own, and tells times in whole milliseconds", async () => {
+    const done = await report([directory, "--url", "memory:"]);
+    const times = [done.enqueueMs, done.workMs, done.first90PercentMs];
+
+    expect(done.filesFound).toBe(good.length + bad.length);
+    expect(done.tasks).toBe(done.filesFound + badFiles.length + 2 * done.delayedTasks);
+    expect(times).toEqual(times.map((ms) => Math.round(ms)));
+  });
+
+  it("prints for people: a line a sentence where there is no terminal, and no file's name steers one", async () => {
     const { status, stdout } = await demo([directory]);
 
     expect(status).toBe(0);
     expect(stdout).toContain("red\\u{1b}[31m\\u{202e}.json");
     expect(stdout).not.toMatch(/[\p{Cf}]|(?!\n)\p{Cc}/u);
-    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(stdout).toContain("100%:");
-    expect(stdout).toContain("2 × the file is not there (ENOENT) [retries_exhausted after 3 attempts]");
+    expect(stdout).toContain("  2 × the file is not there (ENOENT) [retries_exhausted after 3 attempts]\n");
+    expect(stdout).toMatch(/\n14 of 21 tasks completed, 7 dead letters, in \d+\.\d\d s\.\n/);
+    expect(stdout).toMatch(/^A task for each of 10 files; .*\.$/m);
   });
 
   it("uses colours where they are wanted, and does without where they are not", async () => {
@@ -203,8 +213,8 @@ describe.concurrent("holdfast demo", () => {
   });
 
   it.each([
-    ["an unknown folder", ["/no/such/folder"], 2, "OPTION_INVALID"],
-    ["a file in place of a folder", [program], 2, "OPTION_INVALID"],
+    ["an unknown folder", ["/no/such/folder"], 2, 'got "/no/such/folder" (ENOENT) [OPTION_INVALID]'],
+    ["a file in place of a folder", [program], 2, "main.js"],
     ["an unknown scheme", ["--url", "gopher://localhost"], 2, "OPTION_INVALID"],
     ["a Redis that is not there", ["--url", "redis://127.0.0.1:1"], 5, "BROKER_UNAVAILABLE"],
     ["an unknown flag", ["--fast"], 2, "unknown option"],
@@ -212,8 +222,20 @@ describe.concurrent("holdfast demo", () => {
     const { status, stderr } = await demo(args);
 
     expect(status).toBe(code);
+    expect(stderr).toMatch(/^holdfast: /);
     expect(stderr).toContain(says);
     expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it("says that a folder has no files, instead of figures of nothing", async () => {
+    const empty = join(directory, ".cache", "empty");
+    mkdirSync(join(empty, "node_modules"), { recursive: true });
+    writeFileSync(join(empty, "node_modules", "x.js"), "");
+
+    const { status, stdout, stderr } = await demo([empty]);
+
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toContain(`holdfast: DIR: no files found in "${empty}"`);
   });
 
   it("teaches with --help", async () => {

@@ -31,6 +31,7 @@ Examples:
   holdfast demo ~/photos
   holdfast demo . --url redis://localhost:6379/3
   holdfast demo --json | jq '.deadLetters'
+  npm run -s demo -- --json    in a clone: -s keeps npm's own lines out
 
 Exit codes: 0 the work was done, dead letters or not; 2 a wrong argument;
 5 storage cannot be used, or lost tasks; 130 called off.`;
@@ -68,10 +69,10 @@ async function demo(given: string | undefined, flags: Flags): Promise<void> {
   });
   if (report === undefined) {
     process.exitCode = calledOffExitCode;
-    console.error("Called off: what had not ended was left where it was.");
+    console.error("holdfast: called off: what had not ended was left where it was.");
     return;
   }
-  if (report.gone > 0) process.exitCode = storageExitCode;
+  if (report.lostTasks > 0) process.exitCode = storageExitCode;
   console.log(silent ? JSON.stringify(report, undefined, 2) : printedReport(report, calledAs()));
 }
 

@@ -31,25 +31,29 @@ export interface DemoReport {
   readonly directory: string;
   readonly storage: string;
   readonly node: string;
+  /** Files of the directory: a task for each. */
+  readonly filesFound: number;
+  /** All that were followed to their end: those of the files, and those of the demo's bad files and reports. */
   readonly tasks: number;
   /** Tasks that storage does not know any more, such as after a Redis without persistence was restarted. */
-  readonly gone: number;
+  readonly lostTasks: number;
   readonly duplicatesRefused: number;
-  readonly delayed: number;
+  readonly delayedTasks: number;
   readonly enqueueMs: number;
   /** From the worker's start to the last task's end. */
   readonly workMs: number;
   /** From the worker's start until 90% had ended; what is left waits for a retry or for its time. */
-  readonly mostlyDoneMs: number;
+  readonly first90PercentMs: number;
   readonly queues: readonly QueueTotals[];
   readonly files: readonly IndexedFile[];
   readonly deadLetters: readonly DeadLetter[];
   readonly unreadableFolders: readonly string[];
-  readonly moreFilesThanTaken: boolean;
+  /** There were more files than the demo takes. */
+  readonly stoppedAtFileLimit: boolean;
 }
 
 export type NamedTask = FollowedTask & { readonly path: string };
-type Endings = Pick<DemoReport, "files" | "deadLetters" | "gone" | "queues">;
+type Endings = Pick<DemoReport, "files" | "deadLetters" | "lostTasks" | "queues">;
 
 /** Read from storage what became of these tasks. */
 export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): Promise<Endings> {
@@ -85,7 +89,7 @@ export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): 
       }
     }
   }
-  return { files, deadLetters, gone: tasks.length - known, queues: [...totals.values()] };
+  return { files, deadLetters, lostTasks: tasks.length - known, queues: [...totals.values()] };
 }
 
 const emptyTotals = (name: DemoQueue, weight: number) => ({

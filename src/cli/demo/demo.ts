@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Broker, Client, type EnqueueReceipt, connect } from "../../index.js";
+import { type Broker, Client, type EnqueueReceipt, HoldfastError, connect } from "../../index.js";
 import { pause, untilSignal } from "../../core/loop.js";
 import { type DemoReport, type NamedTask, readEndings } from "./demo-report.js";
 import { type Plan, type Planned, planDemo } from "./plan.js";
 import type { Progress } from "./progress.js";
 import { demoWorker } from "./tasks.js";
-import { readTree } from "./tree.js";
+import { leftOut, readTree } from "./tree.js";
 import { Watch } from "./watch.js";
 import { openWorkshop } from "./workshop.js";
 
@@ -25,10 +25,14 @@ export interface DemoOptions {
 
 /**
  * Index a directory: one task per file. Resolves with what was done, or with `undefined` when a signal called it off.
- * @throws OPTION_INVALID when there is no such directory; what `connect` and the broker throw
+ * @throws OPTION_INVALID when there is no such directory, or no file in it; what `connect` and the broker throw
  */
 export async function runDemo(options: DemoOptions): Promise<DemoReport | undefined> {
   const tree = await readTree(options.directory, options.without);
+  if (tree.files.length === 0) {
+    const problem = `no files found in ${JSON.stringify(options.directory)}; left out are ${[...leftOut].join(", ")}`;
+    throw new HoldfastError("OPTION_INVALID", { option: "DIR", problem });
+  }
   const calledOff = new AbortController();
   void untilSignal().then(() => calledOff.abort());
   await using workshop = await openWorkshop(options.badFiles);
@@ -51,15 +55,16 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport | undefi
     directory: options.directory,
     storage: broker.label,
     node: process.version,
+    filesFound: tree.files.length,
     tasks: watch.total,
     duplicatesRefused: enqueued.duplicates,
-    delayed: plan.later.length,
-    enqueueMs: workingMs - startMs,
-    workMs: watch.endedAtMs(1) - workingMs,
-    mostlyDoneMs: watch.endedAtMs(0.9) - workingMs,
+    delayedTasks: plan.later.length,
+    enqueueMs: Math.round(workingMs - startMs),
+    workMs: Math.round(watch.endedAtMs(1) - workingMs),
+    first90PercentMs: Math.round(watch.endedAtMs(0.9) - workingMs),
     ...(await readEndings(broker, enqueued.tasks)),
     unreadableFolders: tree.closed,
-    moreFilesThanTaken: tree.cut,
+    stoppedAtFileLimit: tree.cut,
   };
 }
 

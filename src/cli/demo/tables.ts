@@ -1,33 +1,36 @@
 import ansis from "ansis";
 import Table from "cli-table3";
+import type { calledAs } from "../env.js";
 import { columns, count, endOf, printable, seconds, size, wrapped } from "../terminal.js";
 import type { DeadLetter, DemoReport, QueueTotals } from "./demo-report.js";
 
-/** The report for people: at most 80 columns, fewer where the terminal has fewer. */
-export function printedReport(report: DemoReport, calledAs: string): string {
-  const sections = [summary(report), queueTable(report.queues), deadLetters(report.deadLetters), next(calledAs)];
+/** The report for people, as wide as their terminal; what matters most comes last, where the screen ends. */
+export function printedReport(report: DemoReport, called: ReturnType<typeof calledAs>): string {
+  const sections = [deadLetters(report.deadLetters), queueTable(report.queues), summary(report), next(called)];
   return sections.filter((section) => section !== "").join("\n\n");
 }
 
 function summary(report: DemoReport): string {
-  const { tasks, deadLetters: dead, workMs, mostlyDoneMs } = report;
+  const { tasks, deadLetters: dead, first90PercentMs } = report;
   const retries = report.queues.reduce((sum, queue) => sum + queue.retries, 0);
   const done = count(report.queues.reduce((sum, queue) => sum + queue.completed, 0));
+  const rate = count((tasks * 0.9) / (Math.max(1, first90PercentMs) / 1_000));
   const details = [
-    `${count(dead.length)} dead letters, ${count(retries)} retries, ${count(report.delayed)} delayed tasks, ` +
-      `${count(report.duplicatesRefused)} duplicates refused.`,
-    `Enqueued in ${seconds(report.enqueueMs)}, worked off in ${seconds(workMs)}: 90% of it in the first ` +
-      `${seconds(mostlyDoneMs)} (${count((tasks * 0.9) / (mostlyDoneMs / 1_000))} tasks/s), the rest waited for a retry or its time.`,
+    `A task for each of ${count(report.filesFound)} files; the others are the demo's bad files and its reports.`,
+    `${count(retries)} retries, ${count(report.delayedTasks)} delayed tasks, ` +
+      `${count(report.duplicatesRefused)} duplicates refused. Enqueued in ${seconds(report.enqueueMs)}; 90% were done ` +
+      `after ${seconds(first90PercentMs)} (${rate} tasks/s), the rest waited for a retry or its time.`,
   ];
-  if (report.gone > 0) details.unshift(`${count(report.gone)} tasks are gone: storage does not know them any more.`);
-  if (report.moreFilesThanTaken) details.push("There are more files than the demo takes: the rest was left out.");
+  if (report.lostTasks > 0)
+    details.unshift(`${count(report.lostTasks)} tasks are gone: storage does not know them any more.`);
+  if (report.stoppedAtFileLimit) details.push("There are more files than the demo takes: the rest was left out.");
   for (const folder of report.unreadableFolders) {
     details.push(`A folder that cannot be read was left out: ${printable(folder)}`);
   }
-  return [
-    ansis.bold.green(`${done} of ${count(tasks)} tasks completed.`),
-    ...details.flatMap((line) => wrapped(line)),
-  ].join("\n");
+  const headline = `${done} of ${count(tasks)} tasks completed, ${count(dead.length)} dead letters, in ${seconds(report.workMs)}.`;
+  return [...wrapped(headline).map((line) => ansis.bold.green(line)), ...details.flatMap((line) => wrapped(line))].join(
+    "\n",
+  );
 }
 
 interface Column {
@@ -114,15 +117,15 @@ function byCause(letters: readonly DeadLetter[]): DeadLetter[][] {
   return [...groups.values()].toSorted((a, b) => b.length - a.length);
 }
 
-function next(calledAs: string): string {
+function next({ demo, demoAlone }: ReturnType<typeof calledAs>): string {
   const commands = [
-    [`${calledAs} ~/some/folder`, "your own files"],
-    [`${calledAs} --url redis://localhost:6379`, "the same work on Redis"],
-    [`${calledAs} --json`, "each file and its numbers"],
+    [`${demo} ~/some/folder`, "your own files"],
+    [`${demo} --url redis://localhost:6379`, "the same work on Redis"],
+    [`${demoAlone} --json`, "each file and its numbers"],
     ["README.md", "twenty lines of your own"],
   ] as const;
   const width = Math.max(...commands.map(([command]) => command.length));
-  const roomy = columns() >= width + 27;
+  const roomy = columns() >= width + 29;
   const lines = commands.flatMap(([command, says]) =>
     roomy ? [`  ${ansis.cyan(command.padEnd(width))}  ${says}`] : [`  ${says}:`, `    ${ansis.cyan(command)}`],
   );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { HoldfastError } from "../../index.js";
 
 /** What is made by programs, not written by people. */
-const leftOut = new Set([".cache", ".git", "coverage", "dist", "node_modules"]);
+export const leftOut: ReadonlySet<string> = new Set([".cache", ".git", "coverage", "dist", "node_modules"]);
 /** A demo on the root of a disk has to end, too. */
 const maxFiles = 50_000;
 
@@ -51,7 +51,7 @@ async function entriesOf(root: string, folder: string): Promise<Dirent[] | undef
     return await readdir(join(root, folder), { withFileTypes: true });
   } catch (error) {
     if (folder !== "") return undefined;
-    const problem = `must be a folder that can be read (${(error as NodeJS.ErrnoException).code})`;
+    const problem = `must be a folder that can be read, got ${JSON.stringify(root)} (${(error as NodeJS.ErrnoException).code})`;
     throw new HoldfastError("OPTION_INVALID", { option: "DIR", problem }, { cause: error });
   }
 }
