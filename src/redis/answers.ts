@@ -10,16 +10,21 @@ export interface Failed {
 
 const gravity = { failed: 0, refused: 1, unknown: 2 } as const;
 
-/** One error for all calls of a verb that failed, if any did: the one that leaves most open, with all their ids. */
-export function throwFailed(broker: string, failed: readonly Failed[]): void {
+/**
+ * One error for all calls of a verb that failed, if any did: the one that leaves most open, with all their ids. `done`
+ * are tasks for which calls that succeeded have done something; as their receipts are lost with the error, they are
+ * among its ids, and the whole is no refusal.
+ */
+export function throwFailed(broker: string, failed: readonly Failed[], done: readonly string[]): void {
   if (failed.length === 0) return;
   const { error } = failed.reduce((worst, next) =>
     gravity[next.error.outcome] > gravity[worst.error.outcome] ? next : worst,
   );
-  throw error.toError(
-    broker,
-    failed.flatMap(({ taskIds }) => taskIds),
-  );
+  const inPart = error.outcome === "refused" && done.length > 0;
+  throw (inPart ? new LinkError("unknown", error.code, error.problem) : error).toError(broker, [
+    ...done,
+    ...failed.flatMap(({ taskIds }) => taskIds),
+  ]);
 }
 
 /** A script's list, or the error to throw. @throws BROKER_UNAVAILABLE BROKER_FAILED */

@@ -18,14 +18,19 @@ interface Row extends EnqueueRow {
 }
 
 /** One call per queue and batch, all in one trip. Tasks whose calls succeeded are in, also when others' calls failed. */
-export async function enqueue(link: RedisLink, tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
+export async function enqueue(
+  link: RedisLink,
+  tasks: readonly NewTask[],
+  nowMs: number,
+  timeoutMs: number,
+): Promise<EnqueueReceipt[]> {
   const sent = [...byQueue(tasks, nowMs)].flatMap(([queue, rows]) =>
     [...batches(rows, (row) => row.message.length)].map((batch) => ({ queue, batch })),
   );
   const head = { nowNs: `${nowMs}000000`, bucket: bucketOf(nowMs), buckets: bucketsKept };
   const replies = await link.run(
     sent.map(({ queue, batch }) => enqueueCall({ ...keysOf(queue), queues: queuesKey }, { queue, ...head }, batch)),
-    { taskIds: tasks.map(({ message }) => message.id) },
+    { taskIds: tasks.map(({ message }) => message.id), timeoutMs },
   );
   const receipts = Array.from<EnqueueReceipt>({ length: tasks.length });
   const failed: Failed[] = [];
@@ -43,7 +48,12 @@ export async function enqueue(link: RedisLink, tasks: readonly NewTask[], nowMs:
       else receipts[at] = receipt;
     }
   }
-  throwFailed(link.label, failed);
+  const enqueued = tasks.filter((_, at) => receipts[at]?.status === "enqueued");
+  throwFailed(
+    link.label,
+    failed,
+    enqueued.map(({ message }) => message.id),
+  );
   throwProblems(link.label, problems);
   return receipts;
 }

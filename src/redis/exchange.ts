@@ -50,7 +50,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
     more ||= moreThere === 1;
     if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
   }
-  throwFailed(link.label, failed);
+  throwFailed(link.label, failed, []);
   if (unwritten && leased.length > 0) {
     // Another call of this trip leased, and an error would not tell of it.
     await exchange(link, { settle: leased.map((task) => ({ task, outcome: { kind: "released" } })) }, nowMs);

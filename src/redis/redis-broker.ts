@@ -15,6 +15,7 @@ import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
+import { expireAfter } from "./expiry.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import type { RedisLink } from "./link.js";
 import { list } from "./list.js";
@@ -45,8 +46,18 @@ export class RedisBroker implements Broker {
     return this.#link.clock;
   }
 
-  async enqueue(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
-    return this.#run((link) => enqueue(link, tasks, nowMs));
+  async enqueue(
+    tasks: readonly NewTask[],
+    nowMs: number,
+    withinMs = Number.POSITIVE_INFINITY,
+  ): Promise<EnqueueReceipt[]> {
+    const { timeoutMs } = this.#linkOptions;
+    const untilMs = performance.now() + withinMs;
+    const taskIds = tasks.map(({ message }) => message.id);
+    return this.#run(
+      (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now())),
+      withinMs < timeoutMs ? () => this.#readyWithin(withinMs, taskIds) : undefined,
+    );
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
@@ -100,9 +111,9 @@ export class RedisBroker implements Broker {
   }
 
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
-  async #run<T>(verb: (link: RedisLink) => Promise<T>): Promise<T> {
+  async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
     if (this.#closed) throw this.#closedError();
-    const work = this.#ready().then(verb);
+    const work = (ready?.() ?? this.#ready()).then(verb);
     this.#underWay.add(work);
     try {
       return await work;
@@ -123,5 +134,23 @@ export class RedisBroker implements Broker {
     });
     await this.#checked;
     return this.#link;
+  }
+
+  /** The same for one who does not wait for the look as long as it may take. */
+  async #readyWithin(withinMs: number, taskIds: readonly string[]): Promise<RedisLink> {
+    let stop = () => {};
+    const expired = new Promise<never>((_, reject) => {
+      stop = expireAfter(withinMs, () =>
+        reject(
+          new HoldfastError("BROKER_UNAVAILABLE", {
+            broker: this.label,
+            problem: `not connected within ${Math.ceil(withinMs)} ms`,
+            outcome: "notSent",
+            taskIds,
+          }),
+        ),
+      );
+    });
+    return Promise.race([this.#ready(), expired]).finally(stop);
   }
 }
