@@ -1,9 +1,9 @@
 /** The front door: every public name, by name, and nothing else. */
 export { connect, type ConnectOptions } from "./connect.js";
 export { Client, type ClientCounters, type ClientOptions } from "./client/client.js";
-export { Worker, type WorkerBroker, type WorkerCounters } from "./worker/worker.js";
+export { Worker, type WorkerCounters } from "./worker/worker.js";
 export type { Handler, Middleware, TaskContext } from "./worker/handlers.js";
-export type { WorkerOptions } from "./worker/options.js";
+export type { WorkerBroker, WorkerOptions } from "./worker/options.js";
 export {
   defineTask,
   type DefinitionOptions,

@@ -45,6 +45,8 @@ export class Client {
   readonly #counters = { enqueued: 0, duplicate: 0, idTaken: 0, failed: 0 };
 
   constructor(broker: Producing, options?: ClientOptions) {
+    if (typeof broker?.enqueue !== "function")
+      throw invalidOption("Client", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
     this.#options = resolve(clientSettings, options, "Client");
     this.#sender = new Sender(broker, this.#options.timeoutMs);
@@ -71,6 +73,12 @@ export class Client {
    * @throws the same as `enqueue`
    */
   async enqueueAll(requests: Iterable<AnyRequest>): Promise<EnqueueReceipt[]> {
+    if (typeof requests !== "object" || requests === null || !(Symbol.iterator in requests)) {
+      throw invalidOption(
+        "enqueueAll",
+        `takes a list of requests, such as [sendWelcome({ … })], got ${shown(requests)}`,
+      );
+    }
     const tasks = await Promise.all(Array.from(requests, (request) => this.#newTask(request)));
     try {
       const receipts = await this.#sender.sendAll(tasks);

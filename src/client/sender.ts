@@ -11,6 +11,9 @@ interface Waiting {
 
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
+/** Tasks in one call. */
+const maxTogether = 5_000;
+const repeated = (task: NewTask): NewTask => ({ ...task, repeat: true });
 const never = new AbortController().signal;
 
 /** Brings tasks to storage: single ones are gathered into batches, and what storage did not take is sent again. */
@@ -32,20 +35,29 @@ export class Sender {
     });
   }
 
+  /** Long lists go in parts, one after the other, so that each has the server's attention in time. */
+  async sendAll(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+    const receipts: EnqueueReceipt[] = [];
+    for (let at = 0; at < tasks.length; at += maxTogether) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other is what it is for
+      receipts.push(...(await this.#sendPart(tasks.slice(at, at + maxTogether))));
+    }
+    return receipts;
+  }
+
   /**
    * An attempt whose outcome is unknown may have been carried out: the next one is marked as a repeat, so that storage
    * recognises the ids, also of tasks that have finished meanwhile.
    */
-  async sendAll(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
-    if (tasks.length === 0) return [];
+  async #sendPart(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
     const giveUpAtMs = performance.now() + this.#timeoutMs;
     let batch = tasks;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
-        return await this.#broker.enqueue(batch, this.#broker.clock.nowMs());
+        return await this.#broker.enqueue(batch, this.#broker.clock.nowMs(), giveUpAtMs - performance.now());
       } catch (error) {
         if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) throw error;
-        if (error.data.outcome === "unknown") batch = tasks.map((task) => ({ ...task, repeat: true }));
+        if (error.data.outcome === "unknown") batch = tasks.map(repeated);
         const waitMs = pauseMs * (0.5 + Math.random() / 2);
         if (performance.now() + waitMs >= giveUpAtMs) throw this.#told(error, batch);
         await pause(waitMs, never);
@@ -58,12 +70,18 @@ export class Sender {
     this.#gathered = [];
     try {
       const receipts = await this.sendAll(waiting.map(({ task }) => task));
-      waiting.forEach(({ resolve }, index) => resolve(receipts[index]!));
+      for (const [index, { resolve }] of waiting.entries()) resolve(receipts[index]!);
     } catch (error) {
-      for (const { task, reject } of waiting) {
-        reject(HoldfastError.is(error, "BROKER_UNAVAILABLE") ? this.#told(error, [task]) : error);
-      }
+      for (const one of waiting) this.#settle(one, error, waiting.length > 1);
     }
+  }
+
+  /** Trouble with one task of a batch is not the others' trouble: unless storage is away, each is sent by itself. */
+  #settle({ task, resolve, reject }: Waiting, error: unknown, together: boolean): void {
+    if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) reject(this.#told(error, [task]));
+    else if (together && HoldfastError.is(error, "BROKER_FAILED")) {
+      this.sendAll([repeated(task)]).then(([receipt]) => resolve(receipt!), reject);
+    } else reject(error);
   }
 
   /** The error as it concerns these tasks. An earlier try with an unknown outcome makes the whole outcome unknown. */

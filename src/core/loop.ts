@@ -33,13 +33,20 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Resolves with the first of these signals that the process gets, and stops listening then. */
-export async function untilSignal(signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"]): Promise<NodeJS.Signals> {
+/** Resolves with the first of these signals that the process gets, or with nothing when `ended` aborts; listens no longer. */
+export async function untilSignal(
+  signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"],
+  ended?: AbortSignal,
+): Promise<NodeJS.Signals | undefined> {
   return new Promise((resolve) => {
-    const listener = (signal: NodeJS.Signals) => {
+    const listener = (signal?: NodeJS.Signals) => {
       for (const name of signals) process.removeListener(name, listener);
+      ended?.removeEventListener("abort", onEnded);
       resolve(signal);
     };
+    const onEnded = () => listener();
     for (const name of signals) process.on(name, listener);
+    if (ended?.aborted === true) onEnded();
+    else ended?.addEventListener("abort", onEnded);
   });
 }

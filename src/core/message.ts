@@ -87,7 +87,7 @@ export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string
 }
 
 /** 30 minutes, as in asynq. */
-const defaultTimeoutMs = 1_800_000;
+export const defaultTimeoutMs = 1_800_000;
 
 const wholeSeconds = (ms: number) => ceilToS(ms) * 1_000;
 

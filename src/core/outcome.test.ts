@@ -14,6 +14,7 @@ const attempt = (fields: Partial<Attempt> = {}): Attempt => ({
   startedAtMs: nowMs - 5,
   durationMs: 5,
   keepStack: false,
+  atMostOnce: false,
   ...fields,
 });
 const judge = (thrown: unknown, fields: Partial<Attempt> = {}, policy = everyMinute as () => number) =>
@@ -122,7 +123,7 @@ describe("verdict", () => {
     ["too many returns", { returns: maxReturns }, "archived: retries_exhausted"],
     [
       "a task just young enough",
-      { message: message({ id: newId(nowMs - maxReturnAgeMs) }) },
+      { returns: 1, message: message({ id: newId(nowMs - maxReturnAgeMs) }) },
       "retry: retry_after, not counted, in 1 s",
     ],
   ])("ends giving back: %s", (_what, fields, expected) => {
@@ -130,10 +131,34 @@ describe("verdict", () => {
   });
 
   it("ends giving back by age", () => {
-    const old = { message: message({ id: "01000000-0000-7000-8000-000000000000" }) };
+    const old = { returns: 1, message: message({ id: "01000000-0000-7000-8000-000000000000" }) };
 
     expect(inShort(judge(new RetryAfter("1s"), old))).toBe("archived: retries_exhausted");
     expect(inShort(judge(holdfast("HANDLER_MISSING", { type: "t" }), old))).toBe("archived: no_handler");
+    // One that was scheduled far ahead may be old when it first runs.
+    expect(inShort(judge(new RetryAfter("1s"), { ...old, returns: 0 }))).toBe(
+      "retry: retry_after, not counted, in 1 s",
+    );
+  });
+
+  it.each<[string, Partial<Attempt>, string]>([
+    ["goes back", {}, "released"],
+    ["goes back no more after too many returns", { returns: maxReturns }, "archived: retries_exhausted"],
+    ["does not start again when it is to start at most once", { atMostOnce: true }, "archived: cancelled"],
+  ])("a task whose worker stops %s", (_what, fields, expected) => {
+    expect(inShort(judge(holdfast("WORKER_STOPPING", { id: "a" }), fields))).toBe(expected);
+  });
+
+  it("tells what lies underneath, three levels down at the most", () => {
+    const deep = [1, 2, 3, 4, 5].reduce<Error>(
+      (cause, level) => new Error(`level ${level}`, { cause }),
+      new Error("level 0"),
+    );
+
+    expect(judge(new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") }))).toMatchObject({
+      failure: { class: "TypeError", message: "fetch failed: connect ECONNREFUSED" },
+    });
+    expect(judge(deep)).toMatchObject({ failure: { message: "level 5: level 4: level 3: level 2" } });
   });
 });
 

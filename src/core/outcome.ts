@@ -54,11 +54,13 @@ export interface Attempt {
   readonly startedAtMs: number;
   readonly durationMs: number;
   readonly keepStack: boolean;
+  /** It has been started, and must not be started again: it is not given back when its worker stops. */
+  readonly atMostOnce: boolean;
 }
 
-/** Every task terminates: past so many returns, or this age, giving back ends in the archive. */
+/** Every task terminates: past so many returns, or given back again at this age, it ends in the archive. */
 export const maxReturns = 1_000;
-export const maxReturnAgeMs = 90 * 86_400_000;
+export const maxReturnAgeMs = 365 * 86_400_000;
 /** How long a task whose type no handler of a worker knows waits for another worker. */
 const noHandlerDelayMs = 30_000;
 
@@ -80,6 +82,12 @@ function judged(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: nu
   const { message } = attempt;
   if (isSkipRetry(error)) return { kind: "archived", failure: failureOf(error, "skip_retry", attempt) };
   if (isRetryAfter(error)) return givenBack(error, "retry_after", error.delayMs, attempt, nowMs);
+  if (HoldfastError.is(error, "WORKER_STOPPING")) {
+    if (attempt.atMostOnce) return { kind: "archived", failure: failureOf(error, "cancelled", attempt) };
+    return returnsExhausted(attempt, nowMs)
+      ? { kind: "archived", failure: failureOf(error, "retries_exhausted", attempt) }
+      : { kind: "released" };
+  }
   const reason = reasonOf(error, message.type);
   // Another worker may know this type: it is no failure of the task.
   if (reason === "no_handler") return givenBack(error, reason, noHandlerDelayMs, attempt, nowMs);
@@ -114,7 +122,8 @@ function givenBack(error: unknown, reason: Reason, delayMs: number, attempt: Att
 /** True when a task has been given back so often, or for so long, that giving it back once more must end. */
 function returnsExhausted(attempt: Pick<Attempt, "message" | "returns">, nowMs: number): boolean {
   const madeMs = idTimeMs(attempt.message.id);
-  return attempt.returns >= maxReturns || (madeMs !== undefined && nowMs - madeMs > maxReturnAgeMs);
+  if (attempt.returns >= maxReturns) return true;
+  return attempt.returns > 0 && madeMs !== undefined && nowMs - madeMs > maxReturnAgeMs;
 }
 
 /** Trying again cannot help: the stored bytes stay what they are, and a deadline does not come back. */
@@ -136,7 +145,11 @@ const maxMessageChars = 4_096;
 const maxStackChars = 8_192;
 
 /** Whatever was thrown (an Error, a string, null, an object whose getters throw) as a record that can be stored. */
-export function failureOf(thrown: unknown, reason: Reason, attempt: Omit<Attempt, "message" | "returns">): Failure {
+export function failureOf(
+  thrown: unknown,
+  reason: Reason,
+  attempt: Pick<Attempt, "startedAtMs" | "durationMs" | "keepStack">,
+): Failure {
   const { class: name, message, stack } = described(thrown);
   return {
     reason,
@@ -154,7 +167,7 @@ function described(thrown: unknown): { class: string; message: string; stack: st
       const name = text(thrown.name, 128) || "Error";
       return {
         class: name,
-        message: text(thrown.message, maxMessageChars) || name,
+        message: text(withCauses(thrown), maxMessageChars) || name,
         stack: text(thrown.stack, maxStackChars),
       };
     }
@@ -163,6 +176,20 @@ function described(thrown: unknown): { class: string; message: string; stack: st
   } catch {
     return { class: "unreadable", message: unreadable, stack: "" };
   }
+}
+
+/**
+ * "fetch failed" says little: what lies underneath is told too, three levels down at the most. Not of our own errors: a
+ * schema's sentence may quote the payload.
+ */
+function withCauses(error: Error): string {
+  const chain = new Set([error]);
+  let { cause } = error;
+  while (cause instanceof Error && !chain.has(cause) && chain.size <= 3 && error.name !== "HoldfastError") {
+    chain.add(cause);
+    ({ cause } = cause);
+  }
+  return Array.from(chain, (one) => one.message || one.name).join(": ");
 }
 
 // asynq cannot write, nor read, text that is not valid UTF-8: a lone surrogate becomes U+FFFD here.

@@ -1,6 +1,7 @@
 import type { LeasedTask } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
+import { defaultTimeoutMs } from "../core/message.js";
 import type { Headers } from "../core/names.js";
 import { type Outcome, verdict } from "../core/outcome.js";
 import { asynqBackoff } from "../core/retry.js";
@@ -10,7 +11,7 @@ import type { Handlers, TaskContext } from "./handlers.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 
 /** `undefined`: the lease is lost, there is nothing to settle. */
-export type Ended = (attempt: Attempt, outcome: Outcome | undefined) => void;
+export type Ended = (outcome: Outcome | undefined) => void;
 
 type AbortReason = HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE" | "LEASE_LOST" | "WORKER_STOPPING">;
 
@@ -27,7 +28,7 @@ export class Attempt implements TaskContext {
   readonly #options: ResolvedWorkerOptions;
   readonly #clock: Clock;
   readonly #ended: Ended;
-  /** When the signal is to abort, Unix ms; Infinity: never. */
+  /** When the signal is to abort, Unix ms. */
   readonly #limitMs: number;
   #controller: AbortController | undefined;
   #aborted: AbortReason | undefined;
@@ -110,7 +111,6 @@ export class Attempt implements TaskContext {
   }
 
   #arm(): void {
-    if (this.#limitMs === Number.POSITIVE_INFINITY) return;
     const leftMs = this.#limitMs - this.#clock.nowMs();
     this.#timer = setTimeout(
       () => (leftMs > longestTimerMs ? this.#arm() : this.abort(this.#limitError())),
@@ -119,24 +119,21 @@ export class Attempt implements TaskContext {
   }
 
   #limitError(): HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE"> {
-    const { deadlineMs, timeoutMs } = this.leased.message;
+    const { deadlineMs } = this.leased.message;
     return this.#limitMs === deadlineMs
       ? new HoldfastError("TASK_DEADLINE", { deadlineMs })
-      : new HoldfastError("TASK_TIMEOUT", { timeoutMs });
+      : new HoldfastError("TASK_TIMEOUT", { timeoutMs: this.#limitMs - this.startedAtMs });
   }
 
   #failed(error: unknown): void {
     // What a handler says on purpose counts also after an abort; any other error is then the abort's doing.
     const steering = isSkipRetry(error) || isRetryAfter(error) || isRevoke(error);
     const cause = steering ? error : (this.#aborted ?? error);
-    if (HoldfastError.is(cause, "WORKER_STOPPING")) {
-      this.#end({ kind: "released" });
-      return;
-    }
     const nowMs = this.#clock.nowMs();
     const attempt = {
       message: this.leased.message,
       returns: this.leased.returns,
+      atMostOnce: this.leased.atMostOnce,
       startedAtMs: this.startedAtMs,
       durationMs: nowMs - this.startedAtMs,
       keepStack: this.#options.keepStacks,
@@ -158,12 +155,17 @@ export class Attempt implements TaskContext {
       reason: "failure" in outcome ? outcome.failure.reason : undefined,
       durationMs: this.#clock.nowMs() - this.startedAtMs,
     });
-    this.#ended(this, HoldfastError.is(this.#aborted, "LEASE_LOST") ? undefined : outcome);
+    this.#ended(HoldfastError.is(this.#aborted, "LEASE_LOST") ? undefined : outcome);
   }
 }
 
-/** When the task's timeout or deadline, whichever comes first, ends an attempt started now. */
+/**
+ * When the task's timeout or deadline, whichever comes first, ends an attempt started now, Unix ms. A message with neither
+ * (a Go client's timeout below one second is stored so) gets the default timeout, as in asynq.
+ */
 export function limitMs({ message }: LeasedTask, startedAtMs: number): number {
-  const timeoutAtMs = message.timeoutMs === 0 ? Number.POSITIVE_INFINITY : startedAtMs + message.timeoutMs;
-  return message.deadlineMs === 0 ? timeoutAtMs : Math.min(timeoutAtMs, message.deadlineMs);
+  const { timeoutMs, deadlineMs } = message;
+  if (timeoutMs === 0 && deadlineMs !== 0) return deadlineMs;
+  const timeoutAtMs = startedAtMs + (timeoutMs === 0 ? defaultTimeoutMs : timeoutMs);
+  return deadlineMs === 0 ? timeoutAtMs : Math.min(timeoutAtMs, deadlineMs);
 }

@@ -1,4 +1,4 @@
-import { type LeasedTask, maxCrashes, type TaskRef } from "../broker/broker.js";
+import { type LeasedTask, type LostLease, maxCrashes } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
@@ -6,10 +6,18 @@ import { Attempt } from "./attempt.js";
 import type { Handlers } from "./handlers.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 
-const keyOf = ({ queue, id }: TaskRef) => `${queue}\n${id}`;
+/** A task that was lost and leased again runs twice here, each time with a token of its own. */
+const keyOf = ({ queue, id, token }: LostLease) => `${token}\n${queue}\n${id}`;
 const isSuspect = (task: LeasedTask) => task.crashes > 0;
 /** One more crash and the task is quarantined: nothing else may be there to take the blame, or to cause it. */
 const mustBeAlone = (task: LeasedTask) => task.crashes >= maxCrashes - 1;
+
+export interface CrewEvents {
+  /** `undefined`: its lease is lost, there is nothing to settle. */
+  readonly onEnded: (task: LeasedTask, outcome: Outcome | undefined) => void;
+  /** A task that has waited to run alone is about to start. */
+  readonly onAlone: (task: LeasedTask) => void;
+}
 
 /**
  * The attempts that are running, and who may run beside whom. Of the tasks whose worker died one runs at a time; one
@@ -19,23 +27,18 @@ export class Crew {
   readonly #handlers: Handlers;
   readonly #options: ResolvedWorkerOptions;
   readonly #clock: Clock;
-  readonly #ended: (task: LeasedTask, outcome: Outcome | undefined) => void;
+  readonly #events: CrewEvents;
   readonly #running = new Map<string, Attempt>();
   #suspects = 0;
   /** Leased, and waiting until everybody else has finished. */
   #waitingAlone: LeasedTask | undefined;
   #runningAlone = false;
 
-  constructor(
-    handlers: Handlers,
-    options: ResolvedWorkerOptions,
-    clock: Clock,
-    ended: (task: LeasedTask, outcome: Outcome | undefined) => void,
-  ) {
+  constructor(handlers: Handlers, options: ResolvedWorkerOptions, clock: Clock, events: CrewEvents) {
     this.#handlers = handlers;
     this.#options = options;
     this.#clock = clock;
-    this.#ended = ended;
+    this.#events = events;
   }
 
   /** Tasks that hold a slot. */
@@ -51,7 +54,17 @@ export class Crew {
     return this.#suspects === 0;
   }
 
+  /** Whether it may have to wait until it is alone. */
+  waits(task: LeasedTask): boolean {
+    return mustBeAlone(task) && !this.#runningAlone;
+  }
+
+  /** Start it; or give it back at once, where one waits or runs that must be alone. */
   begin(task: LeasedTask): void {
+    if (this.#waitingAlone !== undefined || this.#runningAlone) {
+      this.#events.onEnded(task, { kind: "released" });
+      return;
+    }
     if (isSuspect(task)) this.#suspects += 1;
     if (mustBeAlone(task)) {
       this.#waitingAlone = task;
@@ -62,11 +75,11 @@ export class Crew {
   }
 
   /** These leases are gone: whoever has the tasks now must not be disturbed. */
-  lost(refs: readonly TaskRef[]): void {
-    for (const ref of refs) {
-      this.#running.get(keyOf(ref))?.abort(new HoldfastError("LEASE_LOST", { id: ref.id }));
+  lost(leases: readonly LostLease[]): void {
+    for (const lease of leases) {
+      this.#running.get(keyOf(lease))?.abort(new HoldfastError("LEASE_LOST", { id: lease.id }));
       const waiting = this.#waitingAlone;
-      if (waiting !== undefined && keyOf(waiting.lease) === keyOf(ref)) this.#giveUpWaiting(waiting, undefined);
+      if (waiting !== undefined && keyOf(waiting.lease) === keyOf(lease)) this.#giveUpWaiting(waiting, undefined);
     }
   }
 
@@ -80,14 +93,15 @@ export class Crew {
   }
 
   #start(task: LeasedTask): void {
-    const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (ended, outcome) => {
-      if (this.#running.get(keyOf(ended)) === ended) this.#running.delete(keyOf(ended));
+    const key = keyOf(task.lease);
+    const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (outcome) => {
+      this.#running.delete(key);
       if (isSuspect(task)) this.#suspects -= 1;
       if (mustBeAlone(task)) this.#runningAlone = false;
-      this.#ended(task, outcome);
+      this.#events.onEnded(task, outcome);
       this.#beginAlone();
     });
-    this.#running.set(keyOf(attempt), attempt);
+    this.#running.set(key, attempt);
     attempt.start();
   }
 
@@ -96,12 +110,13 @@ export class Crew {
     if (task === undefined || this.#running.size > 0) return;
     this.#waitingAlone = undefined;
     this.#runningAlone = true;
+    this.#events.onAlone(task);
     this.#start(task);
   }
 
   #giveUpWaiting(task: LeasedTask, outcome: Outcome | undefined): void {
     this.#waitingAlone = undefined;
     this.#suspects -= 1;
-    this.#ended(task, outcome);
+    this.#events.onEnded(task, outcome);
   }
 }

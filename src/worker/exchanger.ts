@@ -29,6 +29,8 @@ interface Lane {
   busy: boolean;
 }
 
+/** With fewer tasks a turn, what each turn costs by itself outweighs that client and server work at the same time. */
+const twoLanesFrom = 32;
 const maxSettlements = 500;
 const maxLeased = 200;
 const firstPauseMs = 50;
@@ -55,12 +57,13 @@ export class Exchanger {
   #suspectAsked = false;
   /** The last look found less than asked for: until the next poll there is nothing to look for. */
   #empty = false;
+  /** How often we were told that there may be something: a look that began before one of them proves nothing. */
+  #nudges = 0;
   #pollTimer: NodeJS.Timeout | undefined;
   #scheduled = false;
-  /** Settlements that storage refused and that are tried again beside the lanes. */
-  #insisting = 0;
   /** Ended tasks whose outcome storage has not confirmed. */
   #unsettled = 0;
+  #refusal: unknown;
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -75,7 +78,7 @@ export class Exchanger {
     this.#crew = crew;
     this.#events = events;
     this.#requestPrefix = workerId.slice(-12);
-    const laneCount = options.concurrency === 1 ? 1 : 2;
+    const laneCount = options.concurrency < twoLanesFrom ? 1 : 2;
     this.#lanes = Array.from({ length: laneCount }, (_, index) => ({ id: `${workerId}:${index}`, busy: false }));
     this.#turnLimit = Math.min(maxLeased, Math.ceil(options.concurrency / laneCount));
   }
@@ -94,6 +97,7 @@ export class Exchanger {
 
   /** There may be something to lease now. */
   nudge(): void {
+    this.#nudges += 1;
     this.#empty = false;
     this.#schedule();
   }
@@ -110,10 +114,20 @@ export class Exchanger {
     this.#tellChanged();
   }
 
-  /** Nothing to settle, no turn under way, and, while leasing, nothing found at the last look. */
+  /** Every outcome is confirmed. */
+  get settled(): boolean {
+    return this.#unsettled === 0;
+  }
+
+  /** Why storage refused the last turn, if it did. */
+  get refusal(): unknown {
+    return this.#refusal;
+  }
+
+  /** All settled, no turn under way, and, while leasing, nothing found at the last look; or it has given up. */
   get quiet(): boolean {
-    const still = this.#finished.length === 0 && this.#insisting === 0 && this.#lanes.every((lane) => !lane.busy);
-    return still && (!this.#leasing || this.#empty);
+    if (this.#quit.signal.aborted) return true;
+    return this.settled && this.#lanes.every((lane) => !lane.busy) && (!this.#leasing || this.#empty);
   }
 
   /** Resolves the next time a turn ends or a slot becomes free. */
@@ -125,6 +139,7 @@ export class Exchanger {
   giveUp(): number {
     this.stopLeasing();
     this.#quit.abort();
+    this.#tellChanged();
     return this.#unsettled;
   }
 
@@ -170,10 +185,11 @@ export class Exchanger {
 
   async #take(lane: Lane, turn: Turn): Promise<void> {
     lane.busy = true;
+    const nudges = this.#nudges;
     try {
       const reply = await this.#answered(turn);
       this.#unreserve(turn);
-      if (reply !== undefined) this.#digest(turn, reply);
+      if (reply !== undefined) this.#digest(turn, reply, nudges === this.#nudges);
     } finally {
       lane.busy = false;
       this.#schedule();
@@ -187,11 +203,11 @@ export class Exchanger {
     if (lease.suspects > 0) this.#suspectAsked = false;
   }
 
-  #digest(turn: Turn, reply: TurnReply): void {
+  #digest(turn: Turn, reply: TurnReply, recent: boolean): void {
     this.#confirm(turn.settle, reply.settled);
     if (turn.lease === undefined) return;
     if (reply.leased.length > 0) this.#events.onLeased(reply.leased);
-    if (reply.leased.length < turn.lease.limit) this.#pollLater();
+    if (reply.leased.length < turn.lease.limit && !reply.more && recent) this.#pollLater();
   }
 
   #confirm(settlements: readonly Settlement[], receipts: readonly SettleReceipt[]): void {
@@ -215,13 +231,19 @@ export class Exchanger {
     for (let pauseMs = firstPauseMs; !this.#quit.signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         const reply = await this.#broker.exchange(turn, this.#broker.clock.nowMs());
+        this.#refusal = undefined;
         return unsure ? { ...reply, settled: reply.settled.map(() => "settled") } : reply;
       } catch (error) {
-        if (HoldfastError.is(error, "CLOSED")) break;
+        if (HoldfastError.is(error, "CLOSED")) {
+          this.#options.log.error({ error }, "the broker was closed under a running worker: stop the worker first");
+          this.giveUp();
+          break;
+        }
         if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
           // After an unknown outcome `leaseLost` would mean no more than: it was carried out the first time.
           unsure ||= error.data.outcome === "unknown";
         } else {
+          this.#refusal = error;
           this.#options.log.error({ error }, "storage refused a turn; its settlements are tried again queue by queue");
           for (const part of byQueue(turn.settle)) void this.#insist(part);
           this.#pollLater();
@@ -233,24 +255,35 @@ export class Exchanger {
     return undefined;
   }
 
-  /** One queue's settlements alone, until they are through: trouble in one queue must not hold up the others. */
+  /**
+   * One queue's settlements alone, until they are through: trouble in one queue must not hold up the others, nor one
+   * settlement its neighbours. The turn that was refused may have carried some of them out, so `leaseLost` means done.
+   */
   async #insist(settle: readonly Settlement[]): Promise<void> {
-    this.#insisting += 1;
     for (let pauseMs = longestPauseMs; !this.#quit.signal.aborted; pauseMs = Math.min(pauseMs * 2, 30_000)) {
       try {
-        const reply = await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
-        this.#confirm(settle, reply.settled);
-        break;
+        await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
+        this.#confirm(
+          settle,
+          settle.map(() => "settled"),
+        );
+        this.#tellChanged();
+        return;
       } catch (error) {
+        const { queue } = settle[0]!.task.lease;
         this.#options.log.warn(
-          { queue: settle[0]?.task.lease.queue, tasks: settle.length, error },
+          { queue, tasks: settle.length, error },
           `settling failed; trying again in ${pauseMs} ms`,
         );
+        if (settle.length > 1 && !HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
+          const middle = Math.ceil(settle.length / 2);
+          void this.#insist(settle.slice(0, middle));
+          void this.#insist(settle.slice(middle));
+          return;
+        }
       }
       await pause(pauseMs, this.#quit.signal);
     }
-    this.#insisting -= 1;
-    this.#tellChanged();
   }
 
   #tellChanged(): void {

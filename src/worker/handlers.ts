@@ -58,6 +58,10 @@ export class Handlers {
     return this.#entries.get(type)?.definition;
   }
 
+  definitions(): AnyDefinition[] {
+    return [...this.#entries.values()].map(({ definition }) => definition);
+  }
+
   /** Decode, check, run through the middleware, and answer the encoded result, if it is to be kept. */
   async run(payload: Uint8Array, task: TaskContext, keepResult: boolean): Promise<Uint8Array | undefined> {
     const entry = this.#entries.get(task.type);

@@ -1,25 +1,44 @@
-import type { Maintaining, Working } from "../broker/broker.js";
+import { HoldfastError } from "../core/errors.js";
 import { loop } from "../core/loop.js";
 import { tellBroker } from "../core/telemetry.js";
-import type { ResolvedWorkerOptions } from "./options.js";
+import type { ResolvedWorkerOptions, WorkerBroker } from "./options.js";
 
 const batch = 500;
 const pruneEveryMs = 8_000;
+/** A call that is later than this was held up by more than a busy machine. */
+const patienceMs = 1_500;
 /** Promotion looks at least this often: another process may have scheduled something that is due sooner. */
 const promoteEveryMs = 1_000;
 
 /** Three loops that every worker runs for its queues: what is due, whose worker died, what has expired. */
 export async function maintain(
-  broker: Working & Maintaining,
+  broker: WorkerBroker,
   options: ResolvedWorkerOptions,
   signal: AbortSignal,
   nudge: () => void,
 ): Promise<void> {
   const { clock, label } = broker;
+  const { log, leaseDurationMs } = options;
   const queues = options.queues.map((queue) => queue.name);
-  const failed = (what: string) => (error: unknown) => options.log.warn({ error }, `${what} failed; trying again`);
+  let away = false;
 
-  const promote = async () => {
+  /** A step of a loop, of which trouble is told once, and its end, too. */
+  const step = (what: string, work: () => Promise<number | void>) => async () => {
+    try {
+      const waitMs = await work();
+      if (away) log.warn({ broker: label }, "storage is back");
+      away = false;
+      return waitMs;
+    } catch (error) {
+      if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) log.warn({ error }, `${what} failed; trying again`);
+      else if (!away)
+        log.warn({ broker: label, problem: error.data.problem }, "storage is unavailable; trying until it is back");
+      away ||= HoldfastError.is(error, "BROKER_UNAVAILABLE");
+      return undefined;
+    }
+  };
+
+  const promote = step("promoting scheduled tasks", async () => {
     const { moved, nextDueMs } = await broker.promote(queues, batch, clock.nowMs());
     if (moved > 0) {
       tellBroker({ event: "promoted", broker: label, count: moved });
@@ -28,23 +47,36 @@ export async function maintain(
     if (moved === batch) return 0;
     const untilDueMs = nextDueMs === undefined ? promoteEveryMs : nextDueMs - clock.nowMs();
     return Math.min(promoteEveryMs, Math.max(10, untilDueMs));
-  };
-  const reclaim = async () => {
+  });
+
+  let answeredAtMs = performance.now();
+  const reclaim = step("reclaiming leases that ran out", async () => {
+    const silentMs = performance.now() - answeredAtMs;
+    if (silentMs > reclaimEveryMs + patienceMs) {
+      // Storage, or this process, was away. Leases of workers that live have run out meanwhile: they come first.
+      await broker.ping();
+      const graceMs = leaseDurationMs / 3 + patienceMs;
+      answeredAtMs = performance.now() + graceMs;
+      return graceMs;
+    }
     const receipts = await broker.reclaim(queues, batch, clock.nowMs());
+    answeredAtMs = performance.now();
     for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
     if (receipts.length > 0) nudge();
     return receipts.length === batch ? 0 : undefined;
-  };
-  const prune = async () => {
+  });
+
+  const prune = step("pruning completed tasks", async () => {
     const count = await broker.prune(queues, batch, clock.nowMs());
     if (count > 0) tellBroker({ event: "pruned", broker: label, count });
     return count === batch ? 0 : undefined;
-  };
+  });
 
-  const reclaimEveryMs = Math.min(5_000, Math.max(1_000, options.leaseDurationMs / 6));
+  const reclaimEveryMs = Math.min(5_000, Math.max(1_000, leaseDurationMs / 6));
+  const onError = (error: unknown) => log.error({ error }, "maintenance failed");
   await Promise.all([
-    loop(promote, { everyMs: promoteEveryMs, signal, onError: failed("promoting scheduled tasks") }),
-    loop(reclaim, { everyMs: reclaimEveryMs, signal, onError: failed("reclaiming leases that ran out") }),
-    loop(prune, { everyMs: pruneEveryMs, signal, onError: failed("pruning completed tasks") }),
+    loop(promote, { everyMs: promoteEveryMs, signal, onError }),
+    loop(reclaim, { everyMs: reclaimEveryMs, signal, onError }),
+    loop(prune, { everyMs: pruneEveryMs, signal, onError }),
   ]);
 }

@@ -1,4 +1,4 @@
-import { minLeaseMs } from "../broker/broker.js";
+import { type Broker, type Maintaining, minLeaseMs, type Working } from "../broker/broker.js";
 import { consoleLogger, type Logger } from "../core/log.js";
 import { weightedQueues } from "../core/queues.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
@@ -36,6 +36,9 @@ export const workerSettings = {
   }),
   keepStacks: setting.flag({ default: false, says: "store the stack of a failure with the task" }),
 };
+
+/** What a worker needs of a broker. */
+export type WorkerBroker = Working & Maintaining & Pick<Broker, "ping">;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

@@ -1,16 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type {
-  Broker,
-  LeasedTask,
-  LeaseKeeper,
-  Maintaining,
-  Settlement,
-  SettleReceipt,
-  Working,
-} from "../broker/broker.js";
+import type { LeasedTask, LeaseKeeper, Settlement, SettleReceipt } from "../broker/broker.js";
 import { type Duration, toMs } from "../core/duration.js";
-import { HoldfastError } from "../core/errors.js";
+import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { pause, untilSignal } from "../core/loop.js";
 import type { Outcome } from "../core/outcome.js";
 import type { TaskDefinition } from "../core/task.js";
@@ -20,9 +12,15 @@ import { Crew } from "./crew.js";
 import { Exchanger } from "./exchanger.js";
 import { type Handler, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
-import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerOptions } from "./options.js";
+import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
-export type WorkerBroker = Working & Maintaining & Pick<Broker, "ping">;
+const stopSignals = ["SIGINT", "SIGTERM"] as const;
+/** A leased task that could not be started for this long goes back. */
+const unstartedMs = 1_000;
+/** How long a task may wait to run alone. */
+const longestWaitMs = 86_400_000;
+/** How long a stopping worker waits for storage, after its handlers have ended. */
+const lastCallMs = 2_000;
 
 export interface WorkerCounters {
   readonly completed: number;
@@ -53,6 +51,7 @@ export class Worker implements AsyncDisposable {
   readonly #exchanger: Exchanger;
   readonly #maintenance = new AbortController();
   readonly #counters = { completed: 0, retried: 0, archived: 0, revoked: 0, released: 0, leaseLost: 0 };
+  readonly #unknownTypes = new Set<string>();
   #state: "new" | "running" | "stopped" = "new";
   #keeper: LeaseKeeper | undefined;
   #maintaining: Promise<void> | undefined;
@@ -60,9 +59,14 @@ export class Worker implements AsyncDisposable {
 
   /** @throws OPTION_INVALID */
   constructor(broker: WorkerBroker, options?: WorkerOptions) {
+    if (typeof broker?.exchange !== "function")
+      throw invalidOption("Worker", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
     this.#options = resolveWorkerOptions(options);
-    this.#crew = new Crew(this.#handlers, this.#options, broker.clock, (task, outcome) => this.#ended(task, outcome));
+    this.#crew = new Crew(this.#handlers, this.#options, broker.clock, {
+      onEnded: (task, outcome) => this.#ended(task, outcome),
+      onAlone: (task) => this.#hold([task]),
+    });
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, {
       onLeased: (tasks) => this.#begin(tasks),
       onSettled: (settlements, receipts) => this.#settled(settlements, receipts),
@@ -83,8 +87,13 @@ export class Worker implements AsyncDisposable {
 
   /** Begin to work. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE when storage cannot be used; CLOSED after stop() */
   async start(): Promise<void> {
-    if (this.#state !== "new") throw new HoldfastError("CLOSED", { what: "this worker was started before: it" });
+    if (this.#state !== "new") {
+      throw new HoldfastError("CLOSED", {
+        what: "a worker starts once, make a new one: this one was started before, and",
+      });
+    }
     this.#state = "running";
+    this.#warnOfUnheardQueues();
     try {
       await this.#broker.ping();
     } catch (error) {
@@ -105,22 +114,27 @@ export class Worker implements AsyncDisposable {
     this.#maintaining = maintain(this.#broker, this.#options, this.#maintenance.signal, () => this.#exchanger.nudge());
   }
 
-  /** For programs: work until SIGINT or SIGTERM, then stop; a second signal stops at once. */
+  /** For programs: work until SIGINT or SIGTERM (or stop()), then stop; a second signal aborts the handlers at once. */
   async run(): Promise<void> {
     await this.start();
-    await untilSignal();
-    const stopped = this.stop();
-    await Promise.race([stopped, untilSignal().then(() => this.#crew.stop())]);
+    await untilSignal(stopSignals, this.#maintenance.signal);
+    const over = new AbortController();
+    const stopped = this.stop().finally(() => over.abort());
+    if ((await untilSignal(stopSignals, over.signal)) !== undefined) this.#crew.stop();
     await stopped;
   }
 
-  /** Work until nothing in its queues is pending or due, then stop. What is due later is not waited for. */
+  /**
+   * Work until nothing in its queues is pending or due, then stop. What is due later is not waited for.
+   * @throws BROKER_FAILED when storage refused to say what is pending
+   */
   async drain(): Promise<WorkerCounters> {
     const queues = this.#options.queues.map((queue) => queue.name);
     while ((await this.#broker.promote(queues, 500, this.#broker.clock.nowMs())).moved > 0);
     await this.start();
     while (!(this.#exchanger.quiet && this.#crew.size === 0)) await this.#exchanger.changed();
     await this.stop();
+    if (this.#exchanger.refusal !== undefined) throw this.#exchanger.refusal;
     return this.counters();
   }
 
@@ -151,10 +165,12 @@ export class Worker implements AsyncDisposable {
     this.#state = "stopped";
     this.#exchanger.stopLeasing();
     this.#maintenance.abort();
-    const idle = () => this.#crew.size === 0 && this.#exchanger.quiet;
-    await this.#until(idle, timeoutMs);
+    const done = () => this.#crew.size === 0 && this.#exchanger.settled;
+    await this.#until(done, timeoutMs);
     this.#crew.stop();
-    await this.#until(idle, this.#options.abortGraceMs + 2_000);
+    await this.#until(done, this.#options.abortGraceMs + lastCallMs);
+    // A look for tasks may still be under way: what it brings is given back.
+    await this.#until(() => this.#exchanger.quiet, lastCallMs);
     const unsettled = this.#exchanger.giveUp();
     if (unsettled > 0) {
       this.#options.log.error(
@@ -164,6 +180,19 @@ export class Worker implements AsyncDisposable {
     }
     await this.#maintaining;
     await this.#keeper?.close();
+  }
+
+  /** The likeliest mistake of all: tasks go to a queue that nobody looks at. */
+  #warnOfUnheardQueues(): void {
+    const heard = new Set(this.#options.queues.map((queue) => queue.name));
+    for (const { type, options } of this.#handlers.definitions()) {
+      if (heard.has(options.queue)) continue;
+      const fields = { type, queue: options.queue, queues: [...heard] };
+      this.#options.log.warn(
+        fields,
+        "this worker does not look at the queue of a type that it handles: add it to `queues`",
+      );
+    }
   }
 
   async #until(condition: () => boolean, timeoutMs: number): Promise<void> {
@@ -180,19 +209,53 @@ export class Worker implements AsyncDisposable {
       for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released" } });
       return;
     }
-    const nowMs = this.#broker.clock.nowMs();
-    const graceMs = this.#options.abortGraceMs;
     // Before any handler starts: one that blocks the event loop at once keeps its lease all the same.
-    this.#keeper!.hold(tasks.map((task) => ({ lease: task.lease, renewUntilMs: limitMs(task, nowMs) + graceMs })));
-    for (const task of tasks) this.#crew.begin(task);
+    this.#hold(tasks);
+    const leasedAtMs = performance.now();
+    for (const task of tasks) {
+      // A handler before it has blocked the event loop: what it kept waiting may start sooner elsewhere.
+      if (performance.now() - leasedAtMs > unstartedMs) this.#exchanger.settle({ task, outcome: { kind: "released" } });
+      else this.#crew.begin(task);
+    }
+  }
+
+  /** One that waits to run alone is held for as long as that may take, and anew when it starts. */
+  #hold(tasks: readonly LeasedTask[]): void {
+    const nowMs = this.#broker.clock.nowMs();
+    const slackMs = this.#options.abortGraceMs + unstartedMs;
+    this.#keeper!.hold(
+      tasks.map((task) => ({
+        lease: task.lease,
+        renewUntilMs: this.#crew.waits(task) ? nowMs + longestWaitMs : limitMs(task, nowMs) + slackMs,
+      })),
+    );
   }
 
   #ended(task: LeasedTask, outcome: Outcome | undefined): void {
     if (outcome !== undefined) {
       this.#exchanger.settle({ task, outcome });
-    } else {
-      this.#counters.leaseLost += 1;
-      this.#exchanger.freed();
+      this.#report(task, outcome);
+      return;
+    }
+    this.#keeper!.drop([task.lease]);
+    this.#counters.leaseLost += 1;
+    this.#exchanger.freed();
+  }
+
+  #report({ message, lease: { queue, id } }: LeasedTask, outcome: Outcome): void {
+    if (!("failure" in outcome)) return;
+    const { reason, class: name, message: error } = outcome.failure;
+    const fields = { queue, type: message.type, id, attempt: message.retried + 1, reason, error: `${name}: ${error}` };
+    if (outcome.kind === "archived") {
+      this.#options.log.error(fields, "a task failed and is a dead letter now");
+    } else if (outcome.counts) {
+      this.#options.log.warn({ ...fields, again: new Date(outcome.atMs) }, "a task failed and will be tried again");
+    } else if (reason === "no_handler" && !this.#unknownTypes.has(message.type)) {
+      this.#unknownTypes.add(message.type);
+      this.#options.log.warn(
+        { queue, type: message.type },
+        "tasks of a type that no handler here knows go back for other workers",
+      );
     }
   }
 
