@@ -63,7 +63,7 @@ export class Exchanger {
   #scheduled = false;
   /** Ended tasks whose outcome storage has not confirmed. */
   #unsettled = 0;
-  #refusal: unknown;
+  #refusal: Error | undefined;
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -120,7 +120,7 @@ export class Exchanger {
   }
 
   /** Why storage refused the last turn, if it did. */
-  get refusal(): unknown {
+  get refusal(): Error | undefined {
     return this.#refusal;
   }
 
@@ -243,7 +243,7 @@ export class Exchanger {
           // After an unknown outcome `leaseLost` would mean no more than: it was carried out the first time.
           unsure ||= error.data.outcome === "unknown";
         } else {
-          this.#refusal = error;
+          this.#refusal = error instanceof Error ? error : new Error(String(error));
           this.#options.log.error({ error }, "storage refused a turn; its settlements are tried again queue by queue");
           for (const part of byQueue(turn.settle)) void this.#insist(part);
           this.#pollLater();

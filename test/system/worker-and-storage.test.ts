@@ -158,6 +158,8 @@ it("looks again at once when a reply says that there is more", async () => {
 
   await until("it has looked five times", () => broker.turns.length === 5);
   await worker.stop();
+
+  expect(broker.turns.length).toBe(5);
 });
 
 it("a queue in trouble does not keep settlements of others, nor one settlement its neighbours", async () => {
@@ -175,6 +177,8 @@ it("a queue in trouble does not keep settlements of others, nor one settlement i
   await until("each has been tried by itself", () => alone("a") && alone("bad") && alone("c"), 10_000);
   await until("two are settled", () => worker.counters().completed === 2, 10_000);
   await worker.stop({ timeout: "0s" });
+
+  expect(worker.counters()).toMatchObject({ completed: 2, leaseLost: 0 });
 }, 20_000);
 
 it("ends when its broker is closed, instead of asking for ever", async () => {
