@@ -1,21 +1,22 @@
-import { type LeaseRequest, minLeaseMs, type TaskRef } from "../broker/broker.js";
+import { type LeaseRequest, maxCrashes, minLeaseMs, type TaskRef } from "../broker/broker.js";
+import { undecodable } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
-import type { Failure } from "../core/outcome.js";
 import { type Leased, type LeasedRow, leasedAgain, rememberLeased, type SetAside } from "./lease-request.js";
 import type { Sql } from "./sql.js";
 import type { Tally } from "./tally.js";
 
 interface Waiting {
   readonly id: string;
+  readonly rank: number;
   readonly crashes: number;
   readonly returns: number;
   readonly at_most_once: number;
   readonly message: Uint8Array;
 }
 
-/** How far behind the crash suspects that may not be leased now one looks for other tasks. */
-const beyondSuspects = 64;
+/** How many crash suspects are looked at beyond those that may be leased: some are to be leased alone, and not now. */
+const moreSuspects = 64;
 
 export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tally): Leased {
   const untilS = ceilToS(nowMs + Math.max(request.leaseMs, minLeaseMs));
@@ -25,18 +26,26 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
   const messages: Uint8Array[] = [];
   const setAside: SetAside[] = [];
   let suspects = request.suspects;
+  let alone = false;
+  let more = false;
   for (const queue of request.queues) {
-    if (leased.length >= request.limit) break;
-    for (const { id, crashes, returns, at_most_once, message } of waiting(sql, queue, request.limit - leased.length)) {
-      if (leased.length >= request.limit) break;
+    const count = request.limit - leased.length;
+    if (count <= 0 || alone || !isOpen(sql, queue)) continue;
+    const line = waiting(sql, queue, count, suspects);
+    for (const { id, crashes, returns, at_most_once, message } of line) {
+      if (leased.length >= request.limit || alone) break;
+      const isLast = crashes >= maxCrashes - 1;
+      if (crashes > 0 && (suspects === 0 || (isLast && leased.length > 0))) continue;
       const problem = problemOf(message);
       if (problem !== undefined) {
         archiveUndecodable(sql, { queue, id }, problem, nowMs, tally);
         setAside.push({ queue, id, problem });
+        // Those took the place of others in what was read.
+        more ||= line.length >= count;
         continue;
       }
-      if (crashes > 0 && suspects === 0) continue;
       if (crashes > 0) suspects -= 1;
+      alone = isLast;
       sql("UPDATE task SET state = 'active', token = ?, rank = ? WHERE queue = ? AND id = ?").run(
         request.requestId,
         untilS,
@@ -49,18 +58,26 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
     }
   }
   if (leased.length > 0) rememberLeased(sql, request, leased, nowMs);
-  return { leased, messages, setAside, more: setAside.length > 0 && leased.length < request.limit };
+  return { leased, messages, setAside, more: more && !alone && leased.length < request.limit };
 }
 
-/** The next tasks of a queue in order; more than `count` where crash suspects may have to be passed over. */
-function waiting(sql: Sql, queue: string, count: number): Waiting[] {
-  const open = sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0").get(queue);
-  if (open === undefined) return [];
-  const next = sql(
-    "SELECT id, crashes, returns, at_most_once, message FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT ?",
-  );
-  const rows = next.all(queue, count) as Waiting[];
-  return rows.some(({ crashes }) => crashes > 0) ? (next.all(queue, count + beyondSuspects) as Waiting[]) : rows;
+const isOpen = (sql: Sql, queue: string) =>
+  sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0").get(queue) !== undefined;
+
+/**
+ * The next tasks of a queue in order. Crash suspects are read apart, each kind by an index of its own: however many of
+ * them wait in front, the others are found at once. (SQLite would take the general index, and walk past them.)
+ */
+function waiting(sql: Sql, queue: string, count: number, suspects: number): Waiting[] {
+  const columns = "id, rank, crashes, returns, at_most_once, message";
+  const plain = sql(
+    `SELECT ${columns} FROM task INDEXED BY task_in_line WHERE queue = ? AND state = 'pending' AND crashes = 0 ORDER BY rank LIMIT ?`,
+  ).all(queue, count) as Waiting[];
+  if (suspects === 0) return plain;
+  const doubtful = sql(
+    `SELECT ${columns} FROM task INDEXED BY suspect_in_line WHERE queue = ? AND state = 'pending' AND crashes > 0 ORDER BY rank LIMIT ?`,
+  ).all(queue, Math.min(count, suspects) + moreSuspects) as Waiting[];
+  return doubtful.length === 0 ? plain : [...plain, ...doubtful].toSorted((a, b) => a.rank - b.rank);
 }
 
 function problemOf(message: Uint8Array): string | undefined {
@@ -74,16 +91,9 @@ function problemOf(message: Uint8Array): string | undefined {
 
 /** The bytes stay as they are: somebody may be able to read them. */
 function archiveUndecodable(sql: Sql, { queue, id }: TaskRef, problem: string, nowMs: number, tally: Tally): void {
-  const failure: Failure = {
-    reason: "decode_error",
-    class: "HoldfastError",
-    message: problem,
-    startedAtMs: nowMs,
-    durationMs: 0,
-  };
   sql("UPDATE task SET state = 'archived', rank = ?, failure = ? WHERE queue = ? AND id = ?").run(
     floorToS(nowMs),
-    JSON.stringify(failure),
+    JSON.stringify(undecodable(problem, nowMs)),
     queue,
     id,
   );

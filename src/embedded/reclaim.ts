@@ -1,4 +1,5 @@
 import { maxCrashes, type ReclaimReceipt } from "../broker/broker.js";
+import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
@@ -61,18 +62,8 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
 
 /** Why the task does not run again by itself; `undefined` when it does. */
 function endOf(task: Expired, crashes: number, nowMs: number): Failure | undefined {
-  const failure = (reason: Failure["reason"], message: string): Failure => ({
-    reason,
-    class: "WorkerCrashed",
-    message,
-    startedAtMs: nowMs,
-    durationMs: 0,
-  });
-  if (task.at_most_once === 1) {
-    return failure("lease_expired", "its worker died while it ran, and the task is to run at most once");
-  }
-  if (crashes < maxCrashes) return undefined;
-  return failure("quarantined", `its worker died ${crashes} times while it ran: it does not run again by itself`);
+  if (task.at_most_once === 1) return crashedAtMostOnce(nowMs);
+  return crashes < maxCrashes ? undefined : quarantined(crashes, nowMs);
 }
 
 function archivedMessage(message: Uint8Array, failure: Failure, nowMs: number): Uint8Array {

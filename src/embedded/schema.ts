@@ -28,6 +28,8 @@ CREATE TABLE task (
   PRIMARY KEY (queue, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_by_rank ON task (queue, state, rank);
+CREATE INDEX task_in_line ON task (queue, rank) WHERE state = 'pending' AND crashes = 0;
+CREATE INDEX suspect_in_line ON task (queue, rank) WHERE state = 'pending' AND crashes > 0;
 
 CREATE TABLE queue (
   name TEXT NOT NULL PRIMARY KEY,

@@ -95,6 +95,24 @@ describeBroker("bounded", ({ it }) => {
     expect(idsOf(await t.leaseAll())).toEqual(many.filter((_, n) => n % 2 === 1));
   });
 
+  it("says of a turn that was cut short that there is more, and of no other", async (t) => {
+    const turn = (limit: number) => t.broker.exchange({ settle: [], lease: t.request({ limit }) }, t.at(0));
+    expect(await turn(5)).toMatchObject({ leased: [], more: false });
+    const many = ids(1_200);
+    await t.enqueue(many);
+
+    const seen: string[] = [];
+    for (let more = true; more;) {
+      const reply = await turn(2_000);
+      seen.push(...idsOf(reply.leased));
+      ({ more } = reply);
+    }
+
+    expect(seen).toEqual(many);
+    expect(await turn(2_000)).toMatchObject({ leased: [], more: false });
+    expect(await t.broker.exchange({ settle: [] }, t.at(0))).toEqual({ settled: [], leased: [], more: false });
+  });
+
   it(
     "keeps every dead letter, however many there are",
     async (t) => {

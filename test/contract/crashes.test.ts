@@ -143,6 +143,53 @@ describeBroker("crashes", ({ it }) => {
     expect(await t.lease({ queues, suspects: 1 }, 5_000)).toHaveLength(1);
   });
 
+  it("finds the others behind any number of suspects", async (t) => {
+    await t.enqueue(Array.from({ length: 300 }, (_, n) => `s${n}`));
+    expect(await t.lease({ limit: 300, leaseMs: 5_000 })).toHaveLength(300);
+    expect(await t.reclaim(5_000, 300)).toHaveLength(300);
+    await t.enqueue(["a", "b"], 5_000);
+
+    const reply = await t.broker.exchange({ settle: [], lease: t.request({ suspects: 0, limit: 2 }) }, t.at(5_000));
+
+    expect([idsOf(reply.leased), reply.more]).toEqual([["a", "b"], false]);
+    const none = await t.broker.exchange({ settle: [], lease: t.request({ suspects: 0 }) }, t.at(5_000));
+    expect([idsOf(none.leased), none.more]).toEqual([[], false]);
+    expect(await t.counts()).toEqual({ active: 2, pending: 300 });
+  });
+
+  it("leases a task alone whose next crash would be its last", async (t) => {
+    await t.enqueue(["last", "suspect"]);
+    let ms = await crash(t, 0);
+    await t.settle([settled.released((await t.lease({ suspects: 2 }, ms))[1]!)], ms);
+    ms += 30_000;
+    await t.reclaim(ms);
+    await t.enqueue(["a", "b"], ms);
+    expect(await t.ids("pending")).toEqual(["last", "suspect", "a", "b"]);
+    expect([await t.find("last"), await t.find("suspect")]).toMatchObject([{ crashes: 2 }, { crashes: 1 }]);
+
+    expect(idsOf(await t.lease({ suspects: 0, limit: 1 }, ms))).toEqual(["a"]);
+    const alone = await t.broker.exchange({ settle: [], lease: t.request({ suspects: 2 }) }, t.at(ms));
+    expect([idsOf(alone.leased), alone.more]).toEqual([["last"], false]);
+    expect(idsOf(await t.lease({ suspects: 2 }, ms))).toEqual(["suspect", "b"]);
+  });
+
+  it("leaves such a task for a later turn when others come before it, and takes what follows", async (t) => {
+    const front = t.queueNamed("front");
+    const queues = [front, t.queue];
+    await t.enqueue(["last", "behind"]);
+    let ms = 0;
+    for (let n = 1; n < maxCrashes; n += 1) {
+      await t.lease({ limit: 1, leaseMs: 5_000 }, ms);
+      ms += 5_000;
+      await t.reclaim(ms);
+    }
+    await t.enqueue([t.task("first", { queue: front })], ms);
+
+    const reply = await t.broker.exchange({ settle: [], lease: t.request({ queues, suspects: 2 }) }, t.at(ms));
+    expect([idsOf(reply.leased), reply.more]).toEqual([["first", "behind"], false]);
+    expect(idsOf(await t.lease({ queues, suspects: 2 }, ms))).toEqual(["last"]);
+  });
+
   it("keeps its place for a suspect that was passed over", async (t) => {
     await t.enqueue(["s"]);
     await t.lease({ leaseMs: 5_000 });

@@ -14,7 +14,8 @@ describeBroker("a paused queue", ({ it }) => {
       expect((await t.promote(1_000)).moved).toBe(1);
       expect(await t.settle([settled.retry(running!, t.at(2_000))], 1_000)).toEqual(["settled"]);
       expect(await t.reclaim(6_000)).toMatchObject([{ id: dying!.lease.id, to: "pending" }]);
-      expect(await t.lease({}, 6_000)).toEqual([]);
+      const turn = { settle: [], lease: t.request() };
+      expect(await t.broker.exchange(turn, t.at(6_000))).toEqual({ settled: [], leased: [], more: false });
       expect(await t.info(6_000)).toMatchObject({ paused: true, counts: { pending: 3, retry: 1 } });
     },
     { needs: "pause" },

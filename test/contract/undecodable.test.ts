@@ -43,6 +43,26 @@ describeBroker("messages that cannot be decoded", ({ it }) => {
   }
 
   it(
+    "do not hide what is behind them: there is more",
+    async (t) => {
+      await t.enqueue(["bad", "worse", "1", "2"]);
+      for (const id of ["bad", "worse"]) await t.storage.damage({ queue: t.queue, id }, damaged[0]![1]);
+
+      const seen: string[] = [];
+      let more = true;
+      while (more) {
+        const reply = await t.broker.exchange({ settle: [], lease: t.request({ limit: 2 - seen.length }) }, t.at(0));
+        seen.push(...idsOf(reply.leased));
+        ({ more } = reply);
+      }
+
+      expect(seen).toEqual(["1", "2"]);
+      expect(await t.counts()).toEqual({ active: 2, archived: 2 });
+    },
+    { needs: "damage" },
+  );
+
+  it(
     "are told as they are when one looks, wherever they are",
     async (t) => {
       await t.enqueue(["1", t.task("2", {}, { processAtMs: t.at(60_000) })]);

@@ -31,6 +31,8 @@ export interface ModelTask extends TaskRef {
 
 const keyOf = ({ queue, id }: TaskRef) => `${queue} ${id}`;
 
+const isLast = ({ crashes }: ModelTask) => crashes >= maxCrashes - 1;
+
 /** What an engine should do, written to be read: one list of tasks, one line a queue, and no eye on speed. */
 export class Model {
   nowMs: number;
@@ -140,6 +142,8 @@ export class Model {
       for (const id of this.#line(queue).slice()) {
         const task = this.tasks.get(keyOf({ queue, id }))!;
         if (leased.length >= limit || (task.crashes > 0 && doubtful === 0)) continue;
+        // One whose next crash would be its last goes alone, or later.
+        if (leased.some(isLast) || (leased.length > 0 && isLast(task))) continue;
         if (task.crashes > 0) doubtful -= 1;
         this.#line(queue).splice(this.#line(queue).indexOf(id), 1);
         task.state = "active";
