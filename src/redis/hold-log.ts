@@ -28,6 +28,11 @@ export class HoldLog {
     if (this.#head[1] !== 0) this.#change(() => 0);
   }
 
+  /** Another number after each change. */
+  get changes(): number {
+    return Atomics.load(this.#head, 0);
+  }
+
   /** All lines, or none while the other thread is writing: then it runs, and will tell by itself. */
   read(): string[] {
     const before = Atomics.load(this.#head, 0);

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { ceilToS } from "../core/duration.js";
-import { loop } from "../core/loop.js";
+import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
 import { listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
@@ -43,12 +43,16 @@ interface Held {
 
 /** While the server is away it is asked this often: leases that are not renewed in time are lost to others. */
 const againMs = 1_000;
+/** A main thread that leaves the log as it is for so long, twice what it needs to tell, is blocked. */
+const blockedMs = 500;
 
 const { link: linkOptions, leaseMs, log: shared } = workerData as KeeperStart;
 const log = new HoldLog(shared);
 const port = parentPort!;
 const link = new StandaloneLink(linkOptions);
 const groupsByToken = new Map<string, LeaseGroup[]>();
+/** Until the thread is ended from outside. */
+const { signal } = new AbortController();
 
 port.on("message", (text: string) => {
   const { drop, hold } = JSON.parse(text) as KeeperHears;
@@ -60,29 +64,46 @@ port.on("message", (text: string) => {
   }
 });
 
-/** Until the thread is ended from outside. */
-loop(renewAll, { everyMs: leaseMs / 3, signal: new AbortController().signal, onError: tellProblem }).catch(tellProblem);
+loop(renewAll, { everyMs: leaseMs / 3, signal, onError: tellProblem }).catch(tellProblem);
 
 async function renewAll(): Promise<number | void> {
-  // While the main thread is blocked, the leases it took last stand in the log alone.
-  const untold = log.read().flatMap((line) => JSON.parse(line) as LeaseGroup[]);
-  if (groupsByToken.size + untold.length === 0) return;
+  // The log goes last: of a lease that is held anew it has the present bound.
+  const all = heldOf([...[...groupsByToken.values()].flat(), ...(await untold())]);
+  if (all.length === 0) return;
   try {
     // Connected, and so in step with the server's clock, before it is asked what time it is.
     await link.ping();
     const nowMs = link.clock.nowMs();
     // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
-    const all = [...[...groupsByToken.values()].flat(), ...untold]
-      .filter(({ renewUntilMs }) => renewUntilMs > nowMs)
-      .flatMap((group) => group.ids.map((id) => ({ group, id })));
-    for (let n = 0; n < all.length; n += maxRows) await renewSome(all.slice(n, n + maxRows), nowMs);
+    const due = all.filter(({ group }) => group.renewUntilMs > nowMs);
+    const problems: string[] = [];
+    for (let n = 0; n < due.length; n += maxRows) problems.push(...(await renewSome(due.slice(n, n + maxRows), nowMs)));
+    throwProblems(link.label, problems);
   } catch (error) {
     tellProblem(error);
     return againMs;
   }
 }
 
-async function renewSome(leases: readonly Held[], nowMs: number): Promise<void> {
+/** What stands in the log alone: a main thread that runs soon tells it, or has dropped it, and clears the log. */
+async function untold(): Promise<LeaseGroup[]> {
+  const { changes } = log;
+  const lines = log.read();
+  if (lines.length === 0) return [];
+  await pause(blockedMs, signal);
+  return log.changes === changes ? lines.flatMap((line) => JSON.parse(line) as LeaseGroup[]) : [];
+}
+
+/** Each lease once, as it was told last. */
+function heldOf(groups: readonly LeaseGroup[]): Held[] {
+  const held = new Map<string, Held>();
+  for (const group of groups)
+    for (const id of group.ids) held.set(`${group.token} ${group.queue} ${id}`, { group, id });
+  return [...held.values()];
+}
+
+/** Answers what keeps it from renewing some of them. */
+async function renewSome(leases: readonly Held[], nowMs: number): Promise<string[]> {
   const queues = [...new Set(leases.map(({ group }) => group.queue))];
   const rows = leases.map(({ group, id }) => ({ number: queues.indexOf(group.queue) + 1, id, held: group.token }));
   const [reply] = await link.run([renewCall(queues.map(keysOf), { untilS: ceilToS(nowMs + leaseMs) }, rows)]);
@@ -93,7 +114,7 @@ async function renewSome(leases: readonly Held[], nowMs: number): Promise<void> 
     if (at >= 0) group.ids.splice(at, 1);
   }
   if (lost.length > 0) tell({ lost: lost.map(({ group, id }) => [group.queue, id, group.token]) });
-  throwProblems(link.label, String(wrong) === "" ? [] : [String(wrong)]);
+  return String(wrong) === "" ? [] : [String(wrong)];
 }
 
 function tellProblem(error: unknown): void {

@@ -38,7 +38,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
 
   hold(leases: readonly HeldLease[]): void {
     if (leases.length === 0) return;
-    for (const held of leases) {
+    const finite = leases.map(bounded);
+    for (const held of finite) {
       const { token } = held.lease;
       const batch = this.#batches.get(token);
       if (batch === undefined) this.#batches.set(token, new Map([[keyOf(held.lease), held]]));
@@ -46,7 +47,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
       this.#untold.add(token);
     }
     // Written down before any of their handlers starts, for one may block this thread at once.
-    if (this.#log.append(JSON.stringify(groupsOf(leases)))) this.#tellSoon();
+    if (this.#log.append(JSON.stringify(groupsOf(finite)))) this.#tellSoon();
     else this.#tellAll();
   }
 
@@ -123,6 +124,10 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     this.#tellAll();
   }
 }
+
+/** JSON knows no infinity: it would be null, which is past every time. */
+const bounded = (held: HeldLease): HeldLease =>
+  Number.isFinite(held.renewUntilMs) ? held : { ...held, renewUntilMs: Number.MAX_SAFE_INTEGER };
 
 /** Neighbours that differ in their id alone go together, as most leases of one request do. */
 function groupsOf(leases: readonly HeldLease[]): LeaseGroup[] {
