@@ -141,13 +141,13 @@ describe("embedded store", () => {
     expect(idsOf(lease(t0 + 10_000, { requestId: "other" }))).toEqual(["c"]);
   });
 
-  it("knows a repeated enqueue of a finished task for two minutes, and forgets it then", () => {
+  it("knows a repeated enqueue of a finished task of ours for two minutes, and forgets it then", () => {
     const id = newId(t0);
     enqueue([row(id), row("by hand")]);
     settle(lease(), { to: "gone" });
     const again = (nowMs: number) => enqueue([row(id, { repeat: true }), row("by hand", { repeat: true })], nowMs);
 
-    expect(again(t0 + 100_000)).toMatchObject([{ state: "completed" }, { state: "completed" }]);
+    expect(again(t0 + 100_000)).toMatchObject([{ state: "completed" }, { state: "pending" }]);
     ask("prune", { ...all, nowMs: t0 + 240_000 });
     expect(database.prepare("SELECT * FROM finished").all()).toEqual([]);
     expect(again(t0 + 240_000)).toMatchObject([{ state: "pending" }, { state: "pending" }]);
@@ -163,12 +163,14 @@ describe("embedded store", () => {
     };
     const remembered = () => database.prepare("SELECT id FROM finished").all().length;
 
-    finish([newId(t0)], t0 + 61_000);
+    const madeAt = (nowMs: number, count: number) => Array.from({ length: count }, () => newId(nowMs));
+
+    finish([newId(t0), "of the caller's own"], t0 + 61_000);
     expect(remembered()).toBe(0);
-    finish(["a", "b", "c", "d"], t0 + 61_000);
-    finish(["e"], t0 + 300_000);
+    finish(madeAt(t0 + 61_000, 4), t0 + 61_000);
+    finish(madeAt(t0 + 300_000, 1), t0 + 300_000);
     expect(remembered()).toBe(3);
-    finish(["f"], t0 + 300_000);
+    finish(madeAt(t0 + 300_000, 1), t0 + 300_000);
     expect(remembered()).toBe(2);
   });
 

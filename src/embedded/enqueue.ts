@@ -1,5 +1,6 @@
 import type { EnqueueReceipt, TaskRef } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
+import { idTimeMs } from "../core/ids.js";
 import { finishedLately } from "./finished.js";
 import { Line } from "./line.js";
 import { type Packed, unpack } from "./packed.js";
@@ -26,7 +27,7 @@ export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): Enque
   const tally = new Tally();
   const line = new Line(sql);
   const receipts = rows.map((row, index): EnqueueReceipt => {
-    const refused = refusal(sql, row, nowMs);
+    const refused = refusal(sql, row, bytes[index]!, nowMs);
     if (refused !== undefined) return refused;
     const state = row.processAtMs > nowMs ? "scheduled" : "pending";
     const rank = state === "scheduled" ? ceilToS(row.processAtMs) : line.behind(row.queue);
@@ -44,11 +45,9 @@ export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): Enque
 }
 
 /** Why the task is not stored, or that it has been already. */
-function refusal(sql: Sql, row: NewRow, nowMs: number): EnqueueReceipt | undefined {
-  if (row.repeat) {
-    const state = stateOf(sql, row) ?? (finishedLately(sql, row, nowMs) ? "completed" : undefined);
-    if (state !== undefined) return { status: "enqueued", id: row.id, state };
-  }
+function refusal(sql: Sql, row: NewRow, message: Uint8Array, nowMs: number): EnqueueReceipt | undefined {
+  const state = row.repeat ? stateOf(sql, row, message, nowMs) : undefined;
+  if (state !== undefined) return { status: "enqueued", id: row.id, state };
   if (row.uniqueForMs === 0) return undefined;
   const lock = sql("SELECT id FROM unique_lock WHERE key = ? AND until_ms > ?").get(row.uniqueKey, nowMs);
   if (lock === undefined) return undefined;
@@ -56,9 +55,18 @@ function refusal(sql: Sql, row: NewRow, nowMs: number): EnqueueReceipt | undefin
   return row.repeat && id === row.id ? undefined : { status: "duplicate", id };
 }
 
-function stateOf(sql: Sql, { queue, id }: TaskRef): StoredState | undefined {
-  const row = sql("SELECT state FROM task WHERE queue = ? AND id = ?").get(queue, id);
-  return (row as { state: StoredState } | undefined)?.state;
+/**
+ * Where the same task is that was sent before. An id of ours is given once; one of the caller's own may have been given
+ * to another task before, so there what is stored must be what was sent.
+ */
+function stateOf(sql: Sql, { queue, id }: NewRow, message: Uint8Array, nowMs: number): StoredState | undefined {
+  const ours = idTimeMs(id) !== undefined;
+  const stored = sql("SELECT state, message FROM task WHERE queue = ? AND id = ?").get(queue, id);
+  if (stored !== undefined) {
+    const task = stored as { readonly state: StoredState; readonly message: Uint8Array };
+    return ours || Buffer.compare(task.message, message) === 0 ? task.state : undefined;
+  }
+  return ours && finishedLately(sql, { queue, id }, nowMs) ? "completed" : undefined;
 }
 
 /** In whole seconds, as asynq's lock is kept. */

@@ -9,12 +9,12 @@ import type { Sql } from "./sql.js";
 const minuteOf = (nowMs: number) => Math.floor(nowMs / 60_000);
 const minutesKept = 2;
 
-/** Only a young id can be sent again; of an id that is not ours the age is not known. */
+/** Young ids of ours alone: an older one is not sent again, and one of the caller's own may be meant for another task. */
 export function rememberFinished(sql: Sql, refs: readonly TaskRef[], nowMs: number): void {
   let remembered = 0;
   for (const { queue, id } of refs) {
     const madeMs = idTimeMs(id);
-    if (madeMs !== undefined && Math.abs(nowMs - madeMs) > repeatHorizonMs) continue;
+    if (madeMs === undefined || Math.abs(nowMs - madeMs) > repeatHorizonMs) continue;
     sql("INSERT INTO finished (minute, queue, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING").run(
       minuteOf(nowMs),
       queue,

@@ -1,6 +1,6 @@
 import type { Promotion } from "../broker/broker.js";
 import { floorToS } from "../core/duration.js";
-import { sweepFinished } from "./finished.js";
+import { rememberFinished, sweepFinished } from "./finished.js";
 import { sweepRequests } from "./lease-request.js";
 import { Line } from "./line.js";
 import type { QueuesCall } from "./reclaim.js";
@@ -60,6 +60,11 @@ export function prune(sql: Sql, { queues, limit, nowMs }: QueuesCall): number {
       sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id);
       tally.moved(queue, "completed", undefined);
     }
+    rememberFinished(
+      sql,
+      past.map(({ id }) => ({ queue, id })),
+      nowMs,
+    );
     pruned += past.length;
   }
   tally.write(sql);

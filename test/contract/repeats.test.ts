@@ -94,8 +94,9 @@ describeBroker("repeated requests", ({ it }) => {
   });
 
   it("are one task wherever that is by now", async (t) => {
+    const id = newId(t.at(0));
     const seen: unknown[] = [];
-    const look = async () => seen.push((await t.enqueue([again(t, "1", { retentionMs: 60_000 })]))[0]);
+    const look = async () => seen.push((await t.enqueue([again(t, id, { retentionMs: 60_000 })]))[0]);
     await look();
     await look();
     const task = await t.leaseOne();
@@ -107,7 +108,7 @@ describeBroker("repeated requests", ({ it }) => {
     await look();
 
     expect(seen).toEqual(
-      ["pending", "pending", "active", "retry", "completed"].flatMap((state) => enqueued("1", state)),
+      ["pending", "pending", "active", "retry", "completed"].flatMap((state) => enqueued(id, state)),
     );
   });
 
@@ -123,39 +124,68 @@ describeBroker("repeated requests", ({ it }) => {
     });
   }
 
-  it("are recognised by ids of the caller's own, too", async (t) => {
+  it("are recognised when a short retention has run out", async (t) => {
+    const ids = [newId(t.at(0)), newId(t.at(0))];
+    const other = t.queueNamed("other");
+    await t.enqueue([t.task(ids[0]!, { retentionMs: 1_000 }), t.task(ids[1]!, { retentionMs: 1_000, queue: other })]);
+    await t.settle((await t.lease({ queues: [t.queue, other] })).map((task) => settled.completed(task)));
+    expect(await t.broker.prune([t.queue, other], 10, t.at(2_000))).toBe(2);
+
+    const repeated = [
+      again(t, ids[0]!, { retentionMs: 1_000 }),
+      again(t, ids[1]!, { retentionMs: 1_000, queue: other }),
+    ];
+    expect(await t.enqueue(repeated, 3_000)).toEqual(ids.flatMap((id) => enqueued(id, "completed")));
+    expect([await t.counts(), await t.stateOf(ids[1]!)]).toEqual([{}, "gone"]);
+  });
+
+  it("are put in when the id is the caller's own and nothing has it: it may be meant for a new task", async (t) => {
     await t.enqueue(["order-42"]);
     await t.settle([settled.completed(await t.leaseOne())]);
 
-    expect(await t.enqueue([again(t, "order-42")], 5_000)).toEqual(enqueued("order-42", "completed"));
+    expect(await t.enqueue([again(t, "order-42")], 5_000)).toEqual(enqueued("order-42", "pending"));
+  });
+
+  it("with an id of the caller's own are that task only when it is the same, byte for byte", async (t) => {
+    const payload = Buffer.from("one");
+    await t.enqueue([t.task("order-42", { payload })]);
+
+    expect(await t.enqueue([again(t, "order-42", { payload })])).toEqual(enqueued("order-42", "pending"));
+    expect(await t.enqueue([again(t, "order-42", { payload: Buffer.from("two") })])).toEqual([
+      { status: "idTaken", id: "order-42" },
+    ]);
+    expect(Buffer.from((await t.find("order-42"))!.message!.payload).toString()).toBe("one");
   });
 
   it("alone look at what is over: an id can be used again", async (t) => {
-    await t.enqueue(["order-42"]);
+    const id = newId(t.at(0));
+    await t.enqueue([id]);
     await t.settle([settled.completed(await t.leaseOne())]);
 
-    expect(await t.enqueue(["order-42"])).toEqual(enqueued("order-42", "pending"));
+    expect(await t.enqueue([id])).toEqual(enqueued(id, "pending"));
   });
 
   it("are recognised in their own queue only", async (t) => {
+    const id = newId(t.at(0));
     const other = t.queueNamed("other");
-    await t.enqueue(["1"]);
+    await t.enqueue([id]);
     await t.settle([settled.completed(await t.leaseOne())]);
 
-    expect(await t.enqueue([again(t, "1", { queue: other })])).toEqual(enqueued("1", "pending"));
+    expect(await t.enqueue([again(t, id, { queue: other })])).toEqual(enqueued(id, "pending"));
   });
 
   it("of a unique task are that task, not a duplicate of it", async (t) => {
+    const [one, two, three] = [newId(t.at(0)), newId(t.at(0)), newId(t.at(0))];
     const fields = { uniqueKey: uniqueKey(t.queue, "test:plain", null) };
     const unique = (id: string, repeat: boolean) => t.task(id, fields, { uniqueForMs: 60_000, repeat });
-    await t.enqueue([unique("1", true)]);
+    await t.enqueue([unique(one, true)]);
 
-    expect(await t.enqueue([unique("1", true)])).toEqual(enqueued("1", "pending"));
-    expect(await t.enqueue([unique("2", true)])).toEqual([{ status: "duplicate", id: "1" }]);
+    expect(await t.enqueue([unique(one, true)])).toEqual(enqueued(one, "pending"));
+    expect(await t.enqueue([unique(two, true)])).toEqual([{ status: "duplicate", id: one }]);
 
     await t.settle([settled.completed(await t.leaseOne())]);
-    await t.enqueue([unique("3", false)]);
-    expect(await t.enqueue([unique("1", true)])).toEqual(enqueued("1", "completed"));
+    await t.enqueue([unique(three, false)]);
+    expect(await t.enqueue([unique(one, true)])).toEqual(enqueued(one, "completed"));
   });
 
   it("that never arrived before are put in as they are", async (t) => {

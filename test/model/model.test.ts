@@ -14,7 +14,10 @@ describeBroker("does what the model does", ({ it }) => {
         fc.asyncProperty(commands, async (steps) => {
           const fresh = t.elsewhere();
           const queues = [fresh.queueNamed("a"), fresh.queueNamed("b")];
-          await fc.asyncModelRun(() => ({ model: new Model(t.at(0)), real: new Real(t.broker, queues) }), steps);
+          await fc.asyncModelRun(
+            () => ({ model: new Model(t.at(0)), real: new Real(t.broker, queues, t.at(0)) }),
+            steps,
+          );
         }),
         { seed, numRuns },
       );

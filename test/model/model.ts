@@ -10,7 +10,9 @@ import {
   type SettleReceipt,
   type TaskRef,
 } from "../../src/broker/broker.js";
+import { encodeMessage } from "../../src/core/codec.js";
 import { ceilToS, floorToS } from "../../src/core/duration.js";
+import { idTimeMs } from "../../src/core/ids.js";
 import type { NewTask } from "../../src/core/message.js";
 import type { Outcome } from "../../src/core/outcome.js";
 import type { TaskState } from "../../src/core/state.js";
@@ -25,6 +27,8 @@ export interface ModelTask extends TaskRef {
   crashes: number;
   returns: number;
   readonly atMostOnce: boolean;
+  /** What was sent, as long as nothing else has been stored since. */
+  sent: string | undefined;
   readonly uniqueKey: string;
   readonly retentionMs: number;
 }
@@ -42,7 +46,7 @@ export class Model {
   readonly totals = new Map<string, { processed: number; failed: number }>();
   /** Who holds a unique lock. Locks never run out here: on Redis that is decided by its own clock. */
   readonly locks = new Map<string, string>();
-  /** When a task was over and deleted, ms. */
+  /** When a task with a young id of ours was over and deleted, ms. */
   readonly finished = new Map<string, number>();
 
   constructor(nowMs: number) {
@@ -52,10 +56,13 @@ export class Model {
   enqueue({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask): EnqueueReceipt {
     const { queue, id, uniqueKey, retentionMs, retried } = message;
     const there = this.tasks.get(keyOf(message));
-    if (repeat && there !== undefined) return { status: "enqueued", id, state: there.state };
+    const sent = Buffer.from(encodeMessage(message)).toString("hex");
+    // An id of ours is given once; any other may be another task's.
+    if (repeat && there !== undefined && (idTimeMs(id) !== undefined || there.sent === sent))
+      return { status: "enqueued", id, state: there.state };
     if (repeat && this.isFinishedLately(message)) return { status: "enqueued", id, state: "completed" };
     const holder = uniqueForMs > 0 ? this.locks.get(uniqueKey) : undefined;
-    if (holder !== undefined) return { status: "duplicate", id: holder };
+    if (holder !== undefined && !(repeat && holder === id)) return { status: "duplicate", id: holder };
     if (there !== undefined) return { status: "idTaken", id };
 
     const state = processAtMs > this.nowMs ? "scheduled" : "pending";
@@ -70,6 +77,7 @@ export class Model {
       crashes: 0,
       returns: 0,
       atMostOnce,
+      sent,
       retentionMs,
       uniqueKey: uniqueForMs > 0 ? uniqueKey : "",
     });
@@ -109,6 +117,7 @@ export class Model {
         this.#unlock(task);
         if (task.retentionMs === 0) return this.#forget(task);
         task.state = "completed";
+        task.sent = undefined;
         task.untilS = floorToS(this.nowMs) + task.retentionMs / 1_000;
         return;
       case "revoked":
@@ -121,11 +130,13 @@ export class Model {
           this.#count(task.queue, 1, 1);
         } else task.returns += 1;
         task.state = "retry";
+        task.sent = undefined;
         task.untilS = ceilToS(outcome.atMs);
         return;
       case "archived":
         this.#count(task.queue, 1, 1);
         task.state = "archived";
+        task.sent = undefined;
         return;
       case "released":
         task.returns += 1;
@@ -164,7 +175,10 @@ export class Model {
         task.crashes += 1;
         task.state = task.atMostOnce || task.crashes >= maxCrashes ? "archived" : "pending";
         if (task.state === "pending") back.push(task.id);
-        else this.#count(queue, 1, 1);
+        else {
+          this.#count(queue, 1, 1);
+          task.sent = undefined;
+        }
         receipts.push({ queue, id: task.id, to: task.state, crashes: task.crashes });
       }
       this.#line(queue).unshift(...back);
@@ -194,7 +208,7 @@ export class Model {
     let pruned = 0;
     for (const queue of queues) {
       for (const task of this.#due(queue, "completed", limit - pruned)) {
-        this.tasks.delete(keyOf(task));
+        this.#forget(task);
         pruned += 1;
       }
     }
@@ -223,6 +237,8 @@ export class Model {
 
   #forget(task: ModelTask): void {
     this.tasks.delete(keyOf(task));
+    const madeMs = idTimeMs(task.id);
+    if (madeMs === undefined || Math.abs(this.nowMs - madeMs) > repeatHorizonMs) return;
     this.finished.set(keyOf(task), this.nowMs);
   }
 
