@@ -1,4 +1,4 @@
-import { archiveKeep, archiveKeepMs, minLeaseMs } from "../broker/broker.js";
+import { archiveKeep, archiveKeepMs, maxCrashes, minLeaseMs } from "../broker/broker.js";
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
@@ -12,6 +12,9 @@ import { bucketOf, rememberedIn } from "./done-ids.js";
 import { keysOf } from "./keys.js";
 import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
 import { type ExchangeHead, type ExchangeRow, exchange as exchangeCall } from "./scripts.gen.js";
+
+/** Of a leased task, in the script's reply. */
+const taskColumns = 6;
 
 type Row = ExchangeRow & { readonly message: Uint8Array | ""; readonly detail: Uint8Array | string };
 /** A row that does not know yet which of its call's queues is its own. */
@@ -32,6 +35,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
 
   const settled: SettleReceipt[] = [];
   const failed: Failed[] = [];
+  const done: string[] = [];
   const problems: string[] = [];
   let unwritten = false;
   let leased: LeasedTask[] = [];
@@ -39,26 +43,35 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   for (const [n, { queues, order }] of calls.entries()) {
     const reply = replies[n]!;
     if (reply instanceof LinkError) {
-      failed.push({ error: reply, taskIds: cut[n]!.map(({ id }) => String(id)) });
+      failed.push({ error: reply, taskIds: idsOf(cut[n]!) });
       continue;
     }
+    done.push(...idsOf(cut[n]!));
     const [receipts, notes, moreThere, ...tasks] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
     const letters = String(receipts);
     unwritten ||= letters.includes("w");
     settled.unshift(...order.map((at) => (letters[at] === "s" ? "settled" : "leaseLost") as SettleReceipt));
     more ||= moreThere === 1;
-    if (tasks.length > 0) leased = await decoded(link, tasks, queues, lease!, nowMs);
+    if (tasks.length > 0) {
+      leased = await decoded(link, tasks, queues, lease!, nowMs);
+      const given = tasks.length / taskColumns;
+      // As many as one call gives at the most, or as were asked for and some of no use.
+      more ||= given === Math.min(lease!.limit, maxRows) && leased.length < lease!.limit;
+    }
   }
-  throwFailed(link.label, failed, []);
-  if (unwritten && leased.length > 0) {
-    // Another call of this trip leased, and an error would not tell of it.
+  const hopeless = unwritten || failed.some(({ error }) => error.outcome === "failed");
+  if (hopeless && leased.length > 0) {
+    // What another call of this trip leased, or this turn when it came before: an error would not tell of it.
     await exchange(link, { settle: leased.map((task) => ({ task, outcome: { kind: "released" } })) }, nowMs);
   }
+  throwFailed(link.label, failed, done);
   // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.
   if (unwritten || leased.length + settled.length === 0) throwProblems(link.label, problems);
   return { settled, leased, more };
 }
+
+const idsOf = (rows: readonly PlacelessRow[]) => rows.map(({ id }) => String(id));
 
 /** The call, its queues by number, and for each of `rows` which of the reply's receipts is its own. */
 function callOf(rows: readonly PlacelessRow[], lease: LeaseRequest | undefined, nowMs: number) {
@@ -72,8 +85,8 @@ function callOf(rows: readonly PlacelessRow[], lease: LeaseRequest | undefined, 
   let plains = 0;
   let rest = plain.length;
   const order = rows.map((row) => (grouped(row) ? plains++ : rest++));
-  const groups = JSON.stringify(groupsOf(plain, numbers));
-  const call: ScriptCall = exchangeCall(queues.map(keysOf), headOf(lease, groups, nowMs), others);
+  const goneGroups = JSON.stringify(groupsOf(plain, numbers));
+  const call: ScriptCall = exchangeCall(queues.map(keysOf), headOf(lease, goneGroups, nowMs), others);
   return { call, queues, order };
 }
 
@@ -99,7 +112,7 @@ function groupsOf(rows: readonly PlacelessRow[], numbers: ReadonlyMap<string, nu
   return groups;
 }
 
-function headOf(lease: LeaseRequest | undefined, groups: string, nowMs: number): ExchangeHead {
+function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: number): ExchangeHead {
   return {
     ...statisticsOf(nowMs),
     nowNs: `${nowMs}000000`,
@@ -109,9 +122,10 @@ function headOf(lease: LeaseRequest | undefined, groups: string, nowMs: number):
     untilS: lease === undefined ? 0 : untilS(lease, nowMs),
     limit: Math.min(lease?.limit ?? 0, maxRows),
     suspects: lease?.suspects ?? 0,
+    maxCrashes,
     leaseQueues: lease?.queues.length ?? 0,
     maxBytes,
-    groups,
+    goneGroups,
   };
 }
 
@@ -183,7 +197,7 @@ async function decoded(
   const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
   const undecodable: PlacelessRow[] = [];
-  for (let n = 0; n < flat.length; n += 6) {
+  for (let n = 0; n < flat.length; n += taskColumns) {
     const queue = queues[Number(flat[n]) - 1]!;
     const id = flat[n + 1] as Buffer;
     try {

@@ -2,12 +2,13 @@
 -- KEYS: the two prefixes of each queue. The first `lease_queues` of them are leased from, in that order; a row says by
 -- number which queue is its own.
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
--- Most tasks just go: those without a lock need no row, they come in groups that share what a row would say of each, as
--- JSON: [[number, held, made, [id, …]], …].
+-- Most tasks just go: those without a lock need no row, they come in `gone_groups` that share what a row would say of
+-- each, as JSON: [[number, held, made, [id, …]], …].
 -- Reply: { receipts, notes, more, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
 -- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
--- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over.
-local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, lease_queues, max_bytes, groups = unpack(ARGV)
+-- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over. `more` is 1 when a queue
+-- may hold more that could be leased: an answer's bound was met, or tasks were set aside.
+local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, max_crashes, lease_queues, max_bytes, gone_groups = unpack(ARGV)
 --! include fence
 local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
@@ -45,8 +46,9 @@ local function finish(queue, id, held, made, row)
   local n = #queue.ids + 1
   queue.ids[n], queue.held[n], queue.made[n], queue.rows[n], queue.at[n] = id, held, made, row, finished
 end
-for _, group in ipairs(cjson.decode(groups)) do
-  for _, id in ipairs(group[4]) do finish(queues[group[1]], id, group[2], group[3], false) end
+for _, group in ipairs(cjson.decode(gone_groups)) do
+  local number, held, made, ids = unpack(group)
+  for _, id in ipairs(ids) do finish(queues[number], id, held, made, false) end
 end
 for i = 1, #ROWS, 9 do
   local number, id, held, move, message, score, lock, detail, made = unpack(ROWS, i, i + 8)
@@ -85,7 +87,7 @@ local function examine(queue, plan)
       receipts[at] = "s"
       plan.ids[#plan.ids + 1] = id
       if move == "gone" then
-        plan.gone[#plan.gone + 1] = queue.tasks .. id
+        plan.unlink[#plan.unlink + 1] = queue.tasks .. id
         if made ~= "" then
           local done = plan.done[made] or {}
           plan.done[made] = done
@@ -102,7 +104,7 @@ local function examine(queue, plan)
           note(queue.number, id, found == "none" and "the task is gone" or queue.tasks .. id .. " is a " .. found .. ", not a hash")
         end
       end
-      if lock ~= "" and redis.pcall("GET", lock) == id then plan.gone[#plan.gone + 1] = lock end
+      if lock ~= "" and redis.pcall("GET", lock) == id then plan.unlink[#plan.unlink + 1] = lock end
       moves[move] = true
       plan.processed = plan.processed + (processed_by[move] or 0)
       plan.failed = plan.failed + (failed_by[move] or 0)
@@ -154,7 +156,7 @@ local function keep_tasks(queue, plan)
 end
 
 local function settle(queue)
-  local plan = { ids = {}, gone = {}, kept = {}, broken = {}, done = {}, processed = 0, failed = 0 }
+  local plan = { ids = {}, unlink = {}, kept = {}, broken = {}, done = {}, processed = 0, failed = 0 }
   local problem = examine(queue, plan)
   if problem then
     wrong = true
@@ -167,7 +169,7 @@ local function settle(queue)
   for _, id in ipairs(plan.ids) do redis.call("LREM", queue.active, "-1", id) end
   redis.call("ZREM", queue.lease, unpack(plan.ids))
   redis.call("HDEL", queue.leases, unpack(plan.ids))
-  if #plan.gone > 0 then redis.call("UNLINK", unpack(plan.gone)) end
+  if #plan.unlink > 0 then redis.call("UNLINK", unpack(plan.unlink)) end
   if #plan.kept > 0 then keep_tasks(queue, plan) end
   if #plan.broken > 0 then redis.call("LPUSH", queue.holdfast .. "broken", unpack(plan.broken)) end
   for made, ids in pairs(plan.done) do
@@ -185,18 +187,27 @@ end
 
 -- Lease -------------------------------------------------------------------------------------------------------------
 
--- `more` (reply[3]) is 1 when a queue may hold more that could have been leased.
+-- How far from the tail of pending others are looked for behind suspects that must wait.
+local furthest = 2000
+
 local reply, size = { table.concat(receipts), notes, 0 }, 3
+local task_columns = 6
 local wanted = tonumber(limit)
 local bytes = 0
-suspects = tonumber(suspects)
-lease_queues = tonumber(lease_queues)
+-- A task that may not crash once more runs alone: nothing else is leased in its turn.
+local alone = false
+max_bytes, suspects, lease_queues, max_crashes = tonumber(max_bytes), tonumber(suspects), tonumber(lease_queues), tonumber(max_crashes)
+
+local function may_hold_more()
+  reply[3] = 1
+end
 
 local function give(queue, id, task)
-  reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, task[1]
-  reply[size + 4], reply[size + 5], reply[size + 6] = task[2] or "0", task[3] or "0", task[4] or ""
-  size = size + 6
-  bytes = bytes + #task[1]
+  local message, crashes, returns, once = unpack(task, 1, 4)
+  reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, message
+  reply[size + 4], reply[size + 5], reply[size + 6] = crashes or "0", returns or "0", once or ""
+  size = size + task_columns
+  bytes = bytes + #message
   wanted = wanted - 1
 end
 
@@ -210,29 +221,50 @@ local function hold(queue, ids)
   redis.call("HSET", queue.leases, unpack(holders))
 end
 
--- Looks at waiting tasks in the order of running (from the tail of pending), until enough are found. Strays are second
--- entries of a task that is held, or already chosen.
-local function choose(queue, window)
-  local found = { ids = {}, tasks = {}, broken = {}, strays = {}, skipped = 0 }
-  local chosen = {}
-  local left, room, doubtful = wanted, max_bytes - bytes, suspects
+-- Looks at a piece of pending in the order of running (from its tail), until enough are found. Strays are second entries
+-- of a task that is held, or already chosen.
+local function look(queue, window, found)
   for n = #window, 1, -1 do
-    if left <= 0 or (room <= 0 and left < tonumber(limit)) then break end
+    if found.left <= 0 or alone then break end
+    local first = size + #found.ids == 3
+    if found.room <= 0 and not first then
+      found.left = 0
+      return may_hold_more()
+    end
     local id = window[n]
     local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
-    if chosen[id] or (task[5] == "active" and redis.call("ZSCORE", queue.lease, id)) then
+    local message, crashes, _, _, state = unpack(task, 1, 5)
+    local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
+    if found.chosen[id] or (state == "active" and redis.call("ZSCORE", queue.lease, id)) then
       found.strays[#found.strays + 1] = id
-    elseif not task[1] then
+    elseif not message then
       found.broken[#found.broken + 1] = id
-    elseif task[2] and doubtful <= 0 then
-      found.skipped = found.skipped + 1
+    elseif crashes and (suspects <= 0 or (last_try and not first)) then
+      found.passed = true
     else
-      if task[2] then doubtful = doubtful - 1 end
-      left, room = left - 1, room - #task[1]
-      chosen[id] = true
+      if crashes then suspects = suspects - 1 end
+      alone = last_try
+      found.left, found.room = found.left - 1, found.room - #message
+      found.chosen[id] = true
       found.ids[#found.ids + 1], found.tasks[#found.tasks + 1] = id, task
     end
   end
+end
+
+-- Chooses from pending: mostly its last entries. Behind suspects that must wait, and what is no task at all, others may
+-- be ready: for some the walk goes on for a little, for none it goes far.
+local function choose(queue)
+  local found = { ids = {}, tasks = {}, chosen = {}, broken = {}, strays = {}, passed = false, left = wanted, room = max_bytes - bytes }
+  local looked, step = 0, wanted
+  repeat
+    local window = redis.call("LRANGE", queue.pending, -(looked + step), -(looked + 1))
+    look(queue, window, found)
+    local ended = #window < step
+    looked = looked + #window
+    local far = looked >= (#found.ids > 0 and wanted + 64 or furthest)
+    if far and not ended and not alone and found.left > 0 and #found.broken + #found.strays > 0 then may_hold_more() end
+    step = math.min(looked == wanted and 64 or step * 2, furthest - looked)
+  until found.left <= 0 or alone or ended or far
   return found
 end
 
@@ -240,14 +272,10 @@ local function lease(queue)
   if redis.call("EXISTS", queue.asynq .. "paused") == 1 then return end
   local problem = misfit(queue.pending, "list") or misfits(queue) or misfit(queue.holdfast .. "broken", "list")
   if problem then return note(queue.number, "", problem) end
-  local window = redis.call("LRANGE", queue.pending, -wanted, -1)
-  if #window == 0 then return end
-  local found = choose(queue, window)
-  if found.skipped + #found.broken + #found.strays == 0 then
-    redis.call("LTRIM", queue.pending, 0, -(#found.ids + 1))
+  local found = choose(queue)
+  if not found.passed and #found.broken + #found.strays == 0 then
+    if #found.ids > 0 then redis.call("LTRIM", queue.pending, 0, -(#found.ids + 1)) end
   else
-    -- Behind crash suspects that must wait, and what is no task at all, others may be ready.
-    found = choose(queue, redis.call("LRANGE", queue.pending, -(wanted + 64), -1))
     for _, id in ipairs(found.ids) do redis.call("LREM", queue.pending, "-1", id) end
     for _, id in ipairs(found.strays) do redis.call("LREM", queue.pending, "-1", id) end
     for _, id in ipairs(found.broken) do
@@ -260,11 +288,9 @@ local function lease(queue)
   redis.call("LPUSH", queue.active, unpack(found.ids))
   hold(queue, found.ids)
   for n, id in ipairs(found.ids) do
-    local task = found.tasks[n]
     redis.call("HSET", queue.tasks .. id, "state", "active")
     redis.call("HDEL", queue.tasks .. id, "pending_since")
-    if task[2] then suspects = suspects - 1 end
-    give(queue, id, task)
+    give(queue, id, found.tasks[n])
   end
 end
 
@@ -284,25 +310,34 @@ local function lease_again(last)
       end
     end
   end
+  -- Whether there was more has been lost with the reply.
+  if wanted > 0 then may_hold_more() end
 end
 
-if wrong or wanted <= 0 then return reply end
+if wanted <= 0 then return reply end
 local request = queues[1].holdfast .. "req:" .. worker
 if redis.pcall("LINDEX", request, 0) == token then
   lease_again(redis.call("LRANGE", request, 0, -1))
   return reply
 end
+-- The sender will hear of an error instead of tasks.
+if wrong then return reply end
 for number = 1, lease_queues do
-  if wanted <= 0 or bytes >= tonumber(max_bytes) then break end
+  if wanted <= 0 or alone then break end
+  if bytes >= max_bytes then
+    may_hold_more()
+    break
+  end
   lease(queues[number])
 end
 if size > 3 then
   local given = { token }
-  for n = 4, size, 6 do
+  for n = 4, size, task_columns do
     given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
   end
   redis.call("UNLINK", request)
   redis.call("RPUSH", request, unpack(given))
-  redis.call("EXPIRE", request, 60)
+  -- As long as its leases last, a request may come again.
+  redis.call("EXPIRE", request, math.max(60, until_s - now_s))
 end
 return reply
