@@ -79,12 +79,12 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   WORKER_STOPPING: {
     sample: { id: "0199…" },
     advice:
-      "Seen as `signal.reason` when `stop()` has waited long enough. End soon; the task runs again elsewhere, no failure is counted.",
+      "Seen as `signal.reason` when `stop()` has waited long enough. End soon; the task runs again elsewhere, no failure is counted (an at-most-once task is archived as `cancelled`).",
   },
   HANDLER_MISSING: {
     sample: { type: "email:welcome" },
     advice:
-      "Recorded as `no_handler` and retried: a worker that knows the type may take it. Register a handler, or use other queues.",
+      "Recorded as `no_handler`; the task goes back for 30 s, nothing counted, for a worker that knows the type. Register a handler, or use other queues.",
   },
   MESSAGE_INVALID: {
     sample: { problem: "text that is not valid UTF-8", offset: 17 },
