@@ -106,6 +106,16 @@ describe("embedded broker", () => {
     expect((await leaseAll(broker)).map(({ message }) => message.id)).toEqual(["before"]);
   });
 
+  it("tells of queues as they are now to a caller who does not say when, and never a wait that is no number", async () => {
+    const broker = open();
+    await broker.enqueue([newTask({ id: "waiting" })], broker.clock.nowMs() - 5_000);
+
+    const [info] = await (broker as unknown as { queues(): ReturnType<Broker["queues"]> }).queues();
+
+    expect(info?.latencyMs).toBeGreaterThanOrEqual(5_000);
+    expect(info?.latencyMs).toBeLessThan(60_000);
+  });
+
   it("renews on a new thread what was held on one that died", async () => {
     const broker = open();
     await broker.enqueue([newTask({ id: "held" })], broker.clock.nowMs());

@@ -87,7 +87,8 @@ export class EmbeddedBroker implements Broker {
     return this.#ask([], (link) => link.call("prune", { queues, limit, nowMs }));
   }
 
-  async queues(nowMs: number): Promise<QueueInfo[]> {
+  /** The default is for callers without types. */
+  async queues(nowMs: number = this.clock.nowMs()): Promise<QueueInfo[]> {
     return this.#ask([], (link) => link.call("queues", { nowMs }));
   }
 

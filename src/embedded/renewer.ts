@@ -1,5 +1,20 @@
 import { type HeldLease, type Lease, minLeaseMs } from "../broker/broker.js";
-import type { Clock } from "../core/clock.js";
+import { type Clock, DisciplinedClock } from "../core/clock.js";
+
+/** A clock that looks at its reference whenever it is read: nobody else keeps it in step while its thread rests. */
+export class FollowingClock implements Clock {
+  readonly #clock = new DisciplinedClock();
+  readonly #reference: Clock;
+
+  constructor(reference: Clock) {
+    this.#reference = reference;
+  }
+
+  nowMs(): number {
+    this.#clock.observe(this.#reference.nowMs(), 0);
+    return this.#clock.nowMs();
+  }
+}
 
 /** The leases one keeper holds, renewed every third of their length, on a timer and a clock of its own thread. */
 export class Renewer {

@@ -1,11 +1,11 @@
 import { parentPort, receiveMessageOnPort, type TransferListItem, workerData } from "node:worker_threads";
 import type { Lease } from "../broker/broker.js";
-import { DisciplinedClock, systemClock } from "../core/clock.js";
+import { systemClock } from "../core/clock.js";
 import type { HoldfastError } from "../core/errors.js";
 import { type Driver, loadDriver } from "./driver.js";
 import { EmbeddedStore } from "./embedded-store.js";
 import type { Packed } from "./packed.js";
-import { Renewer } from "./renewer.js";
+import { FollowingClock, Renewer } from "./renewer.js";
 import type { FromThread, SentError, ThreadData, ToKeeper, ToStore, ToThread } from "./thread-protocol.js";
 
 /**
@@ -23,7 +23,7 @@ function serve(driver: Driver): void {
   const { location, label } = workerData as ThreadData;
   const store = new EmbeddedStore(driver, location, label);
   const renewers = new Map<number, Renewer>();
-  const clock = new DisciplinedClock();
+  const clock = new FollowingClock(systemClock);
   const idle = setTimeout(() => store.rest(), idleMs);
 
   port.on("message", (first: ToThread) => {
@@ -76,7 +76,6 @@ function serve(driver: Driver): void {
   }
 
   function renew(keeper: number, leases: readonly Lease[]): readonly Lease[] {
-    clock.observe(systemClock.nowMs(), 0);
     const [answered] = store.run([{ verb: "renew", args: { leases } }]);
     if (answered === undefined) return [];
     if ("error" in answered) {

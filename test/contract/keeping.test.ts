@@ -40,6 +40,11 @@ describeBroker("keeping leases", ({ it }) => {
       const long = startMs + 3_600_000;
       const endMs = held!.lease.untilMs;
 
+      // What is held again is held anew.
+      keeper.hold([
+        { lease: past!.lease, renewUntilMs: long },
+        { lease: held!.lease, renewUntilMs: startMs - 1 },
+      ]);
       keeper.hold([
         { lease: past!.lease, renewUntilMs: startMs - 1 },
         ...[held!, kept!, dropped!, ...spares].map((task) => ({ lease: task.lease, renewUntilMs: long })),
