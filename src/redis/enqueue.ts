@@ -6,7 +6,7 @@ import type { NewTask } from "../core/message.js";
 import type { TaskState } from "../core/state.js";
 import { type Failed, listOf, throwFailed, throwProblems } from "./answers.js";
 import { batches } from "./batches.js";
-import { bucketOf, bucketsKept } from "./done-ids.js";
+import { bucketOf } from "./done-ids.js";
 import { keysOf, queuesKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { type EnqueueRow, enqueue as enqueueCall } from "./scripts.gen.js";
@@ -27,9 +27,9 @@ export async function enqueue(
   const sent = [...byQueue(tasks, nowMs)].flatMap(([queue, rows]) =>
     [...batches(rows, (row) => row.message.length)].map((batch) => ({ queue, batch })),
   );
-  const head = { nowNs: `${nowMs}000000`, bucket: bucketOf(nowMs), buckets: bucketsKept };
+  const nowNs = `${nowMs}000000`;
   const replies = await link.run(
-    sent.map(({ queue, batch }) => enqueueCall({ ...keysOf(queue), queues: queuesKey }, { queue, ...head }, batch)),
+    sent.map(({ queue, batch }) => enqueueCall({ ...keysOf(queue), queues: queuesKey }, { queue, nowNs }, batch)),
     { taskIds: tasks.map(({ message }) => message.id), timeoutMs },
   );
   const receipts = Array.from<EnqueueReceipt>({ length: tasks.length });

@@ -1,4 +1,4 @@
-import { foreignGraceMs, maxCrashes, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
+import { foreignGraceMs, maxCrashes, repeatHorizonMs, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
 import { encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskMessage } from "../core/message.js";
@@ -6,6 +6,7 @@ import { noHeaders } from "../core/names.js";
 import type { Failure } from "../core/outcome.js";
 import { heed, listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
+import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
 import { keysOf } from "./keys.js";
 import type { RedisLink, Reply, ScriptCall } from "./link.js";
@@ -61,7 +62,15 @@ export async function promote(
 
 export async function prune(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<number> {
   const { nowS, keep, beforeS } = statisticsOf(nowMs);
-  const head = { nowS, keep, beforeS, limit: Math.min(limit, maxRows) };
+  const head = {
+    nowS,
+    nowMs,
+    keep,
+    beforeS,
+    limit: Math.min(limit, maxRows),
+    horizonMs: repeatHorizonMs,
+    bucketMs,
+  };
   const [count, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
   throwProblems(link.label, heed(link.label, notes, queues));
   return Number(count);

@@ -12,8 +12,6 @@ export interface EnqueueKeys {
 export interface EnqueueHead {
   readonly queue: Argument;
   readonly nowNs: Argument;
-  readonly bucket: Argument;
-  readonly buckets: Argument;
 }
 
 export interface EnqueueRow {
@@ -29,12 +27,12 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "e2bf8e0c5bc7081e5296bb5c300840489ed36fb8",
+  sha1: "d4ac92acd4498ac7f693c4b764123b7c1d68632b",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
 -- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
-local deadline_ms, queue, now_ns, bucket, buckets = unpack(ARGV)
+local deadline_ms, queue, now_ns = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -55,13 +53,16 @@ local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local reply = {}
 local ready, later = {}, {}
 
--- Finished and deleted, but lately: the sets of done ids are by the time an id was made, or else it was finished.
-local function lately_done(id, made)
-  if made ~= "" then return redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1 end
-  for back = 0, buckets do
-    if redis.pcall("SISMEMBER", holdfast .. "done:" .. bucket - back, id) == 1 then return true end
+-- The answer for a task that is there already, or has lately been. An id of ours (its time, \`made\`, is known) is nobody
+-- else's: it was there before. Any other id may be used again and by others: there only the same bytes are the same task.
+local function answer_again(task, id, message, made)
+  if redis.call("EXISTS", task) == 0 then
+    local done = made ~= "" and redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1
+    return done and "+completed" or nil
   end
-  return false
+  local found = redis.pcall("HMGET", task, "state", "msg")
+  local state, stored = found[1], found[2]
+  return state and (made ~= "" or stored == message) and "+" .. state or "t"
 end
 
 -- Row by row, each whole or not at all; \`shared\` is what is wrong with a key that a row would need.
@@ -79,11 +80,11 @@ for i = 1, #ROWS, 8 do
   local answer
   if problem then
     answer = "!" .. problem
-  elseif again == "1" and redis.call("EXISTS", task) == 1 then
-    local state = redis.pcall("HGET", task, "state")
-    answer = type(state) == "string" and "+" .. state or "t"
-  elseif again == "1" and lately_done(id, made) then
-    answer = "+completed"
+  elseif again == "1" then
+    answer = answer_again(task, id, message, made)
+  end
+  if answer then
+    -- Nothing is to be done.
   elseif holder and not (again == "1" and holder == id) then
     answer = "d" .. holder
   else
@@ -124,7 +125,7 @@ return reply
 };
 
 export function enqueue(keys: EnqueueKeys, head: EnqueueHead, rows: readonly EnqueueRow[]): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.queue, head.nowNs, head.bucket, head.buckets];
+  const args: ScriptCall["args"][number][] = [deadline, head.queue, head.nowNs];
   args.push(packedRows(rows, ["id", "message", "dueS", "lock", "lockS", "once", "again", "made"]));
   return { script: enqueueScript, keys: [keys.asynq, keys.holdfast, keys.queues], args };
 }
@@ -720,19 +721,22 @@ export interface PruneKeys {
 
 export interface PruneHead {
   readonly nowS: Argument;
+  readonly nowMs: Argument;
   readonly keep: Argument;
   readonly beforeS: Argument;
   readonly limit: Argument;
+  readonly horizonMs: Argument;
+  readonly bucketMs: Argument;
 }
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "436158ed741a0c744ac54a2cacf04977952ba219",
+  sha1: "8d3c41cc7c1cb8db90f033ef7d0e7748a7bf4e43",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { how many tasks, notes }; notes are { number, "", problem, … }.
-local deadline_ms, now_s, keep, before_s, limit = unpack(ARGV)
+local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -773,10 +777,40 @@ local function misfits(asynq, holdfast)
     or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
 end
 
-local function forget_completed(asynq)
+-- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
+local function hexes(count)
+  return ("[0-9a-f]"):rep(count)
+end
+local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
+local function made_ms(id)
+  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
+end
+
+-- An enqueue of theirs may still be repeated: as settling does, where a task is deleted at once.
+local function remember(holdfast, ids)
+  local done = {}
+  for _, id in ipairs(ids) do
+    local made = made_ms(id)
+    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
+      local bucket = string.format("%d", math.floor(made / bucket_ms))
+      done[bucket] = done[bucket] or {}
+      table.insert(done[bucket], id)
+    end
+  end
+  for bucket, young in pairs(done) do
+    local key = holdfast .. "done:" .. bucket
+    if not misfit(key, "set") then
+      redis.call("SADD", key, unpack(young))
+      redis.call("EXPIRE", key, 180)
+    end
+  end
+end
+
+local function forget_completed(asynq, holdfast)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "completed", "-inf", now_s, "LIMIT", 0, left)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
+  remember(holdfast, ids)
   for n, id in ipairs(ids) do ids[n] = asynq .. "t:" .. id end
   redis.call("UNLINK", unpack(ids))
   left = left - #ids
@@ -800,7 +834,7 @@ for k = 1, #KEYS, 2 do
   if problem then
     notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
   else
-    forget_completed(asynq)
+    forget_completed(asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
   end
@@ -810,7 +844,7 @@ return { limit - left, notes }
 };
 
 export function prune(keys: readonly PruneKeys[], head: PruneHead): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.keep, head.beforeS, head.limit];
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.keep, head.beforeS, head.limit, head.horizonMs, head.bucketMs];
   return { script: pruneScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 

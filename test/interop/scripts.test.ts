@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { declared, generated, generatedFile } from "../../scripts/build-lua.js";
 import type { Broker, LeasedTask, LeaseRequest } from "../../src/broker/broker.js";
+import { newId } from "../../src/core/ids.js";
 import { redisBroker } from "../../src/redis/index.js";
 import * as scripts from "../../src/redis/scripts.gen.js";
 import type { Script } from "../../src/redis/script.js";
@@ -247,7 +248,7 @@ describeRedis("scripts", () => {
     ] as const)("settle: %s", async (key, right, outcome) => {
       await broker.enqueue(
         [
-          newTask({ id: "a", queue: "bad", retentionMs: 5_000 }),
+          newTask({ id: newId(nowMs), queue: "bad", retentionMs: 5_000 }),
           newTask({ id: "b", queue: "good" }),
           newTask({ id: "next", queue: "good" }),
         ],

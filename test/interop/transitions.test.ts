@@ -129,7 +129,7 @@ describeRedis("transitions on Redis", () => {
       "asynq:queues": ["default"],
       "asynq:{default}:processed": "2",
       [`asynq:{default}:processed:${day}`]: "2",
-      [`holdfast:{default}:done:${bucket}`]: [young, "b"].toSorted(),
+      [`holdfast:{default}:done:${bucket}`]: [young],
       "holdfast:{default}:req:w1": ["request-1", "1", young, "1", "b"],
     });
     expect(await server.admin.expiretime(`asynq:{default}:processed:${day}`)).toBe(nowS + 90 * 86_400);
@@ -374,6 +374,22 @@ describeRedis("transitions on Redis", () => {
       "asynq:{default}:t:b": { state: "pending", pending_since: since },
     });
     expect(await server.admin.exists("asynq:{default}:retry")).toBe(0);
+  });
+
+  it("completed → gone remembers ids that may still be repeated: young ones of ours", async () => {
+    const [young, old] = [newId(nowMs), "01890a5d-ac96-774b-bcce-b302099a8057"];
+    await broker.enqueue(
+      [young, old, "order-42"].map((id) => newTask({ id, retentionMs: 1_000 })),
+      nowMs,
+    );
+    await settle(...(await lease()).map((task) => settled.completed(task)));
+
+    expect(await broker.prune(["default"], 10, nowMs + 5_000)).toBe(3);
+
+    const done = `holdfast:{default}:done:${Math.floor(nowMs / 10_000)}`;
+    expect(await server.admin.keys("holdfast:{default}:done:*")).toEqual([done]);
+    expect(await server.admin.smembers(done)).toEqual([young]);
+    expect(await server.admin.ttl(done)).toBeGreaterThan(170);
   });
 
   it("completed → gone, when its retention is over", async () => {

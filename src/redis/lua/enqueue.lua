@@ -2,7 +2,7 @@
 -- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
 -- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
-local deadline_ms, queue, now_ns, bucket, buckets = unpack(ARGV)
+local deadline_ms, queue, now_ns = unpack(ARGV)
 --! include fence
 local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
@@ -11,13 +11,16 @@ local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local reply = {}
 local ready, later = {}, {}
 
--- Finished and deleted, but lately: the sets of done ids are by the time an id was made, or else it was finished.
-local function lately_done(id, made)
-  if made ~= "" then return redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1 end
-  for back = 0, buckets do
-    if redis.pcall("SISMEMBER", holdfast .. "done:" .. bucket - back, id) == 1 then return true end
+-- The answer for a task that is there already, or has lately been. An id of ours (its time, `made`, is known) is nobody
+-- else's: it was there before. Any other id may be used again and by others: there only the same bytes are the same task.
+local function answer_again(task, id, message, made)
+  if redis.call("EXISTS", task) == 0 then
+    local done = made ~= "" and redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1
+    return done and "+completed" or nil
   end
-  return false
+  local found = redis.pcall("HMGET", task, "state", "msg")
+  local state, stored = found[1], found[2]
+  return state and (made ~= "" or stored == message) and "+" .. state or "t"
 end
 
 -- Row by row, each whole or not at all; `shared` is what is wrong with a key that a row would need.
@@ -35,11 +38,11 @@ for i = 1, #ROWS, 8 do
   local answer
   if problem then
     answer = "!" .. problem
-  elseif again == "1" and redis.call("EXISTS", task) == 1 then
-    local state = redis.pcall("HGET", task, "state")
-    answer = type(state) == "string" and "+" .. state or "t"
-  elseif again == "1" and lately_done(id, made) then
-    answer = "+completed"
+  elseif again == "1" then
+    answer = answer_again(task, id, message, made)
+  end
+  if answer then
+    -- Nothing is to be done.
   elseif holder and not (again == "1" and holder == id) then
     answer = "d" .. holder
   else

@@ -2,7 +2,7 @@
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { how many tasks, notes }; notes are { number, "", problem, … }.
-local deadline_ms, now_s, keep, before_s, limit = unpack(ARGV)
+local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
 --! include fence
 --! include types
 --! include archive
@@ -15,10 +15,40 @@ local function misfits(asynq, holdfast)
     or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
 end
 
-local function forget_completed(asynq)
+-- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
+local function hexes(count)
+  return ("[0-9a-f]"):rep(count)
+end
+local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
+local function made_ms(id)
+  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
+end
+
+-- An enqueue of theirs may still be repeated: as settling does, where a task is deleted at once.
+local function remember(holdfast, ids)
+  local done = {}
+  for _, id in ipairs(ids) do
+    local made = made_ms(id)
+    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
+      local bucket = string.format("%d", math.floor(made / bucket_ms))
+      done[bucket] = done[bucket] or {}
+      table.insert(done[bucket], id)
+    end
+  end
+  for bucket, young in pairs(done) do
+    local key = holdfast .. "done:" .. bucket
+    if not misfit(key, "set") then
+      redis.call("SADD", key, unpack(young))
+      redis.call("EXPIRE", key, 180)
+    end
+  end
+end
+
+local function forget_completed(asynq, holdfast)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "completed", "-inf", now_s, "LIMIT", 0, left)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
+  remember(holdfast, ids)
   for n, id in ipairs(ids) do ids[n] = asynq .. "t:" .. id end
   redis.call("UNLINK", unpack(ids))
   left = left - #ids
@@ -42,7 +72,7 @@ for k = 1, #KEYS, 2 do
   if problem then
     notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
   else
-    forget_completed(asynq)
+    forget_completed(asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
   end
