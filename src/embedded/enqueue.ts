@@ -46,9 +46,8 @@ export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): Enque
 
 /** Why the task is not stored, or that it has been already. */
 function refusal(sql: Sql, row: NewRow, message: Uint8Array, nowMs: number): EnqueueReceipt | undefined {
-  const state = row.repeat ? stateOf(sql, row, message, nowMs) : undefined;
-  if (state !== undefined) return { status: "enqueued", id: row.id, state };
-  if (row.uniqueForMs === 0) return undefined;
+  const before = row.repeat ? answerAgain(sql, row, message, nowMs) : undefined;
+  if (before !== undefined || row.uniqueForMs === 0) return before;
   const lock = sql("SELECT id FROM unique_lock WHERE key = ? AND until_ms > ?").get(row.uniqueKey, nowMs);
   if (lock === undefined) return undefined;
   const { id } = lock as { id: string };
@@ -56,17 +55,22 @@ function refusal(sql: Sql, row: NewRow, message: Uint8Array, nowMs: number): Enq
 }
 
 /**
- * Where the same task is that was sent before. An id of ours is given once; one of the caller's own may have been given
- * to another task before, so there what is stored must be what was sent.
+ * The answer for a task that is there already, or has lately been. An id of ours is given once; one of the caller's own
+ * may have been given to another task before, so there what is stored must be what was sent.
  */
-function stateOf(sql: Sql, { queue, id }: NewRow, message: Uint8Array, nowMs: number): StoredState | undefined {
+function answerAgain(sql: Sql, { queue, id }: NewRow, message: Uint8Array, nowMs: number): EnqueueReceipt | undefined {
   const ours = idTimeMs(id) !== undefined;
-  const stored = sql("SELECT state, message FROM task WHERE queue = ? AND id = ?").get(queue, id);
+  const stored = sql("SELECT state, message FROM task WHERE queue = ? AND id = ?").get(queue, id) as Stored | undefined;
   if (stored !== undefined) {
-    const task = stored as { readonly state: StoredState; readonly message: Uint8Array };
-    return ours || Buffer.compare(task.message, message) === 0 ? task.state : undefined;
+    const same = ours || Buffer.compare(stored.message, message) === 0;
+    return same ? { status: "enqueued", id, state: stored.state } : { status: "idTaken", id };
   }
-  return ours && finishedLately(sql, { queue, id }, nowMs) ? "completed" : undefined;
+  return ours && finishedLately(sql, { queue, id }, nowMs) ? { status: "enqueued", id, state: "completed" } : undefined;
+}
+
+interface Stored {
+  readonly state: StoredState;
+  readonly message: Uint8Array;
 }
 
 /** In whole seconds, as asynq's lock is kept. */

@@ -155,6 +155,11 @@ describeBroker("repeated requests", ({ it }) => {
       { status: "idTaken", id: "order-42" },
     ]);
     expect(Buffer.from((await t.find("order-42"))!.message!.payload).toString()).toBe("one");
+    // Also where another task holds the lock that it asks for: no waiting makes that id free.
+    const uniqueness = { uniqueKey: uniqueKey(t.queue, "test:plain", null) };
+    await t.enqueue([t.task("holder", uniqueness, { uniqueForMs: 60_000 })]);
+    const locked = t.task("order-42", uniqueness, { uniqueForMs: 60_000, repeat: true });
+    expect(await t.enqueue([locked])).toEqual([{ status: "idTaken", id: "order-42" }]);
   });
 
   it("alone look at what is over: an id can be used again", async (t) => {

@@ -58,8 +58,10 @@ export class Model {
     const there = this.tasks.get(keyOf(message));
     const sent = Buffer.from(encodeMessage(message)).toString("hex");
     // An id of ours is given once; any other may be another task's.
-    if (repeat && there !== undefined && (idTimeMs(id) !== undefined || there.sent === sent))
-      return { status: "enqueued", id, state: there.state };
+    if (repeat && there !== undefined) {
+      const same = idTimeMs(id) !== undefined || there.sent === sent;
+      return same ? { status: "enqueued", id, state: there.state } : { status: "idTaken", id };
+    }
     if (repeat && this.isFinishedLately(message)) return { status: "enqueued", id, state: "completed" };
     const holder = uniqueForMs > 0 ? this.locks.get(uniqueKey) : undefined;
     if (holder !== undefined && !(repeat && holder === id)) return { status: "duplicate", id: holder };
