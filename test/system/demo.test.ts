@@ -201,7 +201,7 @@ describe.concurrent("holdfast demo", () => {
     expect(stdout).toContain("100%:");
     expect(stdout).toContain("  2 × the file is not there (ENOENT) [retries_exhausted after 3 attempts]\n");
     expect(stdout).toMatch(/\n14 of 21 tasks completed, 7 dead letters, in \d+\.\d\d s\.\n/);
-    expect(stdout).toMatch(/^A task for each of 10 files; .*\.$/m);
+    expect(stdout).toMatch(/^A task for each of 10 files, .*\.$/m);
   });
 
   it("uses colours where they are wanted, and does without where they are not", async () => {

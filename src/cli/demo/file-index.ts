@@ -61,9 +61,10 @@ async function contentOf(path: string): Promise<Buffer> {
     return await readFile(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    // The system's own sentence names the file, so that no two failures would be alike.
-    if (code === "ENOENT") throw new Error("the file is not there (ENOENT)", { cause: error });
-    if (code !== undefined) throw new Error(`the file cannot be read (${code})`, { cause: error });
+    const problem = code === "ENOENT" ? "the file is not there" : "the file cannot be read";
+    // The system's own sentence names the file, so that no two failures would be alike; and a cause is stored as well.
+    // oxlint-disable-next-line eslint/preserve-caught-error
+    if (code !== undefined) throw new Error(`${problem} (${code})`);
     throw error;
   }
 }

@@ -14,12 +14,15 @@ function summary(report: DemoReport): string {
   const { tasks, deadLetters: dead, first90PercentMs } = report;
   const retries = report.queues.reduce((sum, queue) => sum + queue.retries, 0);
   const done = count(report.queues.reduce((sum, queue) => sum + queue.completed, 0));
-  const rate = count((tasks * 0.9) / (Math.max(1, first90PercentMs) / 1_000));
+  // With few files the waiting outweighs the work: then a rate says nothing.
+  const mostlyDone =
+    first90PercentMs < report.workMs / 2
+      ? `; 90% were done after ${seconds(first90PercentMs)} (${rate(tasks * 0.9, first90PercentMs)}), the rest waited for a retry or its time.`
+      : "; the last ones waited for a retry or their time.";
   const details = [
-    `A task for each of ${count(report.filesFound)} files; the others are the demo's bad files and its reports.`,
+    `A task for each of ${count(report.filesFound)} files, others for the demo's bad files and reports.`,
     `${count(retries)} retries, ${count(report.delayedTasks)} delayed tasks, ` +
-      `${count(report.duplicatesRefused)} duplicates refused. Enqueued in ${seconds(report.enqueueMs)}; 90% were done ` +
-      `after ${seconds(first90PercentMs)} (${rate} tasks/s), the rest waited for a retry or its time.`,
+      `${count(report.duplicatesRefused)} duplicates refused. Enqueued in ${seconds(report.enqueueMs)}${mostlyDone}`,
   ];
   if (report.lostTasks > 0)
     details.unshift(`${count(report.lostTasks)} tasks are gone: storage does not know them any more.`);
@@ -32,6 +35,8 @@ function summary(report: DemoReport): string {
     "\n",
   );
 }
+
+const rate = (tasks: number, ms: number) => `${count(tasks / (Math.max(1, ms) / 1_000))} tasks/s`;
 
 interface Column {
   readonly head: string;
