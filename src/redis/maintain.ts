@@ -12,6 +12,9 @@ import { keysOf } from "./keys.js";
 import type { RedisLink, Reply, ScriptCall } from "./link.js";
 import { promote as promoteCall, prune as pruneCall, reclaim as reclaimCall } from "./scripts.gen.js";
 
+// A queue that cannot be worked on is worth an error only when nothing was done in the others, for with an error what was
+// done there would not be told. Callers call again, so it comes to that soon.
+
 export async function reclaim(
   link: RedisLink,
   queues: readonly string[],
@@ -42,7 +45,8 @@ export async function reclaim(
     const queue = queues[Number(number) - 1]!;
     receipts.push({ queue, id: String(id), to: String(to) as "pending" | "archived", crashes: Number(crashes) });
   }
-  throwProblems(link.label, heed(link.label, notes, queues));
+  const problems = heed(link.label, notes, queues);
+  if (receipts.length === 0) throwProblems(link.label, problems);
   return receipts;
 }
 
@@ -54,7 +58,8 @@ export async function promote(
 ): Promise<Promotion> {
   const head = { nowS: floorToS(nowMs), nowNs: `${nowMs}000000`, limit: Math.min(limit, maxRows) };
   const [moved, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
-  throwProblems(link.label, heed(link.label, notes, queues));
+  const problems = heed(link.label, notes, queues);
+  if (moved === 0) throwProblems(link.label, problems);
   const nextS = String(next);
   // Other programs may write fractions.
   return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : Math.ceil(Number(nextS)) * 1_000 };
@@ -72,7 +77,8 @@ export async function prune(link: RedisLink, queues: readonly string[], limit: n
     bucketMs,
   };
   const [count, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
-  throwProblems(link.label, heed(link.label, notes, queues));
+  const problems = heed(link.label, notes, queues);
+  if (count === 0) throwProblems(link.label, problems);
   return Number(count);
 }
 

@@ -942,7 +942,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "8a5fd64c60dee7d93a81ea174abaaf54c3894feb",
+  sha1: "fccbae9676a6bae5ba8dc69797292ae414f31c72",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -1099,19 +1099,19 @@ local function reclaim(number, asynq, holdfast)
   if #due == 0 then return end
   local tasks = {}
   for n, id in ipairs(due) do
-    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "hf_crashes", "hf_once")
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "hf_crashes", "hf_once", "state")
   end
   for _, id in ipairs(due) do redis.call("LREM", asynq .. "active", -1, id) end
   redis.call("ZREM", asynq .. "lease", unpack(due))
   redis.call("HDEL", holdfast .. "leases", unpack(due))
   local front, archived = {}, {}
   for n, id in ipairs(due) do
-    local message, crashes, at_most_once = unpack(tasks[n], 1, 3)
+    local message, crashes, at_most_once, state = unpack(tasks[n], 1, 4)
     local task = asynq .. "t:" .. id
     if not message then
       redis.call("LPUSH", holdfast .. "broken", id)
       note(number, id, "there is no task of this id")
-    else
+    elseif state == "active" or not state then
       crashes = (tonumber(crashes) or 0) + 1
       local to = "pending"
       if at_most_once == "1" or crashes >= tonumber(max_crashes) then
@@ -1129,6 +1129,7 @@ local function reclaim(number, asynq, holdfast)
       local size = #reply
       reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = number, id, to, crashes
     end
+    -- A task in any other state has its place: what was taken out above was a stray.
   end
   if #front > 0 then redis.call("RPUSH", asynq .. "pending", unpack(front)) end
   if #archived > 0 then

@@ -190,6 +190,7 @@ describeRedis("defects of asynq", () => {
   it("an active task without a lease runs again, when it was seen so twice, 30 s apart", async () => {
     await broker.enqueue([newTask({ id: "a" })], nowMs);
     await server.admin.rpoplpush("asynq:{default}:pending", "asynq:{default}:active");
+    await server.admin.hset("asynq:{default}:t:a", "state", "active");
 
     expect(await broker.reclaim(["default"], 10, nowMs)).toEqual([]);
     expect(await broker.reclaim(["default"], 10, nowMs + 29_000)).toEqual([]);
@@ -201,6 +202,23 @@ describeRedis("defects of asynq", () => {
       "asynq:{default}:t:a": { state: "pending" },
     });
     expect(await server.admin.exists("asynq:{default}:active", "holdfast:{default}:unleased")).toBe(0);
+  });
+
+  it("a stray entry in active, or a lease, of a task that is elsewhere is taken out, and the task stays", async () => {
+    await broker.enqueue([newTask({ id: "a" }), newTask({ id: "b" }, { processAtMs: nowMs + 60_000 })], nowMs);
+    await server.admin.lpush("asynq:{default}:active", "a", "b");
+    await server.admin.zadd("asynq:{default}:lease", nowS, "b");
+
+    for (const atMs of [nowMs, nowMs + 30_000]) expect(await broker.reclaim(["default"], 10, atMs)).toEqual([]);
+
+    expect(await server.admin.exists("asynq:{default}:active", "asynq:{default}:lease")).toBe(0);
+    expect(await keyspace(server.admin)).toMatchObject({
+      "asynq:{default}:pending": ["a"],
+      "asynq:{default}:scheduled": { b: `${nowS + 60}` },
+      "asynq:{default}:t:a": { state: "pending" },
+      "asynq:{default}:t:b": { state: "scheduled" },
+    });
+    expect((await lease()).map((task) => task.lease.id)).toEqual(["a"]);
   });
 
   it("an error text that is not valid Unicode is stored, and the task moves on", async () => {

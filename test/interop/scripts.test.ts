@@ -335,6 +335,8 @@ describeRedis("scripts", () => {
       const type = await obstruct(key, right);
       const before = await badOnes();
 
+      // What was done for the other queue is told first.
+      expect(await broker.reclaim(["bad", "good"], 10, nowMs + 40_000)).toMatchObject([{ id: "b" }]);
       await expect(broker.reclaim(["bad", "good"], 10, nowMs + 40_000)).rejects.toMatchObject({
         code: "BROKER_FAILED",
         data: { problem: `${key} is a ${type}, not a ${right}` },
@@ -359,6 +361,8 @@ describeRedis("scripts", () => {
       const type = await obstruct(key, right);
       const before = await badOnes();
 
+      // What was done for the other queue is told first.
+      expect(await broker.promote(["bad", "good"], 10, nowMs + 40_000)).toMatchObject({ moved: 1 });
       await expect(broker.promote(["bad", "good"], 10, nowMs + 40_000)).rejects.toMatchObject({
         code: "BROKER_FAILED",
         data: { problem: `${key} is a ${type}, not a ${right}` },
