@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker, LeasedTask } from "../broker/broker.js";
 import { newTask, settled } from "../../test/support/builders.js";
 import { until } from "../../test/support/until.js";
+import { loadDriver } from "./driver.js";
 import { embeddedBroker } from "./index.js";
 import { acquireLink } from "./shared-links.js";
 
@@ -104,6 +105,23 @@ describe("embedded broker", () => {
     });
     expect(await killing).toMatchObject({ code: "BROKER_UNAVAILABLE" });
     expect((await leaseAll(broker)).map(({ message }) => message.id)).toEqual(["before"]);
+  });
+
+  it("waits no longer than the caller does for a file that another program holds, and loses nothing", async () => {
+    const broker = open();
+    await broker.ping();
+    const other = (await loadDriver())(file);
+    other.exec("BEGIN IMMEDIATE");
+
+    const failed = await broker.enqueue([newTask({ id: "1" })], nowMs, 200).catch((error: unknown) => error);
+    other.exec("COMMIT");
+    other.close();
+
+    expect(failed).toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { broker: `file:${file}`, problem: "no answer within 200 ms", outcome: "unknown", taskIds: ["1"] },
+    });
+    expect((await leaseAll(broker)).map(({ message }) => message.id)).toEqual(["1"]);
   });
 
   it("tells of queues as they are now to a caller who does not say when, and never a wait that is no number", async () => {

@@ -41,14 +41,14 @@ export class EmbeddedBroker implements Broker {
   }
 
   /** Long lists travel in parts, each of which is one transaction at the most. */
-  async enqueue(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
+  async enqueue(tasks: readonly NewTask[], nowMs: number, withinMs?: number): Promise<EnqueueReceipt[]> {
     return this.#ask(
       tasks.map((task) => task.message.id),
       async (link) => {
         const calls = enqueueCalls(tasks, nowMs).map((call) =>
           link.call("enqueue", call, [call.messages.bytes.buffer]),
         );
-        const parts = await Promise.allSettled(calls);
+        const parts = await answered(Promise.allSettled(calls), withinMs);
         const failed = parts.find((part) => part.status === "rejected");
         if (failed === undefined)
           return parts.flatMap((part) => (part as PromiseFulfilledResult<EnqueueReceipt[]>).value);
@@ -161,6 +161,26 @@ export class EmbeddedBroker implements Broker {
     return error;
   }
 }
+
+/**
+ * Another process may hold the file for long. What was asked is carried out all the same, so the outcome is unknown.
+ * @throws BROKER_UNAVAILABLE after `withinMs`
+ */
+async function answered<T>(answer: Promise<T>, withinMs: number | undefined): Promise<T> {
+  if (withinMs === undefined || withinMs > longestTimerMs) return answer;
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    const problem = `no answer within ${Math.max(0, Math.ceil(withinMs))} ms`;
+    const give = () =>
+      reject(new HoldfastError("BROKER_UNAVAILABLE", { broker: "", problem, outcome: "unknown", taskIds: [] }));
+    // Timers run before what has arrived meanwhile is read, immediates after it: a blocked event loop is no late answer.
+    timer = setTimeout(() => setImmediate(give), withinMs);
+  });
+  return Promise.race([answer, expired]).finally(() => clearTimeout(timer));
+}
+
+/** Node's timers know no more. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /** A part of the list is stored: sent again as it is, those tasks would find their own ids taken. */
 function unknownOutcome(error: unknown): unknown {
