@@ -11,7 +11,8 @@ export interface Outgoing extends Command {
   readonly call?: ScriptCall;
 }
 
-export type Unavailable = HoldfastError<"BROKER_UNAVAILABLE">;
+/** Why there is no connection: for now, or for as long as the options are what they are. */
+export type Unconnected = HoldfastError<"BROKER_UNAVAILABLE"> | HoldfastError<"BROKER_INCOMPATIBLE">;
 
 /** How often the server's clock is read while there is something to do. */
 const readTimeEveryMs = 10_000;
@@ -32,13 +33,13 @@ export class Connection {
 
   /**
    * Never throws: a connection, or BROKER_UNAVAILABLE, which is `notSent` when there is no way to the server and
-   * `refused` when it does not let us in.
+   * `refused` when it lets nobody in at the moment, or BROKER_INCOMPATIBLE when user, password or database are wrong.
    */
   static async open(
     address: RedisAddress,
     clock: DisciplinedClock,
     timeoutMs: number,
-  ): Promise<Connection | Unavailable> {
+  ): Promise<Connection | Unconnected> {
     const connection = new Connection(address, clock, timeoutMs);
     const broker = address.label;
     const stop = expireAfter(timeoutMs, () =>
@@ -56,6 +57,9 @@ export class Connection {
     const failed = replies.find((reply, i) => reply instanceof LinkError && !mayBeForbidden(commands[i]!, reply));
     if (!(failed instanceof LinkError)) return connection;
     connection.end();
+    const mend = toMend(failed);
+    if (mend !== undefined)
+      return new HoldfastError("BROKER_INCOMPATIBLE", { broker, problem: `${failed.problem}: ${mend}` });
     return failed.outcome === "unknown"
       ? unreachable(broker, connection.#problem ?? new LinkProblem(failed.problem))
       : new HoldfastError("BROKER_UNAVAILABLE", { broker, problem: failed.problem, outcome: "refused", taskIds: [] });
@@ -203,13 +207,21 @@ function handshake({ username, password, db }: RedisAddress): Command[] {
 
 const mayBeForbidden = (command: Command, { code }: LinkError) => command.name === "CLIENT" && code === "NOPERM";
 
+/** What to do about an answer that the same options will get again and again. */
+function toMend({ code, problem }: LinkError): string | undefined {
+  if (code === "WRONGPASS" || code === "NOAUTH" || problem.startsWith("ERR AUTH ")) {
+    return "check user and password in the URL";
+  }
+  return /DB index is out of range|invalid DB index/i.test(problem) ? "check the database in the URL" : undefined;
+}
+
 function wireArgument(argument: Argument): string | Buffer {
   if (typeof argument === "string") return argument;
   if (typeof argument === "number") return String(argument);
   return Buffer.isBuffer(argument) ? argument : Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }
 
-function unreachable(broker: string, error: unknown): Unavailable {
+function unreachable(broker: string, error: unknown): Unconnected {
   const data = { broker, problem: inWords(error), outcome: "notSent", taskIds: [] } as const;
   return new HoldfastError("BROKER_UNAVAILABLE", data, isSystemError(error) ? { cause: error } : {});
 }

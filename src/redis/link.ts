@@ -15,10 +15,11 @@ export interface RedisLink {
   /**
    * One round trip for all calls; the replies come in their order. A call that failed alone has a LinkError in its
    * place. Connects when need be; waiting for that counts towards the deadline.
-   * @throws BROKER_UNAVAILABLE when no call got an answer, CLOSED
+   * @throws BROKER_UNAVAILABLE when no call got an answer, BROKER_INCOMPATIBLE when user, password or database are
+   * wrong, CLOSED
    */
   run(calls: readonly (ScriptCall | Command)[], options?: RunOptions): Promise<Reply[]>;
-  /** @throws BROKER_UNAVAILABLE CLOSED */
+  /** @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
   ping(): Promise<void>;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */
   close(): Promise<void>;

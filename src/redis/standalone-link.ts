@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { Connection, type Outgoing, type Unavailable } from "./connection.js";
+import { Connection, type Outgoing, type Unconnected } from "./connection.js";
 import { expireAfter } from "./expiry.js";
 import {
   type Command,
@@ -29,7 +29,7 @@ export class StandaloneLink implements RedisLink {
   readonly #underWay = new Set<Promise<unknown>>();
   #connection: Connection | undefined;
   /** Shared by all calls that wait for it. */
-  #opening: Promise<Connection | Unavailable> | undefined;
+  #opening: Promise<Connection | Unconnected> | undefined;
   #failures = 0;
   #up: boolean | undefined;
   #closed = false;
@@ -140,8 +140,8 @@ export class StandaloneLink implements RedisLink {
   }
 
   /** A connection to send on, or why there is none before `untilMs`. */
-  async #ready(untilMs: number): Promise<Connection | Unavailable> {
-    let failure: Unavailable | undefined;
+  async #ready(untilMs: number): Promise<Connection | Unconnected> {
+    let failure: Unconnected | undefined;
     while (performance.now() < untilMs) {
       if (this.#connection?.usable === true) return this.#connection;
       if (this.#connection !== undefined) this.#drop(this.#connection, "the connection was lost");
@@ -150,7 +150,8 @@ export class StandaloneLink implements RedisLink {
       });
       const opened = await within(this.#opening, untilMs - performance.now());
       // The server is there, and trying again at once would not change its mind.
-      if (opened instanceof HoldfastError && opened.data.outcome === "refused") return opened;
+      if (HoldfastError.is(opened, "BROKER_INCOMPATIBLE")) return opened;
+      if (HoldfastError.is(opened, "BROKER_UNAVAILABLE") && opened.data.outcome === "refused") return opened;
       if (opened instanceof HoldfastError) failure = opened;
     }
     const data = { broker: this.label, problem: "no connection in time", outcome: "notSent", taskIds: [] } as const;
@@ -158,7 +159,7 @@ export class StandaloneLink implements RedisLink {
   }
 
   /** Never throws, for several calls or none may be waiting. */
-  async #open(): Promise<Connection | Unavailable> {
+  async #open(): Promise<Connection | Unconnected> {
     if (this.#failures > 0) {
       const longestMs = Math.min(backoffMs * 2 ** (this.#failures - 1), maxBackoffMs);
       await sleep(longestMs * (0.5 + Math.random() / 2));
@@ -182,7 +183,9 @@ export class StandaloneLink implements RedisLink {
   }
 }
 
-function concerning(taskIds: readonly string[], { data, cause }: Unavailable): Unavailable {
+function concerning(taskIds: readonly string[], error: Unconnected): Unconnected {
+  if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
+  const { data, cause } = error;
   return new HoldfastError("BROKER_UNAVAILABLE", { ...data, taskIds }, cause === undefined ? {} : { cause });
 }
 

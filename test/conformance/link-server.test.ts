@@ -179,15 +179,20 @@ describeRedis("link to a server in trouble", () => {
     const missing = await failure(linkTo(server.url).run([count("n")], { timeoutMs: 10_000 }), 3_000);
     const wrong = await failure(linkTo(withPassword("pass-w0rd2")).run([count("n")], { timeoutMs: 10_000 }), 3_000);
 
-    expect(missing.message).toMatch(/^redis:\/\/127\.0\.0\.1:\d+ is unavailable: NOAUTH .* \(it was refused/);
-    expect(wrong.data).toMatchObject({ outcome: "refused", problem: expect.stringMatching(/^WRONGPASS/) });
+    expect(missing).toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect(missing.message).toMatch(
+      /^redis:\/\/127\.0\.0\.1:\d+ cannot be used: NOAUTH .*: check user and password in the URL$/,
+    );
+    expect(wrong).toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect(wrong.data.problem).toMatch(/^WRONGPASS .*: check user and password in the URL$/);
     expect(await linkTo(withPassword("pass-w0rd")).run([count("n")])).toEqual([1]);
   });
 
   it("refuses to send a password to a server that wants none", async () => {
     const error = await failure(linkTo(shared.url.replace("//", "//:pass-w0rd@")).ping());
 
-    expect(error.data).toMatchObject({ outcome: "refused", problem: expect.stringMatching(/^ERR AUTH/) });
+    expect(error).toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect(error.data.problem).toMatch(/^ERR AUTH/);
   });
 
   it("works as an ACL user, and names what the user may not", async () => {
@@ -239,7 +244,9 @@ describeRedis("link to a server in trouble", () => {
 
     expect(await linkTo(`${shared.url}/3`).run([command("exists", "here")])).toEqual([1]);
     expect(await linkTo(shared.url).run([command("exists", "here")])).toEqual([0]);
-    expect((await failure(linkTo(`${shared.url}/99`).ping())).data.problem).toBe("ERR DB index is out of range");
+    const missing = await failure(linkTo(`${shared.url}/99`).ping());
+    expect(missing).toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect(missing.data.problem).toBe("ERR DB index is out of range: check the database in the URL");
   });
 
   it("gives up at the deadline on a server that is stopped, which does not carry the call out when it goes on", async () => {
