@@ -15,7 +15,6 @@ import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
-import { expireAfter } from "./expiry.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import type { RedisLink } from "./link.js";
 import { list } from "./list.js";
@@ -33,6 +32,8 @@ export class RedisBroker implements Broker {
   readonly #keepers = new Set<LeaseKeeper>();
   readonly #underWay = new Set<Promise<unknown>>();
   #checked: Promise<void> | undefined;
+  /** The look has ended well. */
+  #fit = false;
   #closed = false;
 
   constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck) {
@@ -56,7 +57,7 @@ export class RedisBroker implements Broker {
     const taskIds = tasks.map(({ message }) => message.id);
     return this.#run(
       (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now())),
-      withinMs < timeoutMs ? () => this.#readyWithin(withinMs, taskIds) : undefined,
+      withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );
   }
 
@@ -133,24 +134,13 @@ export class RedisBroker implements Broker {
       throw error;
     });
     await this.#checked;
+    this.#fit = true;
     return this.#link;
   }
 
-  /** The same for one who does not wait for the look as long as it may take. */
-  async #readyWithin(withinMs: number, taskIds: readonly string[]): Promise<RedisLink> {
-    let stop = () => {};
-    const expired = new Promise<never>((_, reject) => {
-      stop = expireAfter(withinMs, () =>
-        reject(
-          new HoldfastError("BROKER_UNAVAILABLE", {
-            broker: this.label,
-            problem: `not connected within ${Math.ceil(withinMs)} ms`,
-            outcome: "notSent",
-            taskIds,
-          }),
-        ),
-      );
-    });
-    return Promise.race([this.#ready(), expired]).finally(stop);
+  /** The same for one who does not wait as long as the look may take: the link says in time why there is no way to it. */
+  async #readyWithin(timeoutMs: number, taskIds: readonly string[]): Promise<RedisLink> {
+    const reached = this.#link.run([{ name: "PING", args: [] }], { timeoutMs, taskIds });
+    return Promise.race([this.#ready(), reached.then(() => this.#ready())]);
   }
 }
