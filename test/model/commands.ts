@@ -104,10 +104,8 @@ class Enqueue implements Command {
     const name = real.queues[queue]!;
     const id = idOf(letter, real.madeMs);
     const uniqueKey = lock === 0 ? "" : `asynq:{${name}}:unique:t:${lock}`;
-    const finishedMs = model.finished.get(`${name} ${id}`);
-    // Between the horizon and a while after it an engine may remember or have forgotten: nobody asks it then.
-    const unclear =
-      finishedMs !== undefined && !model.isFinishedLately({ queue: name, id }) && model.nowMs - finishedMs < 600_000;
+    // Past the horizon an engine may still remember, or have forgotten: nobody asks it then.
+    const unclear = model.finished.has(`${name} ${id}`) && !model.isFinishedLately({ queue: name, id });
     return newTask(
       { queue: name, id, uniqueKey, retentionMs },
       {
