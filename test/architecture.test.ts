@@ -3,8 +3,8 @@ import { dirname, join, posix } from "node:path";
 import { describe, expect, it } from "vitest";
 
 /**
- * The floors, lowest first; a place may import from its own and from those listed with it. docs/internals/architecture.md
- * has the drawing. Type imports count: what only a type needs today, a value needs tomorrow.
+ * The floors, lowest first; a place may import from its own and from those listed with it, whether it
+ * is there yet or not. Type imports count: what only a type needs today, a value needs tomorrow.
  */
 const mayImport: Record<string, readonly string[]> = {
   "core/": [],

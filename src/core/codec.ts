@@ -244,7 +244,12 @@ class Reader {
 
   text(): string {
     const start = this.#at;
-    const slice = this.#slice();
+    const length = this.#smallVarint();
+    const from = this.#at;
+    this.#advance(length);
+    // Types, ids and queues are short and ASCII, nearly always: nothing to validate, nothing to transcode.
+    if (length <= 64 && this.#isAscii(from)) return this.#buffer.toString("latin1", from, this.#at);
+    const slice = this.#buffer.subarray(from, this.#at);
     if (!isUtf8(slice)) this.#fail("text that is not valid UTF-8", start);
     return slice.toString("utf8");
   }
@@ -261,12 +266,15 @@ class Reader {
 
   /** A count of asynq's: negative ones, which have no meaning, are read as 0. */
   int32(): number {
-    return Math.max(0, Number(BigInt.asIntN(32, this.#varint())));
+    const value = this.#number();
+    return typeof value === "number" ? value : Math.max(0, Number(BigInt.asIntN(32, value)));
   }
 
   /** Seconds as ms; negative times, which have no meaning, are read as none. */
   seconds(): number {
-    const value = BigInt.asIntN(64, this.#varint());
+    const read = this.#number();
+    if (typeof read === "number") return read * 1_000;
+    const value = BigInt.asIntN(64, read);
     if (value <= 0n) return 0;
     return Number(value > maxSeconds ? maxSeconds : value) * 1_000;
   }
@@ -303,27 +311,37 @@ class Reader {
     this.#at += length;
   }
 
-  /** Varints of one byte are most of them. */
+  /** A length, or a tag. */
   #smallVarint(): number {
-    const first = this.#buffer[this.#at];
-    if (first !== undefined && first < 0x80) {
-      this.#at += 1;
-      return first;
-    }
-    const value = this.#varint();
+    const value = this.#number();
+    if (typeof value === "number") return value;
     return value > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(value);
+  }
+
+  /** Numbers of up to four bytes, which are nearly all, do without BigInt. */
+  #number(): number | bigint {
+    let value = 0;
+    for (let index = 0; index < 4; index += 1) {
+      const byte = this.#buffer[this.#at + index];
+      if (byte === undefined) break;
+      value |= (byte & 0x7f) << (index * 7);
+      if (byte < 0x80) {
+        this.#at += index + 1;
+        return value;
+      }
+    }
+    return this.#varint();
+  }
+
+  #isAscii(from: number): boolean {
+    for (let at = from; at < this.#at; at += 1) if (this.#buffer[at]! > 0x7f) return false;
+    return true;
   }
 
   #varint(): bigint {
     const start = this.#at;
-    let low = 0;
-    for (let index = 0; index < 4; index += 1) {
-      const byte = this.#next(start);
-      low |= (byte & 0x7f) << (index * 7);
-      if (byte < 0x80) return BigInt(low);
-    }
-    let value = BigInt(low);
-    for (let shift = 28n; shift < 70n; shift += 7n) {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.#next(start);
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asUintN(64, value);

@@ -6,7 +6,6 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** What is wrong with a value, and where: `users[3].balance`. */
@@ -35,7 +34,7 @@ export const json: Codec<any> = {
     }
     if (text === undefined) throw new Unserialisable("", `a ${typeof value} cannot be written as JSON`);
     if (suspicious(text)) refusePollution(JSON.parse(text), "");
-    return encoder.encode(text);
+    return Buffer.from(text);
   },
   decode(bytes: Uint8Array) {
     if (bytes.length === 0) return undefined;
