@@ -111,7 +111,9 @@ function generatedScript(file: string): string {
     "",
     `export function ${name}(${parameters.join(", ")}): ScriptCall {`,
     `  const args: ScriptCall["args"][number][] = [${["deadline", ...args.map((arg) => `head.${camel(arg)}`)].join(", ")}];`,
-    ...(row.length === 0 ? [] : [`  args.push(packedRows(rows, [${row.map((field) => `"${camel(field)}"`).join(", ")}]));`]),
+    ...(row.length === 0
+      ? []
+      : [`  args.push(packedRows(rows, [${row.map((field) => `"${camel(field)}"`).join(", ")}]));`]),
     `  return { script: ${name}Script, keys: ${keysAreLists ? `keys.flatMap((key) => [${list("key", keys)}])` : `[${list("keys", keys)}]`}, args };`,
     "}",
     "",

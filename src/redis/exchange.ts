@@ -1,10 +1,10 @@
 import { archiveKeep, archiveKeepMs, maxCrashes, minLeaseMs } from "../broker/broker.js";
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
+import { undecodable } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
-import type { Failure } from "../core/outcome.js";
 import { tellBroker } from "../core/telemetry.js";
 import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
 import { batches, maxBytes, maxRows } from "./batches.js";
@@ -131,11 +131,20 @@ function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: numb
 
 const untilS = ({ leaseMs }: LeaseRequest, nowMs: number) => ceilToS(nowMs + Math.max(leaseMs, minLeaseMs));
 
+let lastDay = { number: -1, name: "" };
+
+/** The UTC day, as asynq writes it: made once a day, for it is asked for with each turn. */
+function dayOf(nowMs: number): string {
+  const number = Math.floor(nowMs / 86_400_000);
+  if (number !== lastDay.number) lastDay = { number, name: new Date(nowMs).toISOString().slice(0, 10) };
+  return lastDay.name;
+}
+
 /** What scripts that count and archive are told: asynq's UTC day, its 90 days, and the bounds of its archive. */
 export function statisticsOf(nowMs: number) {
   return {
     nowS: floorToS(nowMs),
-    day: new Date(nowMs).toISOString().slice(0, 10),
+    day: dayOf(nowMs),
     keepUntilS: floorToS(nowMs) + 90 * 86_400,
     keep: archiveKeep,
     beforeS: floorToS(nowMs - archiveKeepMs),
@@ -196,7 +205,7 @@ async function decoded(
   const { requestId } = request;
   const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
-  const undecodable: PlacelessRow[] = [];
+  const broken: PlacelessRow[] = [];
   for (let n = 0; n < flat.length; n += taskColumns) {
     const queue = queues[Number(flat[n]) - 1]!;
     const id = flat[n + 1] as Buffer;
@@ -210,8 +219,8 @@ async function decoded(
       });
     } catch (error) {
       if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
-      const failure = decodeFailure(error, nowMs);
-      undecodable.push({
+      const failure = undecodable(error.message, nowMs);
+      broken.push({
         queue,
         id,
         held: requestId,
@@ -226,10 +235,6 @@ async function decoded(
     }
   }
   // When this fails, their leases run out like any other, and they come here again.
-  if (undecodable.length > 0) await link.run([callOf(undecodable, undefined, nowMs).call]).catch(() => undefined);
+  if (broken.length > 0) await link.run([callOf(broken, undefined, nowMs).call]).catch(() => undefined);
   return leased;
-}
-
-function decodeFailure(error: HoldfastError, nowMs: number): Failure {
-  return { reason: "decode_error", class: error.name, message: error.message, startedAtMs: nowMs, durationMs: 0 };
 }

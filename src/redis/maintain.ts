@@ -1,4 +1,5 @@
 import { foreignGraceMs, maxCrashes, repeatHorizonMs, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
+import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
 import { encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskMessage } from "../core/message.js";
@@ -21,20 +22,16 @@ export async function reclaim(
   limit: number,
   nowMs: number,
 ): Promise<ReclaimReceipt[]> {
-  const quarantined = crashed(
-    "quarantined",
-    `its worker died ${maxCrashes} times while it ran: it does not run again by itself`,
-    nowMs,
-  );
-  const once = crashed("lease_expired", "its worker died while it ran, and the task is to run at most once", nowMs);
+  const thrice = quarantined(maxCrashes, nowMs);
+  const once = crashedAtMostOnce(nowMs);
   const head = {
     ...statisticsOf(nowMs),
     nowNs: `${nowMs}000000`,
     limit: Math.min(limit, maxRows),
     maxCrashes,
     graceS: foreignGraceMs / 1_000,
-    quarantined: JSON.stringify(quarantined),
-    quarantinedBytes: lastWords(quarantined, nowMs),
+    quarantined: JSON.stringify(thrice),
+    quarantinedBytes: lastWords(thrice, nowMs),
     once: JSON.stringify(once),
     onceBytes: lastWords(once, nowMs),
   };
@@ -85,10 +82,6 @@ export async function prune(link: RedisLink, queues: readonly string[], limit: n
 async function answer(link: RedisLink, call: ScriptCall): Promise<readonly Reply[]> {
   const [reply] = await link.run([call]);
   return listOf(link.label, reply);
-}
-
-function crashed(reason: Failure["reason"], message: string, nowMs: number): Failure {
-  return { reason, class: "WorkerCrashed", message, startedAtMs: nowMs, durationMs: 0 };
 }
 
 /**

@@ -242,6 +242,9 @@ export class Exchanger {
         if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
           // After an unknown outcome `leaseLost` would mean no more than: it was carried out the first time.
           unsure ||= error.data.outcome === "unknown";
+        } else if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
+          // It was fit when the worker started: a password was changed, say. What is to be settled waits for it.
+          this.#options.log.error({ error }, `storage cannot be used any more; trying again in ${pauseMs} ms`);
         } else {
           this.#refusal = error instanceof Error ? error : new Error(String(error));
           this.#options.log.error({ error }, "storage refused a turn; its settlements are tried again queue by queue");

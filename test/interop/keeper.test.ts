@@ -80,31 +80,38 @@ describeRedis("the lease keeper", () => {
     });
   const untilMs = async (id: string) => Number(await server.admin.zscore("asynq:{default}:lease", id)) * 1_000;
 
-  it("renews a lease that is held anew up to its new bound, as well when this thread is blocked", { timeout: 30_000 }, async () => {
-    const [a, b, c] = await leased(newTask({ id: "a" }), newTask({ id: "b" }), newTask({ id: "c" }));
-    const keeper = startKeeper();
-    const nowMs = broker.clock.nowMs();
-    keeper.hold([
-      { lease: a!, renewUntilMs: nowMs - 1 },
-      { lease: b!, renewUntilMs: nowMs - 1 },
-      { lease: c!, renewUntilMs: nowMs + 60_000 },
-    ]);
-    await until("c is renewed", async () => (await untilMs("c")) > c!.untilMs);
-    expect([await untilMs("a"), await untilMs("b")]).toEqual([a!.untilMs, b!.untilMs]);
+  it(
+    "renews a lease that is held anew up to its new bound, as well when this thread is blocked",
+    { timeout: 30_000 },
+    async () => {
+      const [a, b, c] = await leased(newTask({ id: "a" }), newTask({ id: "b" }), newTask({ id: "c" }));
+      const keeper = startKeeper();
+      const nowMs = broker.clock.nowMs();
+      keeper.hold([
+        { lease: a!, renewUntilMs: nowMs - 1 },
+        { lease: b!, renewUntilMs: nowMs - 1 },
+        { lease: c!, renewUntilMs: nowMs + 60_000 },
+      ]);
+      await until("c is renewed", async () => (await untilMs("c")) > c!.untilMs);
+      expect([await untilMs("a"), await untilMs("b")]).toEqual([a!.untilMs, b!.untilMs]);
 
-    keeper.hold([{ lease: a!, renewUntilMs: Number.POSITIVE_INFINITY }]);
-    await until("a is renewed", async () => (await untilMs("a")) > a!.untilMs);
-    keeper.hold([{ lease: b!, renewUntilMs: nowMs + 60_000 }]);
-    // For as long as this takes nobody is told of that: it stands in the log alone.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
+      keeper.hold([{ lease: a!, renewUntilMs: Number.POSITIVE_INFINITY }]);
+      await until("a is renewed", async () => (await untilMs("a")) > a!.untilMs);
+      keeper.hold([{ lease: b!, renewUntilMs: nowMs + 60_000 }]);
+      // For as long as this takes nobody is told of that: it stands in the log alone.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
 
-    expect(await untilMs("b")).toBeGreaterThan(b!.untilMs);
-    expect([lost, problems]).toEqual([[], []]);
-  });
+      expect(await untilMs("b")).toBeGreaterThan(b!.untilMs);
+      expect([lost, problems]).toEqual([[], []]);
+    },
+  );
 
   it("renews the leases of other queues when a key of one is in the way, and says so", async () => {
     const tasks = Array.from({ length: 10 }, (_, n) => newTask({ id: `bad-${n}`, queue: "bad" }));
-    await broker.enqueue(Array.from({ length: 490 }, (_, n) => newTask({ id: `m-${n}`, queue: "bad" })), 0);
+    await broker.enqueue(
+      Array.from({ length: 490 }, (_, n) => newTask({ id: `m-${n}`, queue: "bad" })),
+      0,
+    );
     const bad = await broker.exchange(
       { settle: [], lease: { ...request(), requestId: "many", queues: ["bad"], limit: 500 } },
       broker.clock.nowMs(),

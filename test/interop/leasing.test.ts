@@ -106,7 +106,8 @@ describeRedis("leasing on Redis", () => {
 
   it("says that there is more when what it found could not be decoded, or was no task", async () => {
     await enqueue(...numbered("bad", 10), "a");
-    for (const id of numbered("bad", 10)) await server.admin.hset(`asynq:{default}:t:${id}`, "msg", Buffer.from([0xff]));
+    for (const id of numbered("bad", 10))
+      await server.admin.hset(`asynq:{default}:t:${id}`, "msg", Buffer.from([0xff]));
     expect(await lease()).toMatchObject({ leased: [], more: true });
     expect(await lease()).toMatchObject({ leased: [{ lease: { id: "a" } }], more: false });
 

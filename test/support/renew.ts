@@ -15,6 +15,8 @@ export async function renew(
     { untilS },
     leased.map(({ lease: { queue, id, token } }) => ({ number: queues.indexOf(queue) + 1, id, held: token })),
   );
-  const sent = args.map((arg) => (typeof arg === "symbol" ? 0 : typeof arg === "object" ? Buffer.from(arg) : String(arg)));
+  const sent = args.map((arg) =>
+    typeof arg === "symbol" ? 0 : typeof arg === "object" ? Buffer.from(arg) : String(arg),
+  );
   return server.admin.eval(script.text, keys.length, ...keys, ...sent);
 }

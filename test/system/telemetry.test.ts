@@ -13,9 +13,12 @@ it("tells each step of a task on diagnostics channels, never its payload, and co
     const client = new Client(broker);
     const task = defineTask<{ secret: string }>("told", { retry: fixed("1m"), maxRetry: 1 });
     const worker = () =>
-      new Worker(broker, { log: { debug() {}, info() {}, warn() {}, error() {} } }).handle(task, (_payload, { attempt }) => {
-        if (attempt === 1) throw new Error("the first one fails");
-      });
+      new Worker(broker, { log: { debug() {}, info() {}, warn() {}, error() {} } }).handle(
+        task,
+        (_payload, { attempt }) => {
+          if (attempt === 1) throw new Error("the first one fails");
+        },
+      );
 
     const { id } = await client.enqueue(task({ secret: "hunter2" }, { unique: "1h", headers: { token: "hunter2" } }));
     await client.enqueue(task({ secret: "hunter2" }, { unique: "1h" }));
