@@ -33,9 +33,12 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** What asks a program to end. */
+export const stopSignals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
+
 /** Resolves with the first of these signals that the process gets, or with nothing when `ended` aborts; listens no longer. */
 export async function untilSignal(
-  signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"],
+  signals: readonly NodeJS.Signals[] = stopSignals,
   ended?: AbortSignal,
 ): Promise<NodeJS.Signals | undefined> {
   return new Promise((resolve) => {

@@ -9,6 +9,7 @@ import { type Answer, type Args, EmbeddedStore, type Reply, type Verb } from "./
 import type { NewRow } from "./enqueue.js";
 import { pack } from "./packed.js";
 import type { SettleRow } from "./settle.js";
+import { seeded } from "../../test/support/seeded.js";
 
 /** Everything is at this second unless a test says otherwise. */
 const t0 = 1_800_000_000_000;
@@ -266,7 +267,7 @@ describe("embedded store", () => {
   });
 
   it(`keeps its counts equal to what there is, and reads by index alone (seed ${seed})`, () => {
-    const random = randomBy(seed);
+    const random = seeded(seed);
     let held: ReturnType<typeof lease> = [];
     for (let step = 0; step < 400; step += 1) {
       const nowMs = t0 + step * 1_000;
@@ -314,15 +315,4 @@ function scans(): string[] {
     const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all() as { detail: string }[];
     return plan.some(({ detail }) => /^SCAN (?!CONSTANT)/.test(detail) || detail.includes("TEMP B-TREE"));
   });
-}
-
-/** mulberry32: small, and the same everywhere. */
-function randomBy(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, TaskRef } from "../broker/broker.js";
+import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, LostLease, TaskRef } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
 import { HoldLog } from "./hold-log.js";
@@ -63,7 +63,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   }
 
   /** Answers whether it was held. */
-  #forget(lease: TaskRef & { readonly token: string }): boolean {
+  #forget(lease: LostLease): boolean {
     const batch = this.#batches.get(lease.token);
     if (batch === undefined || !batch.delete(keyOf(lease))) return false;
     if (batch.size === 0) this.#batches.delete(lease.token);

@@ -1,9 +1,7 @@
 import { foreignGraceMs, maxCrashes, repeatHorizonMs, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
 import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
-import { encodeMessage } from "../core/codec.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
-import type { TaskMessage } from "../core/message.js";
-import { noHeaders } from "../core/names.js";
 import type { Failure } from "../core/outcome.js";
 import { heed, listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
@@ -92,20 +90,5 @@ function lastWords(failure: Failure, nowMs: number): Uint8Array {
   return encodeMessage({ ...nothing, lastError: failure.message, lastFailedAtMs: floorToS(nowMs) * 1_000 });
 }
 
-const nothing: TaskMessage = {
-  type: "",
-  payload: new Uint8Array(0),
-  id: "",
-  queue: "",
-  maxRetry: 0,
-  retried: 0,
-  lastError: "",
-  lastFailedAtMs: 0,
-  timeoutMs: 0,
-  deadlineMs: 0,
-  uniqueKey: "",
-  retentionMs: 0,
-  completedAtMs: 0,
-  group: "",
-  headers: noHeaders,
-};
+/** No bytes are a message, too: one in which every field is what it is when it is not there. */
+const nothing = decodeMessage(new Uint8Array(0));

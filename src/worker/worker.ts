@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { LeasedTask, LeaseKeeper, Settlement, SettleReceipt } from "../broker/broker.js";
 import { type Duration, toMs } from "../core/duration.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
-import { pause, untilSignal } from "../core/loop.js";
+import { pause, stopSignals, untilSignal } from "../core/loop.js";
 import type { Outcome } from "../core/outcome.js";
 import type { TaskDefinition } from "../core/task.js";
 import { tellBroker, tellTask } from "../core/telemetry.js";
@@ -14,7 +14,6 @@ import { type Handler, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
-const stopSignals = ["SIGINT", "SIGTERM"] as const;
 /** A leased task that could not be started for this long goes back. */
 const unstartedMs = 1_000;
 /** How long a task may wait to run alone. */

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Driver, loadDriver } from "../../src/embedded/driver.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
+import { seeded } from "../support/seeded.js";
 
 const kills = 220;
 /** So many files at a time, each with a process that is killed and started anew. */
@@ -42,7 +43,7 @@ describe(`an embedded file whose process is killed (seed ${seed})`, () => {
 
   async function killAgainAndAgain(lane: number): Promise<Ledger> {
     const file = join(folder, `${lane}.db`);
-    const random = randomBy(seed + lane);
+    const random = seeded(seed + lane);
     const ledger: Ledger = { taken: new Set(), settling: new Set(), settled: new Set() };
     for (let number = 0; number < kills / lanes; number += 1) {
       await killOne(file, `${lane}.${number}`, random, ledger);
@@ -136,15 +137,4 @@ async function drain(file: string, ledger: Ledger): Promise<void> {
   );
   for (const { id } of archived.flatMap(({ items }) => items)) found.add(id);
   expect([...ledger.taken].filter((id) => !found.has(id) && !ledger.settling.has(id))).toEqual([]);
-}
-
-/** mulberry32. */
-function randomBy(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

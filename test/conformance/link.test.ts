@@ -9,6 +9,7 @@ import { type Fault, FaultProxy } from "../support/fault-proxy.js";
 import { add, command, count, failure, newLink, payload, refusal } from "../support/link-probe.js";
 import { describeRedis, freePort, RedisServer } from "../support/redis-server.js";
 import { settles, until } from "../support/until.js";
+import { seeded } from "../support/seeded.js";
 
 const timeoutMs = 500;
 
@@ -295,7 +296,7 @@ describeRedis("link over a faulty network", () => {
   it("knows what became of each call while faults come and go", { timeout: 20_000 }, async () => {
     const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
     process.stdout.write(`seed ${seed}\n`);
-    const random = mulberry32(seed);
+    const random = seeded(seed);
     const faults: Fault[] = [
       ...(["pass", "pass", "pass", "blackHole", "dropReplies", "hold", "resetNew"] as const).map((kind) => ({ kind })),
       { kind: "delay", ms: 30 },
@@ -342,13 +343,3 @@ describeRedis("link over a faulty network", () => {
     expect(outcomes.unknown).toBeGreaterThan(0);
   });
 });
-
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
