@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.js";
-import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask, TaskMessage } from "../core/message.js";
 import type { Outcome } from "../core/outcome.js";
 import type { TaskState } from "../core/state.js";
@@ -69,7 +69,7 @@ export interface Looking {
   queues(nowMs: number): Promise<QueueInfo[]>;
   find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]>;
   /** Pending in the order of running, the others by time. @throws QUEUE_NOT_FOUND never: an unknown queue is empty */
-  list(selection: Selection, page: { readonly limit: number; readonly after?: string }): Promise<Page<TaskInfo>>;
+  list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>>;
 }
 
 export interface TaskRef {
@@ -96,6 +96,8 @@ export interface TurnReply {
   readonly leased: LeasedTask[];
   /** Fewer were leased than asked for and there, for a bound was met or tasks were set aside: ask again at once. */
   readonly more: boolean;
+  /** Of the queues asked for, those of which is known that they have nothing more to lease, or are paused. */
+  readonly dry: readonly string[];
 }
 
 export interface LeaseRequest {
@@ -109,6 +111,13 @@ export interface LeaseRequest {
   readonly limit: number;
   /** A shorter one than `minLeaseMs` is made that long. */
   readonly leaseMs: number;
+  /**
+   * So many of them start at once (default: all), the rest are leased ahead and wait: no crash suspect is among those,
+   * and no task that must not be started twice.
+   */
+  readonly startable?: number;
+  /** At most so many from these queues. */
+  readonly limits?: Readonly<Record<string, number>>;
   /** At most so many of them may be crash suspects (tasks whose worker died): 0 while one is running. */
   readonly suspects: number;
 }
@@ -153,8 +162,13 @@ export interface KeeperOptions {
   readonly leaseMs: number;
   /** These leases are gone: abort their handlers. */
   readonly onLost: (leases: readonly LostLease[]) => void;
+  /** Somebody asked for these to be aborted; told with each renewal until they are settled. */
+  readonly onCancelled?: (leases: readonly (LostLease & { readonly how: Cancellation })[]) => void;
   readonly onError: (error: unknown) => void;
 }
+
+/** A cancelled task is tried again as after a failure, or archived at once. */
+export type Cancellation = "retry" | "archive";
 
 export type LostLease = Pick<Lease, "queue" | "id" | "token">;
 

@@ -11,7 +11,7 @@ import type {
 } from "../broker/broker.js";
 import { DisciplinedClock, systemClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { memory } from "./database-file.js";
@@ -66,7 +66,7 @@ export class EmbeddedBroker implements Broker {
     for (const { queue, id, problem } of reply.setAside) {
       tellBroker({ event: "setAside", broker: this.label, queue, id, problem });
     }
-    return { settled: reply.settled, leased: leasedTasks(reply, lease?.requestId ?? ""), more: reply.more };
+    return { settled: reply.settled, leased: leasedTasks(reply, lease?.requestId ?? ""), more: reply.more, dry: [] };
   }
 
   async reclaim(queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
@@ -97,11 +97,11 @@ export class EmbeddedBroker implements Broker {
     return rows.map((row) => (row === undefined ? undefined : taskInfo(row)));
   }
 
-  /** By ids `after` is a place in the list; by state a page may hold fewer than `limit` where a type or group is asked for. */
-  async list(selection: Selection, page: { readonly limit: number; readonly after?: string }): Promise<Page<TaskInfo>> {
+  /** By ids the cursor is a place in the list; by state a page may hold fewer than `limit` where a type or group is asked for. */
+  async list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>> {
     const { queue } = selection;
     if ("ids" in selection) {
-      const start = Number(page.after ?? 0);
+      const start = Number(page.cursor ?? 0);
       const found = await this.find(selection.ids.slice(start, start + page.limit).map((id) => ({ queue, id })));
       const end = start + page.limit;
       return {
@@ -110,8 +110,8 @@ export class EmbeddedBroker implements Broker {
       };
     }
     const { state, type, group } = selection;
-    const { limit, after } = page;
-    const { items, next } = await this.#ask([], (link) => link.call("list", { queue, state, limit, after }));
+    const { limit, cursor } = page;
+    const { items, next } = await this.#ask([], (link) => link.call("list", { queue, state, limit, cursor }));
     const wanted = ({ message }: TaskInfo) =>
       (type === undefined || message?.type === type) && (group === undefined || message?.group === group);
     return { items: items.map(taskInfo).filter(wanted), next };

@@ -287,7 +287,7 @@ describe("embedded store", () => {
         reclaim(nowMs);
         promote(nowMs);
         ask("prune", { ...all, nowMs });
-        ask("list", { queue: "default", state: "archived", limit: 10, after: "5 x" });
+        ask("list", { queue: "default", state: "archived", limit: 10, cursor: "5 x" });
       }
     }
 

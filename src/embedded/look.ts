@@ -41,12 +41,12 @@ export interface ListCall {
   readonly state: string;
   readonly limit: number;
   /** A `next` of this function. */
-  readonly after: string | undefined;
+  readonly cursor: string | undefined;
 }
 
 /** By rank, and by id where ranks are equal; `next` is the last row's rank and id. */
-export function list(sql: Sql, { queue, state, limit, after }: ListCall): Page<InfoRow> {
-  const [, rank, id] = /^(-?\d+) (.*)$/s.exec(after ?? "") ?? [];
+export function list(sql: Sql, { queue, state, limit, cursor }: ListCall): Page<InfoRow> {
+  const [, rank, id] = /^(-?\d+) (.*)$/s.exec(cursor ?? "") ?? [];
   const items = sql(
     `SELECT ${columns} FROM task WHERE queue = ? AND state = ? AND (rank, id) > (?, ?) ORDER BY rank, id LIMIT ?`,
   ).all(queue, state, rank === undefined ? Number.MIN_SAFE_INTEGER : Number(rank), id ?? "", limit) as InfoRow[];

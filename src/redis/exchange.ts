@@ -68,7 +68,7 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   throwFailed(link.label, failed, done);
   // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.
   if (unwritten || leased.length + settled.length === 0) throwProblems(link.label, problems);
-  return { settled, leased, more };
+  return { settled, leased, more, dry: [] };
 }
 
 const idsOf = (rows: readonly PlacelessRow[]) => rows.map(({ id }) => String(id));

@@ -1,15 +1,10 @@
-import type { Page, Selection, TaskInfo } from "../core/info.js";
+import type { Page, PageRequest, Selection, TaskInfo } from "../core/info.js";
 import { idOf, find } from "./look.js";
 import { listOf } from "./answers.js";
 import { activeKey, groupKey, groupsKey, pendingKey, setsOf } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 
 type StateSelection = Exclude<Selection, { readonly ids: readonly string[] }>;
-
-interface Wanted {
-  readonly limit: number;
-  readonly after?: string;
-}
 
 /** Some ids in order, and the cursor to what follows them. */
 interface Ids {
@@ -22,11 +17,15 @@ const maxPage = 1_000;
 /** How far is looked for a type before the page ends, full or not. */
 const maxScanned = 5_000;
 
-export async function list(link: RedisLink, selection: Selection, { limit, after }: Wanted): Promise<Page<TaskInfo>> {
+export async function list(
+  link: RedisLink,
+  selection: Selection,
+  { limit, cursor }: PageRequest,
+): Promise<Page<TaskInfo>> {
   const { queue } = selection;
   const most = Math.max(1, Math.min(limit, maxPage));
   const items: TaskInfo[] = [];
-  let next = after;
+  let next = cursor;
   for (let scanned = 0; scanned < maxScanned;) {
     const page =
       "ids" in selection ? someOf(selection.ids, next, most) : await idsOf(link, selection, next, most - items.length);

@@ -11,7 +11,7 @@ import type {
 } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import type { Page, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -85,7 +85,7 @@ export class RedisBroker implements Broker {
     return this.#run((link) => find(link, refs));
   }
 
-  async list(selection: Selection, page: { readonly limit: number; readonly after?: string }): Promise<Page<TaskInfo>> {
+  async list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>> {
     return this.#run((link) => list(link, selection, page));
   }
 

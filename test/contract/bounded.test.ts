@@ -64,16 +64,13 @@ describeBroker("bounded", ({ it }) => {
       ["scheduled", ids(25, "s")],
     ] as const) {
       const seen: string[] = [];
-      let after: string | undefined;
+      let cursor: string | undefined;
       do {
-        const page = await t.broker.list(
-          { queue: t.queue, state },
-          { limit: 10, ...(after === undefined ? {} : { after }) },
-        );
+        const page = await t.broker.list({ queue: t.queue, state }, { limit: 10, cursor });
         expect(page.items.length).toBeLessThanOrEqual(10);
         seen.push(...page.items.map(({ id }) => id));
-        after = page.next;
-      } while (after !== undefined);
+        cursor = page.next;
+      } while (cursor !== undefined);
       expect(seen).toEqual(expected);
     }
   });
@@ -129,15 +126,12 @@ describeBroker("bounded", ({ it }) => {
 
       expect(await t.counts()).toEqual({ archived: many.length });
       const seen: string[] = [];
-      let after: string | undefined;
+      let cursor: string | undefined;
       do {
-        const page = await t.broker.list(
-          { queue: t.queue, state: "archived" },
-          { limit: 500, ...(after === undefined ? {} : { after }) },
-        );
+        const page = await t.broker.list({ queue: t.queue, state: "archived" }, { limit: 500, cursor });
         seen.push(...page.items.map(({ id }) => id));
-        after = page.next;
-      } while (after !== undefined);
+        cursor = page.next;
+      } while (cursor !== undefined);
       expect(seen).toEqual(many);
       expect(await t.find(many[0]!)).toMatchObject({ state: "archived", archivedAtMs: t.at(0) });
     },

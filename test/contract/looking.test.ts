@@ -103,16 +103,13 @@ describeBroker("looking", ({ it }) => {
     await t.enqueue(Array.from({ length: 30 }, (_, n) => t.task(`${n}`, { type: n % 10 === 3 ? "rare" : "common" })));
 
     const seen: string[] = [];
-    let after: string | undefined;
+    let cursor: string | undefined;
     do {
-      const page = await t.broker.list(
-        { queue: t.queue, state: "pending", type: "rare" },
-        { limit: 5, ...(after === undefined ? {} : { after }) },
-      );
+      const page = await t.broker.list({ queue: t.queue, state: "pending", type: "rare" }, { limit: 5, cursor });
       expect(page.items.length).toBeLessThanOrEqual(5);
       seen.push(...page.items.map(({ id }) => id));
-      after = page.next;
-    } while (after !== undefined);
+      cursor = page.next;
+    } while (cursor !== undefined);
 
     expect(seen).toEqual(["3", "13", "23"]);
   });

@@ -105,10 +105,7 @@ describeRedis("defects of asynq", () => {
 
     const ids: string[] = [];
     for (let next: string | undefined, pages = 0; pages < 20; pages++) {
-      const page = await broker.list(
-        { queue: "default", state: "archived" },
-        { limit: 500, ...(next === undefined ? {} : { after: next }) },
-      );
+      const page = await broker.list({ queue: "default", state: "archived" }, { limit: 500, cursor: next });
       ids.push(...page.items.map(({ id }) => id));
       next = page.next;
       if (next === undefined) break;

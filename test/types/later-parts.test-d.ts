@@ -3,7 +3,7 @@
  * the contract will not have to change for them.
  */
 import type { Broker, EnqueueReceipt, LeasedTask, Producing, Settlement } from "../../src/broker/broker.js";
-import type { Act, Grouping, Limiting, MoveReceipt, Signalling, Steering } from "../../src/broker/roles.js";
+import type { Act, Grouping, Inspecting, Limiting, MoveReceipt, Signalling, Steering } from "../../src/broker/roles.js";
 import type { SpooledTask, SpoolStore } from "../../src/broker/spool.js";
 import { HoldfastError } from "../../src/core/errors.js";
 import type { Selection, TaskInfo } from "../../src/core/info.js";
@@ -96,20 +96,17 @@ const fingerprint = (type: string, failure: Failure) =>
 
 async function groupsOf(broker: Broker, queue: string): Promise<Map<string, Group>> {
   const groups = new Map<string, Group>();
-  let after: string | undefined;
+  let cursor: string | undefined;
   do {
-    const page = await broker.list(
-      { queue, state: "archived" },
-      { limit: 500, ...(after === undefined ? {} : { after }) },
-    );
+    const page = await broker.list({ queue, state: "archived" }, { limit: 500, cursor });
     for (const { message, failure, archivedAtMs, bytes, crashes } of page.items as TaskInfo[]) {
       if (failure === undefined || archivedAtMs === undefined) continue; // A Go worker's: known by its message alone.
       const key = fingerprint(message?.type ?? `${bytes.length} bytes, ${crashes} crashes`, failure);
       const group = groups.get(key) ?? { ...failure, firstAtMs: archivedAtMs, lastAtMs: archivedAtMs, tasks: 0 };
       groups.set(key, { ...group, lastAtMs: archivedAtMs, tasks: group.tasks + 1 });
     }
-    after = page.next;
-  } while (after !== undefined);
+    cursor = page.next;
+  } while (cursor !== undefined);
   return groups;
 }
 
@@ -142,20 +139,27 @@ async function redrive(
   nowMs: number,
 ): Promise<number> {
   const byIds: Selection = { queue, ids };
-  const receipt: MoveReceipt = await steering.move(byIds, "pending", by, ids.length, nowMs);
+  const receipt: MoveReceipt = await steering.move(byIds, "pending", by, { limit: ids.length, attempts: 3 }, nowMs);
   if ("receipts" in receipt) return receipt.receipts.filter((one) => one === "moved").length;
   return receipt.moved + (receipt.cursor === undefined ? 0 : receipt.skipped);
 }
 
 async function emptyArchive(steering: Steering, queue: string, by: Act, nowMs: number): Promise<void> {
   const state: TaskState = "archived";
-  await steering.move({ queue, state, type: "email:welcome" }, "deleted", by, 500, nowMs);
+  await steering.move({ queue, state, type: "email:welcome" }, "deleted", by, { limit: 500 }, nowMs);
   await steering.setPaused([queue], true, by, nowMs);
-  await steering.dropQueue(queue, { force: true }, by, nowMs);
+  await steering.dropQueue(queue, { force: true, limit: 500 }, by, nowMs);
   // @ts-expect-error every act says who did it, and why
   await steering.setPaused([queue], true, nowMs);
   // @ts-expect-error a task is not made active from outside
-  await steering.move({ queue, state }, "active", by, 500, nowMs);
+  await steering.move({ queue, state }, "active", by, { limit: 500 }, nowMs);
+}
+
+// --- Looking further --------------------------------------------------------------------------------------------------------------
+
+async function failedToday(inspecting: Inspecting, queues: readonly string[], nowMs: number): Promise<number> {
+  const history = await inspecting.history(queues, 1, nowMs);
+  return history.reduce((sum, [today]) => sum + (today?.failed ?? 0), 0);
 }
 
 // --- Rate limits: what is over the limit is parked, and no retry is burnt ---------------------------------------------------------
@@ -176,7 +180,7 @@ async function listen(
   return signalling.subscribe(["default"], (signal) => {
     switch (signal.kind) {
       case "cancel":
-        controllers.get(signal.task.id)?.abort(new HoldfastError("TASK_CANCELLED", { id: signal.task.id }));
+        controllers.get(signal.id)?.abort(new HoldfastError("TASK_CANCELLED", { id: signal.id }));
         return;
       case "wake":
         return;
