@@ -19,13 +19,14 @@ export interface Steering {
   /**
    * To `pending` ("run"), `archived` or `deleted`, from whatever state but `active`. A task that is run has at least
    * `attempts` more runs (default 1) before it is a dead letter: its maxRetry is raised where it must be. Deleting
-   * releases the task's unique lock.
+   * releases the task's unique lock. By state, each call looks at no more than `limit` tasks, also where a type or group
+   * leaves some of them where they are; `cursor` is that of the last receipt.
    */
   move(
     selection: Selection,
     to: MoveTarget,
     by: Act,
-    options: { readonly limit: number; readonly attempts?: number },
+    options: { readonly limit: number; readonly attempts?: number; readonly cursor?: string | undefined },
     nowMs: number,
   ): Promise<MoveReceipt>;
   /** Of a task that is pending, scheduled or in retry; a unique lock moves with the payload it stands for. */
