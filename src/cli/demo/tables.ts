@@ -1,6 +1,6 @@
 import ansis from "ansis";
-import Table from "cli-table3";
 import type { calledAs } from "../env.js";
+import { type Column, table } from "../table.js";
 import { columns, count, endOf, printable, seconds, size, wrapped } from "../terminal.js";
 import type { DeadLetter, DemoReport, QueueTotals } from "./demo-report.js";
 
@@ -38,47 +38,25 @@ function summary(report: DemoReport): string {
 
 const rate = (tasks: number, ms: number) => `${count(tasks / (Math.max(1, ms) / 1_000))} tasks/s`;
 
-interface Column {
-  readonly head: string;
-  readonly cell: (totals: QueueTotals) => string;
-  /** The narrowest terminal that has room for it. */
-  readonly from: number;
-}
-const tableColumns: readonly Column[] = [
-  { head: "queue", cell: ({ name }) => name, from: 0 },
-  { head: "weight", cell: ({ weight }) => (weight === 0 ? "" : count(weight)), from: 76 },
-  { head: "tasks", cell: ({ tasks }) => count(tasks), from: 0 },
-  { head: "done", cell: ({ completed }) => count(completed), from: 44 },
-  { head: "dead", cell: ({ deadLetters: dead }) => count(dead), from: 0 },
-  { head: "retries", cell: ({ retries }) => count(retries), from: 76 },
-  { head: "size", cell: ({ bytes }) => size(bytes), from: 54 },
-  { head: "lines", cell: ({ lines }) => count(lines), from: 66 },
+const tableColumns: readonly Column<QueueTotals>[] = [
+  { head: "queue", cell: ({ name }) => name },
+  { head: "weight", cell: ({ weight }) => (weight === 0 ? "" : count(weight)), align: "right", rank: 4 },
+  { head: "tasks", cell: ({ tasks }) => count(tasks), align: "right" },
+  { head: "done", cell: ({ completed }) => count(completed), align: "right", rank: 1 },
+  { head: "dead", cell: ({ deadLetters: dead }) => count(dead), align: "right" },
+  { head: "retries", cell: ({ retries }) => count(retries), align: "right", rank: 4 },
+  { head: "size", cell: ({ bytes }) => size(bytes), align: "right", rank: 2 },
+  { head: "lines", cell: ({ lines }) => count(lines), align: "right", rank: 3 },
   {
     head: "gzip",
     cell: ({ bytes, gzipBytes }) => (bytes === 0 ? "" : `${Math.round((gzipBytes / bytes) * 100)}%`),
-    from: 76,
+    align: "right",
+    rank: 4,
   },
 ];
-const noLines = Object.fromEntries(
-  "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
-    .split(" ")
-    .map((name) => [name, ""]),
-);
 
 function queueTable(queues: readonly QueueTotals[]): string {
-  const shown = tableColumns.filter(({ from }) => columns() >= from);
-  const table = new Table({
-    head: shown.map(({ head }) => head),
-    colAligns: shown.map((_, index) => (index === 0 ? "left" : "right")),
-    chars: noLines,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 2, compact: true },
-  });
-  for (const totals of [...queues, queues.reduce(added)]) table.push(shown.map(({ cell }) => cell(totals)));
-  const [head = "", ...rows] = table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd());
-  return [ansis.dim(head), ...rows].join("\n");
+  return table(tableColumns, [...queues, queues.reduce(added)]).join("\n");
 }
 
 const added = (a: QueueTotals, b: QueueTotals): QueueTotals => ({
