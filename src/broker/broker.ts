@@ -96,8 +96,10 @@ export interface TurnReply {
   readonly leased: LeasedTask[];
   /** Fewer were leased than asked for and there, for a bound was met or tasks were set aside: ask again at once. */
   readonly more: boolean;
-  /** Of the queues asked for, those of which is known that they have nothing more to lease, or are paused. */
+  /** Of the queues asked for, those of which is known that they have nothing more to lease. */
   readonly dry: readonly string[];
+  /** Of the queues asked for, those that are paused. */
+  readonly paused: readonly string[];
 }
 
 export interface LeaseRequest {

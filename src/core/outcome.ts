@@ -44,7 +44,7 @@ export type Outcome =
   | { readonly kind: "retry"; readonly atMs: number; readonly failure: Failure; readonly counts: boolean }
   | { readonly kind: "archived"; readonly failure: Failure }
   | { readonly kind: "revoked" }
-  | { readonly kind: "released" };
+  | { readonly kind: "released"; readonly unstarted?: boolean };
 
 /** An attempt that threw, as `verdict` judges it. */
 export interface Attempt {

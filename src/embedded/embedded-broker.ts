@@ -66,7 +66,8 @@ export class EmbeddedBroker implements Broker {
     for (const { queue, id, problem } of reply.setAside) {
       tellBroker({ event: "setAside", broker: this.label, queue, id, problem });
     }
-    return { settled: reply.settled, leased: leasedTasks(reply, lease?.requestId ?? ""), more: reply.more, dry: [] };
+    const { settled, more, dry, paused } = reply;
+    return { settled, leased: leasedTasks(reply, lease?.requestId ?? ""), more, dry, paused };
   }
 
   async reclaim(queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {

@@ -88,7 +88,7 @@ function settle(
   fields: Partial<SettleRow> & Pick<SettleRow, "to">,
   nowMs = t0,
 ) {
-  const rest = { dueMs: 0, failed: false, uniqueKey: "", failure: undefined, result: undefined };
+  const rest = { dueMs: 0, failed: false, unstarted: false, uniqueKey: "", failure: undefined, result: undefined };
   const rows = tasks.map(({ queue, id, token }) => ({ ...rest, queue, id, token, ...fields }));
   return ask("exchange", { rows, messages: pack(rows.map(() => undefined)), lease: undefined, nowMs }).settled;
 }

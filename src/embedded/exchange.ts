@@ -1,6 +1,6 @@
 import type { LeaseRequest, SettleReceipt } from "../broker/broker.js";
 import { lease } from "./lease.js";
-import type { Leased, LeasedRow, SetAside } from "./lease-request.js";
+import { type LeasedRow, nothingLeased, type SetAside } from "./lease-request.js";
 import { type Packed, pack, unpack } from "./packed.js";
 import { type SettleRow, settle } from "./settle.js";
 import type { Sql } from "./sql.js";
@@ -19,14 +19,14 @@ export interface ExchangeReply {
   readonly messages: Packed;
   readonly setAside: SetAside[];
   readonly more: boolean;
+  readonly dry: string[];
+  readonly paused: string[];
 }
 
 export function exchange(sql: Sql, call: ExchangeCall): ExchangeReply {
   const tally = new Tally();
   const settled = settle(sql, call.rows, unpack(call.messages), call.nowMs, tally);
-  const next = call.lease === undefined ? nothing : lease(sql, call.lease, call.nowMs, tally);
+  const next = call.lease === undefined ? nothingLeased() : lease(sql, call.lease, call.nowMs, tally);
   tally.write(sql);
   return { ...next, settled, messages: pack(next.messages) };
 }
-
-const nothing: Leased = { leased: [], messages: [], setAside: [], more: false };

@@ -19,7 +19,18 @@ export interface Leased {
   readonly messages: Uint8Array[];
   readonly setAside: SetAside[];
   readonly more: boolean;
+  readonly dry: string[];
+  readonly paused: string[];
 }
+
+export const nothingLeased = (): Leased => ({
+  leased: [],
+  messages: [],
+  setAside: [],
+  more: false,
+  dry: [],
+  paused: [],
+});
 
 /** How long a request can be repeated. */
 const keptMs = 60_000;
@@ -33,7 +44,7 @@ export function leasedAgain(sql: Sql, request: LeaseRequest, untilS: number, now
   const last = sql("SELECT leased FROM request WHERE worker = ? AND id = ? AND at_ms >= ?");
   const row = last.get(workerId, requestId, nowMs - keptMs) as { leased: string } | undefined;
   if (row === undefined) return undefined;
-  const again: Leased = { leased: [], messages: [], setAside: [], more: false };
+  const again = nothingLeased();
   const held = sql(
     "UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING rank, crashes, returns, at_most_once, message",
   );

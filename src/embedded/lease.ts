@@ -2,7 +2,7 @@ import { type LeaseRequest, maxCrashes, minLeaseMs, type TaskRef } from "../brok
 import { undecodable } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
-import { type Leased, type LeasedRow, leasedAgain, rememberLeased, type SetAside } from "./lease-request.js";
+import { type Leased, leasedAgain, nothingLeased, rememberLeased } from "./lease-request.js";
 import type { Sql } from "./sql.js";
 import type { Tally } from "./tally.js";
 
@@ -22,20 +22,34 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
   const untilS = ceilToS(nowMs + Math.max(request.leaseMs, minLeaseMs));
   const again = leasedAgain(sql, request, untilS, nowMs);
   if (again !== undefined) return again;
-  const leased: LeasedRow[] = [];
-  const messages: Uint8Array[] = [];
-  const setAside: SetAside[] = [];
-  let suspects = request.suspects;
+  const { leased, messages, setAside, dry, paused } = nothingLeased();
+  const { startable = request.limit } = request;
+  let { limit, suspects } = request;
   let alone = false;
   let more = false;
   for (const queue of request.queues) {
-    const count = request.limit - leased.length;
-    if (count <= 0 || alone || !isOpen(sql, queue)) continue;
+    const count = Math.min(limit - leased.length, request.limits?.[queue] ?? limit);
+    if (count <= 0 || alone) continue;
+    if (isPaused(sql, queue)) {
+      paused.push(queue);
+      continue;
+    }
+    const most = leased.length + count;
+    // Without a place for a suspect none is looked for.
+    let passed = suspects === 0;
     const line = waiting(sql, queue, count, suspects);
     for (const { id, crashes, returns, at_most_once, message } of line) {
-      if (leased.length >= request.limit || alone) break;
+      if (leased.length >= Math.min(most, limit) || alone) break;
       const isLast = crashes >= maxCrashes - 1;
-      if (crashes > 0 && (suspects === 0 || (isLast && leased.length > 0))) continue;
+      if (crashes > 0 && (suspects === 0 || (isLast && leased.length > 0))) {
+        passed = true;
+        continue;
+      }
+      // These are not leased ahead: of a task that waited in a worker which died, nobody could say that it never ran.
+      if ((crashes > 0 || at_most_once === 1) && leased.length >= startable) {
+        passed = true;
+        break;
+      }
       const problem = problemOf(message);
       if (problem !== undefined) {
         archiveUndecodable(sql, { queue, id }, problem, nowMs, tally);
@@ -44,7 +58,11 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
         more ||= line.length >= count;
         continue;
       }
-      if (crashes > 0) suspects -= 1;
+      if (crashes > 0) {
+        suspects -= 1;
+        // Nothing is leased ahead beside it.
+        limit = Math.min(limit, startable);
+      }
       alone = isLast;
       sql("UPDATE task SET state = 'active', token = ?, rank = ? WHERE queue = ? AND id = ?").run(
         request.requestId,
@@ -56,13 +74,14 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
       leased.push({ queue, id, untilMs: untilS * 1_000, crashes, returns, atMostOnce: at_most_once === 1 });
       messages.push(message);
     }
+    if (!passed && !alone && leased.length < Math.min(most, limit) && line.length < count) dry.push(queue);
   }
   if (leased.length > 0) rememberLeased(sql, request, leased, nowMs);
-  return { leased, messages, setAside, more: more && !alone && leased.length < request.limit };
+  return { leased, messages, setAside, more: more && !alone && leased.length < limit, dry, paused };
 }
 
-const isOpen = (sql: Sql, queue: string) =>
-  sql("SELECT 1 FROM queue WHERE name = ? AND paused = 0").get(queue) !== undefined;
+const isPaused = (sql: Sql, queue: string) =>
+  sql("SELECT 1 FROM queue WHERE name = ? AND paused <> 0").get(queue) !== undefined;
 
 /**
  * The next tasks of a queue in order. Crash suspects are read apart, each kind by an index of its own: however many of

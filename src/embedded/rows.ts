@@ -45,6 +45,7 @@ function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: num
     token,
     dueMs: 0,
     failed: false,
+    unstarted: false,
     uniqueKey: message.uniqueKey,
     failure: undefined,
     result: undefined,
@@ -67,7 +68,7 @@ function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: num
     case "archived":
       return { ...row, to: "archived", failed: true, failure: JSON.stringify(outcome.failure) };
     case "released":
-      return { ...row, to: "pending" };
+      return { ...row, to: "pending", unstarted: outcome.unstarted === true };
   }
   outcome satisfies never;
 }

@@ -13,6 +13,8 @@ export interface SettleRow extends TaskRef {
   readonly dueMs: number;
   /** A failure that counts; also when the task goes to `archived`. */
   readonly failed: boolean;
+  /** Released, and as if it had not been leased. */
+  readonly unstarted: boolean;
   /** The lock to give back, "" for none. */
   readonly uniqueKey: string;
   /** JSON of a Failure. */
@@ -59,8 +61,8 @@ function move(
       places.set(row.queue, place + 1);
       return done(
         sql(
-          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, returns = returns + 1 WHERE queue = ? AND id = ? AND token = ?",
-        ).run(place, nowMs, ...held),
+          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
+        ).run(place, nowMs, row.unstarted ? 0 : 1, ...held),
       );
     }
     case "completed":

@@ -40,6 +40,8 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   let unwritten = false;
   let leased: LeasedTask[] = [];
   let more = false;
+  let dry: string[] = [];
+  let paused: string[] = [];
   for (const [n, { queues, order }] of calls.entries()) {
     const reply = replies[n]!;
     if (reply instanceof LinkError) {
@@ -47,12 +49,14 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
       continue;
     }
     done.push(...idsOf(cut[n]!));
-    const [receipts, notes, moreThere, ...tasks] = listOf(link.label, reply);
+    const [receipts, notes, moreThere, dryThere, pausedThere, ...tasks] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
     const letters = String(receipts);
     unwritten ||= letters.includes("w");
     settled.unshift(...order.map((at) => (letters[at] === "s" ? "settled" : "leaseLost") as SettleReceipt));
     more ||= moreThere === 1;
+    dry = namesOf(dryThere, queues);
+    paused = namesOf(pausedThere, queues);
     if (tasks.length > 0) {
       leased = await decoded(link, tasks, queues, lease!, nowMs);
       const given = tasks.length / taskColumns;
@@ -68,8 +72,14 @@ export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: 
   throwFailed(link.label, failed, done);
   // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.
   if (unwritten || leased.length + settled.length === 0) throwProblems(link.label, problems);
-  return { settled, leased, more, dry: [] };
+  return { settled, leased, more, dry, paused };
 }
+
+/** Queues by their numbers, which come with commas. */
+const namesOf = (numbers: Reply | undefined, queues: readonly string[]): string[] =>
+  String(numbers)
+    .split(",")
+    .flatMap((number) => queues[Number(number) - 1] ?? []);
 
 const idsOf = (rows: readonly PlacelessRow[]) => rows.map(({ id }) => String(id));
 
@@ -121,6 +131,8 @@ function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: numb
     token: lease?.requestId ?? "",
     untilS: lease === undefined ? 0 : untilS(lease, nowMs),
     limit: Math.min(lease?.limit ?? 0, maxRows),
+    startable: Math.min(lease?.startable ?? maxRows, maxRows),
+    limits: lease?.limits === undefined ? "" : limitsOf(lease),
     suspects: lease?.suspects ?? 0,
     maxCrashes,
     leaseQueues: lease?.queues.length ?? 0,
@@ -128,6 +140,9 @@ function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: numb
     goneGroups,
   };
 }
+
+const limitsOf = ({ queues, limits }: LeaseRequest) =>
+  JSON.stringify(queues.map((queue) => limits?.[queue] ?? maxRows));
 
 const untilS = ({ leaseMs }: LeaseRequest, nowMs: number) => ceilToS(nowMs + Math.max(leaseMs, minLeaseMs));
 
@@ -190,7 +205,7 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
         detail: JSON.stringify(outcome.failure),
       });
     case "released":
-      return Object.assign(row, { move: "released", lock: "" });
+      return Object.assign(row, { move: "released", lock: "", detail: outcome.unstarted === true ? "" : "started" });
   }
 }
 

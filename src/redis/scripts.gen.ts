@@ -147,6 +147,8 @@ export interface ExchangeHead {
   readonly token: Argument;
   readonly untilS: Argument;
   readonly limit: Argument;
+  readonly startable: Argument;
+  readonly limits: Argument;
   readonly suspects: Argument;
   readonly maxCrashes: Argument;
   readonly leaseQueues: Argument;
@@ -168,18 +170,21 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "74204a960f4e0c284c306fb6bff765b623a00a04",
+  sha1: "e7ab9d1d9e96dd14afe65e1caee88c3ae13a4489",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
 -- Most tasks just go: those without a lock need no row, they come in \`gone_groups\` that share what a row would say of
 -- each, as JSON: [[number, held, made, [id, …]], …].
--- Reply: { receipts, notes, more, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
+-- Reply: { receipts, notes, more, dry, paused, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
 -- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over. \`more\` is 1 when a queue
--- may hold more that could be leased: an answer's bound was met, or tasks were set aside.
-local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, suspects, max_crashes, lease_queues, max_bytes, gone_groups = unpack(ARGV)
+-- may hold more that could be leased: an answer's bound was met, or tasks were set aside. \`dry\` are the numbers, with
+-- commas, of queues looked at that hold no more, \`paused\` of those that are paused.
+-- Of what is leased the first \`startable\` start at once, the others wait in the worker; \`limits\` is one for each queue that
+-- is leased from, as JSON, or "".
+local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, startable, limits, suspects, max_crashes, lease_queues, max_bytes, gone_groups = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -412,7 +417,8 @@ local function keep_tasks(queue, plan)
     end
     redis.call("HSET", task, unpack(fields))
     if move == "completed" then redis.call("HDEL", task, "hf_failure") end
-    if move == "returned" or move == "released" then redis.pcall("HINCRBY", task, "hf_returns", 1) end
+    -- What never started is as if it had not been leased: its detail is "".
+    if detail ~= "" and (move == "returned" or move == "released") then redis.pcall("HINCRBY", task, "hf_returns", 1) end
     local list = entries[target_of[move]]
     if list then list[#list + 1], list[#list + 2] = score, id end
   end
@@ -459,9 +465,11 @@ end
 -- How far from the tail of pending others are looked for behind suspects that must wait.
 local furthest = 2000
 
-local reply, size = { table.concat(receipts), notes, 0 }, 3
-local task_columns = 6
-local wanted = tonumber(limit)
+local head_columns, task_columns = 5, 6
+local reply, size = { table.concat(receipts), notes, 0, "", "" }, head_columns
+local wanted, may_start = tonumber(limit), tonumber(startable)
+local most_of = limits ~= "" and cjson.decode(limits) or {}
+local dry, paused = {}, {}
 local bytes = 0
 -- A task that may not crash once more runs alone: nothing else is leased in its turn.
 local alone = false
@@ -477,7 +485,7 @@ local function give(queue, id, task)
   reply[size + 4], reply[size + 5], reply[size + 6] = crashes or "0", returns or "0", once or ""
   size = size + task_columns
   bytes = bytes + #message
-  wanted = wanted - 1
+  wanted, may_start = wanted - 1, may_start - 1
 end
 
 local function hold(queue, ids)
@@ -495,14 +503,14 @@ end
 local function look(queue, window, found)
   for n = #window, 1, -1 do
     if found.left <= 0 or alone then break end
-    local first = size + #found.ids == 3
+    local first = size + #found.ids == head_columns
     if found.room <= 0 and not first then
       found.left = 0
       return may_hold_more()
     end
     local id = window[n]
     local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
-    local message, crashes, _, _, state = unpack(task, 1, 5)
+    local message, crashes, _, once, state = unpack(task, 1, 5)
     local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
     if found.chosen[id] or (state == "active" and redis.call("ZSCORE", queue.lease, id)) then
       found.strays[#found.strays + 1] = id
@@ -510,8 +518,16 @@ local function look(queue, window, found)
       found.broken[#found.broken + 1] = id
     elseif crashes and (suspects <= 0 or (last_try and not first)) then
       found.passed = true
+    elseif (crashes or once) and #found.ids >= may_start then
+      -- These are not leased ahead: of a task that waited in a worker which died, nobody could say that it never ran.
+      found.left = 0
     else
-      if crashes then suspects = suspects - 1 end
+      if crashes then
+        suspects = suspects - 1
+        -- Nothing is leased ahead beside it.
+        found.left = math.min(found.left, may_start - #found.ids)
+        wanted = math.min(wanted, may_start)
+      end
       alone = last_try
       found.left, found.room = found.left - 1, found.room - #message
       found.chosen[id] = true
@@ -522,26 +538,37 @@ end
 
 -- Chooses from pending: mostly its last entries. Behind suspects that must wait, and what is no task at all, others may
 -- be ready: for some the walk goes on for a little, for none it goes far.
-local function choose(queue)
-  local found = { ids = {}, tasks = {}, chosen = {}, broken = {}, strays = {}, passed = false, left = wanted, room = max_bytes - bytes }
-  local looked, step = 0, wanted
+local function choose(queue, left)
+  local found = { ids = {}, tasks = {}, chosen = {}, broken = {}, strays = {}, passed = false, left = left, room = max_bytes - bytes }
+  local looked, step = 0, left
   repeat
     local window = redis.call("LRANGE", queue.pending, -(looked + step), -(looked + 1))
     look(queue, window, found)
     local ended = #window < step
     looked = looked + #window
-    local far = looked >= (#found.ids > 0 and wanted + 64 or furthest)
+    local far = looked >= (#found.ids > 0 and left + 64 or furthest)
     if far and not ended and not alone and found.left > 0 and #found.broken + #found.strays > 0 then may_hold_more() end
-    step = math.min(looked == wanted and 64 or step * 2, furthest - looked)
+    step = math.min(looked == left and 64 or step * 2, furthest - looked)
+    found.dry = ended and found.left > 0 and not alone and not found.passed
   until found.left <= 0 or alone or ended or far
   return found
 end
 
 local function lease(queue)
-  if redis.call("EXISTS", queue.asynq .. "paused") == 1 then return end
+  if redis.call("EXISTS", queue.asynq .. "paused") == 1 then
+    paused[#paused + 1] = queue.number
+    return
+  end
+  if redis.call("EXISTS", queue.pending) == 0 then
+    dry[#dry + 1] = queue.number
+    return
+  end
+  local left = math.min(wanted, most_of[queue.number] or wanted)
+  if left <= 0 then return end
   local problem = misfit(queue.pending, "list") or misfits(queue) or misfit(queue.holdfast .. "broken", "list")
   if problem then return note(queue.number, "", problem) end
-  local found = choose(queue)
+  local found = choose(queue, left)
+  if found.dry then dry[#dry + 1] = queue.number end
   if not found.passed and #found.broken + #found.strays == 0 then
     if #found.ids > 0 then redis.call("LTRIM", queue.pending, 0, -(#found.ids + 1)) end
   else
@@ -599,9 +626,10 @@ for number = 1, lease_queues do
   end
   lease(queues[number])
 end
-if size > 3 then
+reply[4], reply[5] = table.concat(dry, ","), table.concat(paused, ",")
+if size > head_columns then
   local given = { token }
-  for n = 4, size, task_columns do
+  for n = head_columns + 1, size, task_columns do
     given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
   end
   redis.call("UNLINK", request)
@@ -614,7 +642,7 @@ return reply
 };
 
 export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows: readonly ExchangeRow[]): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.suspects, head.maxCrashes, head.leaseQueues, head.maxBytes, head.goneGroups];
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.startable, head.limits, head.suspects, head.maxCrashes, head.leaseQueues, head.maxBytes, head.goneGroups];
   args.push(packedRows(rows, ["number", "id", "held", "move", "message", "score", "lock", "detail", "made"]));
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }

@@ -33,7 +33,7 @@ class ScriptedBroker implements WorkerBroker {
   async exchange(turn: Turn): Promise<TurnReply> {
     this.turns.push(turn);
     const settled = turn.settle.map(() => "settled" as const);
-    return { settled, leased: [], more: false, dry: [], ...this.#answer(turn, this.turns.length) };
+    return { settled, leased: [], more: false, dry: [], paused: [], ...this.#answer(turn, this.turns.length) };
   }
   keeper({ onLost }: KeeperOptions) {
     this.lost = onLost;
