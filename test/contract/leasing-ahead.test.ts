@@ -65,13 +65,13 @@ describeBroker("leasing ahead", ({ it }) => {
     const [full, last] = [t.queueNamed("full"), t.queueNamed("last")];
     await t.enqueue(["a", t.task("x", { queue: full }), t.task("y", { queue: full }), t.task("z", { queue: last })]);
     const queues = [t.queue, t.queueNamed("unknown"), full, last];
-    const dry = async (limit: number) => {
+    const dryOf = async (limit: number) => {
       const { dry } = await t.broker.exchange({ settle: [], lease: t.request({ queues, limit }) }, t.at(0));
       return dry;
     };
-    expect(await dry(2)).toEqual(queues.slice(0, 2));
-    expect(await dry(1)).not.toContain(last);
-    expect(await dry(5)).toEqual(queues);
+    expect(await dryOf(2)).toEqual(queues.slice(0, 2));
+    expect(await dryOf(1)).not.toContain(last);
+    expect(await dryOf(5)).toEqual(queues);
   });
 
   it("does not call a queue dry in which a suspect waits", async (t) => {
