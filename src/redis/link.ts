@@ -1,5 +1,6 @@
 import type { DisciplinedClock } from "../core/clock.js";
 import { type CallOutcome, HoldfastError } from "../core/errors.js";
+import type { RedisAddress } from "./redis-url.js";
 import type { Script } from "./script.js";
 
 /**
@@ -12,6 +13,8 @@ export interface RedisLink {
   readonly label: string;
   /** Kept in step with the server: read at every connect and every 10 s of use. */
   readonly clock: DisciplinedClock;
+  /** In a Cluster all keys of one call must be on one slot: one call for each queue, as many calls in one `run` as need be. */
+  readonly oneSlotPerCall: boolean;
   /**
    * One round trip for all calls; the replies come in their order. A call that failed alone has a LinkError in its
    * place. Connects when need be; waiting for that counts towards the deadline.
@@ -19,10 +22,24 @@ export interface RedisLink {
    * wrong, CLOSED
    */
   run(calls: readonly (ScriptCall | Command)[], options?: RunOptions): Promise<Reply[]>;
+  /**
+   * The servers that hold data now, masters all: one, or each that has slots of a Cluster. They change when a replica
+   * takes over or slots move; who keeps connections of its own asks again when it loses one.
+   * @throws as `run`
+   */
+  nodes(): Promise<readonly RedisNode[]>;
   /** @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
   ping(): Promise<void>;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */
   close(): Promise<void>;
+}
+
+/** One server by itself. */
+export interface RedisNode {
+  /** For connections of one's own. */
+  readonly address: RedisAddress;
+  /** As the link's, on this server whatever the keys. */
+  run(calls: readonly (ScriptCall | Command)[], options?: RunOptions): Promise<Reply[]>;
 }
 
 export interface RunOptions {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DisciplinedClock } from "../core/clock.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { parseRedisUrl } from "./redis-url.js";
 import { checkServer } from "./server-check.js";
 
 /** A server that answers INFO server, INFO memory, SET and GET of the schema's version like this. */
@@ -8,7 +9,9 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
   return {
     label: "redis://test",
     clock: new DisciplinedClock(),
-    run: async () => replies,
+    oneSlotPerCall: false,
+    run: async () => replies.slice(2),
+    nodes: async () => [{ address: parseRedisUrl("redis://test"), run: async () => replies.slice(0, 2) }],
     ping: async () => {},
     close: async () => {},
   };

@@ -16,41 +16,59 @@ const schema = 1;
 const oldest = [6, 2] as const;
 
 /**
- * Whether this server can hold tasks, looked at before the first call.
- * @throws BROKER_INCOMPATIBLE for a server that is too old, evicts keys, is a Cluster's or holds a newer version's data;
+ * Whether this server, or each of a Cluster, can hold tasks, looked at before the first call.
+ * @throws BROKER_INCOMPATIBLE for a server that is too old, evicts keys, is a Cluster's where one server
+ * is expected, or holds a newer version's data;
  * BROKER_UNAVAILABLE
  */
-export async function checkServer(link: RedisLink, { allowEviction, log }: ServerCheck): Promise<void> {
-  const [server, memory, , found] = await link.run([
-    { name: "INFO", args: ["server"] },
-    { name: "INFO", args: ["memory"] },
-    { name: "SET", args: [schemaKey, schema, "NX"] },
-    { name: "GET", args: [schemaKey] },
+export async function checkServer(link: RedisLink, check: ServerCheck): Promise<void> {
+  const nodes = await link.nodes();
+  const [[, found], ...servers] = await Promise.all([
+    link.run([
+      { name: "SET", args: [schemaKey, schema, "NX"] },
+      { name: "GET", args: [schemaKey] },
+    ]),
+    ...nodes.map((node) =>
+      node.run([
+        { name: "INFO", args: ["server"] },
+        { name: "INFO", args: ["memory"] },
+      ]),
+    ),
   ]);
-  const unusable = (problem: string) => new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
+  for (const replies of servers) checkNode(link, replies, check);
+  // A server that is loading its data answers INFO and refuses this: it must be asked again.
+  if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
+  if (Buffer.isBuffer(found) && !(Number(String(found)) <= schema)) {
+    throw unusable(
+      link,
+      `its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`,
+    );
+  }
+}
+
+function checkNode(link: RedisLink, [server, memory]: readonly Reply[], { allowEviction, log }: ServerCheck): void {
   const info = { ...infoOf(server, link), ...infoOf(memory, link) };
   const version = info["redis_version"];
   if (version === undefined) {
     log.warn({ broker: link.label }, "INFO is not allowed for this user: version and eviction policy were not checked");
   } else if (isOlder(version)) {
-    throw unusable(`Redis ${version} is too old, ${oldest.join(".")} is the oldest that works`);
+    throw unusable(link, `Redis ${version} is too old, ${oldest.join(".")} is the oldest that works`);
   }
-  if (info["redis_mode"] === "cluster") throw unusable("it is a node of a Redis Cluster, which is not supported yet");
+  if (info["redis_mode"] === "cluster" && !link.oneSlotPerCall) {
+    throw unusable(link, "it is a node of a Redis Cluster: write redis-cluster:// in the URL");
+  }
   const policy = info["maxmemory_policy"];
   if (policy !== undefined && policy !== "noeviction" && !allowEviction) {
     throw unusable(
+      link,
       `maxmemory-policy is ${policy}: tasks would be deleted when memory is full. ` +
         "Set it to noeviction, or set allowEviction when losing tasks is acceptable",
     );
   }
-  // A server that is loading its data answers INFO and refuses this: it must be asked again.
-  if (found instanceof LinkError && found.code !== "NOPERM") throw found.toError(link.label);
-  if (Buffer.isBuffer(found) && !(Number(String(found)) <= schema)) {
-    throw unusable(
-      `its data are of version ${String(found).slice(0, 20)}, this release knows up to ${schema}: upgrade it`,
-    );
-  }
 }
+
+const unusable = (link: RedisLink, problem: string) =>
+  new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
 
 /** `name:value` lines; nothing where the user may not ask. */
 function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, string> {

@@ -9,6 +9,7 @@ import {
   deadline,
   LinkError,
   type RedisLink,
+  type RedisNode,
   type Reply,
   type RunOptions,
   type ScriptCall,
@@ -25,6 +26,7 @@ const maxBackoffMs = 250;
 export class StandaloneLink implements RedisLink {
   readonly label: string;
   readonly clock = new DisciplinedClock();
+  readonly oneSlotPerCall = false;
   readonly #options: LinkOptions;
   readonly #underWay = new Set<Promise<unknown>>();
   #connection: Connection | undefined;
@@ -51,6 +53,10 @@ export class StandaloneLink implements RedisLink {
     } finally {
       this.#underWay.delete(work);
     }
+  }
+
+  async nodes(): Promise<readonly RedisNode[]> {
+    return [{ address: this.#options, run: (calls, options) => this.run(calls, options) }];
   }
 
   async ping(): Promise<void> {
