@@ -1,4 +1,5 @@
 import type { Failure } from "../core/outcome.js";
+import type { Act } from "./roles.js";
 
 /** What an engine writes of an attempt that nobody was there to settle. */
 
@@ -25,6 +26,11 @@ export function crashedAtMostOnce(nowMs: number): Failure {
 /** The stored message cannot be decoded, so no worker gets it; `problem` is what the decoder said. */
 export function undecodable(problem: string, nowMs: number): Failure {
   return failure("decode_error", "HoldfastError", problem, nowMs);
+}
+
+/** Somebody put the task where the dead letters are. */
+export function archivedBy({ actor, reason }: Act, nowMs: number): Failure {
+  return failure("manual", "Archived", reason === "" ? `by ${actor}` : `by ${actor}: ${reason}`, nowMs);
 }
 
 function failure(reason: Failure["reason"], name: string, message: string, nowMs: number): Failure {

@@ -23,7 +23,7 @@ export interface Steering {
    * leaves some of them where they are; `cursor` is that of the last receipt.
    */
   move(
-    selection: Selection,
+    selection: MoveSelection,
     to: MoveTarget,
     by: Act,
     options: { readonly limit: number; readonly attempts?: number; readonly cursor?: string | undefined },
@@ -52,9 +52,13 @@ export interface Steering {
 
 export type MoveTarget = "pending" | "archived" | "deleted";
 
+/** These ids, or what comes first of a state; of all groups where none is named. By type: page with `list`, then by ids. */
+export type MoveSelection = Selection & { readonly type?: never };
+
 /**
  * By ids: one receipt an id, in order. By state: how many moved, how many entries were no task and were set aside, and
- * whether there is more: `cursor` is undefined at the end.
+ * whether there is more: `cursor` is undefined at the end. What has moved has left the state, so the next call goes on by
+ * itself.
  */
 export type MoveReceipt =
   | { readonly receipts: readonly ("moved" | "notFound" | "wrongState")[] }

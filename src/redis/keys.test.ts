@@ -55,6 +55,8 @@ describe("keys", () => {
       completedKey: "asynq:{q}:completed",
       groupsKey: "asynq:{q}:groups",
       archivedAsideKey: "holdfast:{q}:archived",
+      pauseKey: "holdfast:{q}:pause",
+      auditKey: "holdfast:{q}:audit",
     });
     expect(named.groupKey("q", "g")).toBe("asynq:{q}:g:g");
     expect(setsOf.archived("q")).toEqual(["holdfast:{q}:archived", "asynq:{q}:archived"]);

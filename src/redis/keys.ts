@@ -38,6 +38,10 @@ export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq
 
 /** ZSET, as asynq's: dead letters that its bounds would delete. */
 export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
+/** HASH: since when a queue is paused, who did it and why. */
+export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
+/** STREAM: what was done to the queue and its tasks by hand. */
+export const auditKey = (queue: string) => `${keysOf(queue).holdfast}audit`;
 
 /** Where the ids of a state are, in the order in which they are told; a group's name for `aggregating`. */
 export const setsOf = {

@@ -9,6 +9,7 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
+import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
@@ -22,9 +23,10 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./redis-url.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
+import { move, setPaused } from "./steer.js";
 
 /** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
-export class RedisBroker implements Broker {
+export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused"> {
   readonly label: string;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
@@ -87,6 +89,20 @@ export class RedisBroker implements Broker {
 
   async list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>> {
     return this.#run((link) => list(link, selection, page));
+  }
+
+  async move(
+    selection: MoveSelection,
+    to: MoveTarget,
+    by: Act,
+    options: { readonly limit: number; readonly attempts?: number },
+    nowMs: number,
+  ): Promise<MoveReceipt> {
+    return this.#run((link) => move(link, selection, to, by, options, nowMs));
+  }
+
+  async setPaused(queueNames: readonly string[], paused: boolean, by: Act, nowMs: number): Promise<PauseReceipt[]> {
+    return this.#run((link) => setPaused(link, queueNames, paused, by, nowMs));
   }
 
   keeper(options: KeeperOptions): LeaseKeeper {

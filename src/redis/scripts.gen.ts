@@ -647,6 +647,472 @@ export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
+export interface MoveKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface MoveHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly nowNs: Argument;
+  readonly to: Argument;
+  readonly attempts: Argument;
+  readonly failure: Argument;
+  readonly maxCrashes: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly horizonMs: Argument;
+  readonly bucketMs: Argument;
+  readonly state: Argument;
+  readonly group: Argument;
+  readonly ids: Argument;
+  readonly limit: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const moveScript: Script = {
+  name: "move",
+  sha1: "53df4f75709f812751210b4e526f9ccdd07b6ef8",
+  text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
+-- a state when \`state\` names one; of all groups when \`group\` names none.
+-- Reply: what is wrong with a key, for which nothing was written, or { receipts, moved, skipped, more, notes }. A receipt
+-- is a letter an id: m(oved), n(ot found), w(rong state), a(gain: not looked at, for the call had enough to do). Notes are
+-- { 1, id, problem, … }: entries that were no task, set aside.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, keep, before_s, horizon_ms, bucket_ms, state, group, ids, limit, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+-- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
+-- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
+-- Source: https://protobuf.dev/programming-guides/encoding
+local function read_varint(bytes, at)
+  local value, scale = 0, 1
+  for n = at, at + 9 do
+    local byte = bytes:byte(n)
+    if not byte then return end
+    value = value + byte % 128 * scale
+    if byte < 128 then return value, n + 1 end
+    scale = scale * 128
+  end
+end
+
+local function read_message(bytes)
+  local found, at = {}, 1
+  while at <= #bytes do
+    local tag, value
+    tag, at = read_varint(bytes, at)
+    if not tag then return end
+    local wire, number = tag % 8, math.floor(tag / 8)
+    if wire == 0 then
+      value, at = read_varint(bytes, at)
+    elseif wire == 1 or wire == 5 then
+      at = at + (wire == 1 and 8 or 4)
+    elseif wire == 2 then
+      local length
+      length, at = read_varint(bytes, at)
+      if not length then return end
+      if number == 10 then value = bytes:sub(at, at + length - 1) end
+      at = at + length
+    else
+      return
+    end
+    if not at or at > #bytes + 1 then return end
+    found[number] = value
+  end
+  return { most = found[5] or 0, failed = found[6] or 0, lock = found[10] or "" }
+end
+
+-- The message with another number of most retries, in a field appended.
+local function with_retries(bytes, most)
+  local field = { bytes, string.char(40) }
+  repeat
+    local low = most % 128
+    most = (most - low) / 128
+    field[#field + 1] = string.char(most > 0 and low + 128 or low)
+  until most == 0
+  return table.concat(field)
+end
+-- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
+local function hexes(count)
+  return ("[0-9a-f]"):rep(count)
+end
+local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
+local function made_ms(id)
+  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
+end
+
+-- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
+local function remember(holdfast, ids)
+  local done = {}
+  for _, id in ipairs(ids) do
+    local made = made_ms(id)
+    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
+      local bucket = string.format("%d", math.floor(made / bucket_ms))
+      done[bucket] = done[bucket] or {}
+      table.insert(done[bucket], id)
+    end
+  end
+  for bucket, young in pairs(done) do
+    local key = holdfast .. "done:" .. bucket
+    if not misfit(key, "set") then
+      redis.call("SADD", key, unpack(young))
+      redis.call("EXPIRE", key, 180)
+    end
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
+local archived, aside = asynq .. "archived", holdfast .. "archived"
+attempts, max_crashes, limit = tonumber(attempts), tonumber(max_crashes), tonumber(limit)
+local by_ids = state == ""
+
+-- Look ----------------------------------------------------------------------------------------------------------------
+
+local checked, problem = {}, nil
+-- Whether a key can be worked with; what is wrong with the first that cannot is the reply.
+local function fits(key, kind)
+  if checked[key] == nil then checked[key] = misfit(key, kind) or false end
+  problem = problem or checked[key]
+  return not checked[key]
+end
+
+-- What is to be written: the tasks that move, the ids that leave each key, and those of them that are no task.
+local chosen, from, broken = {}, {}, {}
+local seen, left_groups = {}, {}
+local strays = 0
+local function leave(key, id)
+  from[key] = from[key] or {}
+  table.insert(from[key], id)
+end
+
+-- The sorted sets that hold the ids of a state, the oldest first.
+local function sets_of(of_state, of_group)
+  if of_state == "archived" then return { aside, archived } end
+  if of_state == "aggregating" then return of_group and { asynq .. "g:" .. of_group } or {} end
+  return { asynq .. of_state }
+end
+local is_state = { pending = 1, active = 1, scheduled = 1, retry = 1, archived = 1, completed = 1, aggregating = 1 }
+
+local function read(id)
+  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key", "group", "hf_crashes")
+  local message, its_state, lock, its_group, crashes = unpack(found, 1, 5)
+  return message and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes }
+end
+
+local function is_leased(id)
+  return redis.call("ZSCORE", lease, id)
+end
+
+-- The sets of a state that hold this task; for pending, where a look costs the length of the list, as it says itself.
+local function places(task)
+  local found = {}
+  if task.state == "pending" then return { pending } end
+  if not is_state[task.state] or task.state == "active" then return found end
+  for _, key in ipairs(sets_of(task.state, task.group)) do
+    if fits(key, "zset") and redis.call("ZSCORE", key, task.id) then found[#found + 1] = key end
+  end
+  return found
+end
+
+-- Each LREM walks the whole of pending: so many entries in one call, but always one task.
+local may_walk, walked = 2000000, 0
+
+local function receipt_of(id)
+  if seen[id] == "m" then return to == "deleted" and "n" or "w" end
+  if seen[id] then return seen[id] end
+  local task = read(id)
+  if not task or not task.state then return "n" end
+  if task.state == to or not is_state[task.state] or task.state == "active" or is_leased(id) then return "w" end
+  local there = places(task)
+  -- A task whose aggregation has begun is in a set of its own, and somebody else's.
+  if task.state == "aggregating" and #there == 0 then return "w" end
+  if task.state == "pending" and fits(pending, "list") then
+    walked = walked + redis.call("LLEN", pending)
+    if walked > may_walk and #chosen > 0 then return "a" end
+  end
+  for _, key in ipairs(there) do leave(key, id) end
+  if task.state == "aggregating" then left_groups[task.group] = true end
+  chosen[#chosen + 1] = task
+  return "m"
+end
+
+-- Entries of one place, its first: tasks that are there, what is no task, and strays, whose task is elsewhere.
+local function choose(key, entries)
+  for _, id in ipairs(entries) do
+    leave(key, id)
+    local task = not seen[id] and read(id)
+    if seen[id] then
+      strays = strays + 1
+    elseif not task then
+      broken[#broken + 1] = id
+    elseif is_leased(id) or (task.state ~= state and #places(task) > 0) then
+      strays = strays + 1
+    else
+      chosen[#chosen + 1] = task
+    end
+    seen[id] = true
+  end
+  limit = limit - #entries
+end
+
+local function choose_from_sets(keys)
+  for _, key in ipairs(keys) do
+    if limit > 0 and fits(key, "zset") then choose(key, redis.call("ZRANGE", key, 0, limit - 1)) end
+  end
+end
+
+local receipts = {}
+local chosen_groups = {}
+if not fits(lease, "zset") then return problem end
+if by_ids then
+  for n, id in ipairs(cjson.decode(ids)) do
+    receipts[n] = receipt_of(id)
+    seen[id] = receipts[n]
+  end
+elseif state == "pending" then
+  if fits(pending, "list") then
+    local tail, entries = redis.call("LRANGE", pending, -limit, -1), {}
+    for n = #tail, 1, -1 do entries[#entries + 1] = tail[n] end
+    choose(pending, entries)
+  end
+elseif state == "aggregating" then
+  chosen_groups = { group }
+  if group == "" then chosen_groups = fits(groups, "set") and redis.call("SRANDMEMBER", groups, 100) or {} end
+  for _, name in ipairs(chosen_groups) do
+    choose_from_sets(sets_of(state, name))
+    left_groups[name] = true
+  end
+else
+  choose_from_sets(sets_of(state))
+end
+if next(left_groups) then fits(groups, "set") end
+if #broken > 0 then fits(holdfast .. "broken", "list") end
+if #chosen > 0 then
+  fits(holdfast .. "audit", "stream")
+  if to == "pending" then fits(pending, "list") end
+  if to == "archived" then
+    fits(archived, "zset")
+    fits(aside, "zset")
+  end
+end
+if problem then return problem end
+
+-- Write: what shrinks comes first, which a server whose memory is full lets pass, and with it the rest ---------------------
+
+for key, leaving in pairs(from) do
+  if key ~= pending then
+    redis.call("ZREM", key, unpack(leaving))
+  elseif by_ids then
+    for _, id in ipairs(leaving) do redis.call("LREM", pending, 0, id) end
+  else
+    redis.call("LTRIM", pending, 0, -#leaving - 1)
+  end
+end
+for name in pairs(left_groups) do
+  if redis.call("EXISTS", asynq .. "g:" .. name) == 0 then redis.call("SREM", groups, name) end
+end
+
+local moved = {}
+for n, task in ipairs(chosen) do moved[n] = task.id end
+
+local function delete_tasks()
+  local unlink = {}
+  for _, task in ipairs(chosen) do
+    unlink[#unlink + 1] = tasks .. task.id
+    -- A task that came to a group has its lock in the message alone.
+    local lock = task.lock or (read_message(task.message) or {}).lock
+    if lock and lock:sub(1, #asynq + 7) == asynq .. "unique:" and redis.pcall("GET", lock) == task.id then
+      unlink[#unlink + 1] = lock
+    end
+  end
+  redis.call("UNLINK", unpack(unlink))
+  remember(holdfast, moved)
+end
+
+-- At least \`attempts\` runs before the task is a dead letter again, whether it fails or takes its workers down.
+local function renew_tries(task)
+  local known = read_message(task.message)
+  local most = known and math.min(known.failed + attempts - 1, 2147483647)
+  -- A negative number is a varint above 2^63.
+  if known and known.failed < 2147483648 and (known.most < most or known.most >= 2147483648) then
+    redis.call("HSET", tasks .. task.id, "msg", with_retries(task.message, most))
+  end
+  local crashes = max_crashes - attempts
+  if task.crashes and (tonumber(task.crashes) or 0) > crashes then
+    if crashes > 0 then
+      redis.call("HSET", tasks .. task.id, "hf_crashes", crashes)
+    else
+      redis.call("HDEL", tasks .. task.id, "hf_crashes")
+    end
+  end
+end
+
+local function run_tasks()
+  for _, task in ipairs(chosen) do
+    redis.call("HSET", tasks .. task.id, "state", "pending", "pending_since", now_ns)
+    if attempts > 1 then renew_tries(task) end
+  end
+  redis.call("LPUSH", pending, unpack(moved))
+end
+
+local function archive_tasks()
+  local entries = {}
+  for n, task in ipairs(chosen) do
+    entries[2 * n - 1], entries[2 * n] = now_s, task.id
+    redis.call("HSET", tasks .. task.id, "state", "archived", "hf_failure", failure)
+  end
+  redis.call("ZADD", archived, unpack(entries))
+  move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+end
+
+local notes = {}
+if #chosen > 0 then
+  local verb
+  if to == "deleted" then
+    verb = "delete"
+    delete_tasks()
+  elseif to == "pending" then
+    verb = "run"
+    run_tasks()
+  else
+    verb = "archive"
+    archive_tasks()
+  end
+  local what = by_ids and cjson.encode(moved) or group == "" and state or state .. " " .. group
+  record(holdfast, now_ms, actor, reason, request, verb, what, #chosen)
+end
+if #broken > 0 then
+  redis.call("LPUSH", holdfast .. "broken", unpack(broken))
+  for _, id in ipairs(broken) do
+    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = 1, id, "there is no task of this id"
+  end
+end
+
+local more = 0
+if not by_ids then
+  local rest = state == "pending" and { pending } or state == "aggregating" and group == "" and { groups } or sets_of(state, group)
+  more = redis.call("EXISTS", unpack(rest)) > 0 and 1 or 0
+end
+return { table.concat(receipts), #chosen, #broken + strays, more, notes }
+`,
+};
+
+export function move(keys: MoveKeys, head: MoveHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.nowNs, head.to, head.attempts, head.failure, head.maxCrashes, head.keep, head.beforeS, head.horizonMs, head.bucketMs, head.state, head.group, head.ids, head.limit, head.actor, head.reason, head.request];
+  return { script: moveScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface PauseKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface PauseHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly paused: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const pauseScript: Script = {
+  name: "pause",
+  sha1: "a758b2dfa5ee29eee7319b95e54a80f1a2c4a607",
+  text: `-- Pause queues, or let them go on; the queues are known to exist.
+-- KEYS: the two prefixes of each queue.
+-- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
+local deadline_ms, now_s, now_ms, paused, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local function pause(asynq, holdfast)
+  local mark, by, pending = asynq .. "paused", holdfast .. "pause", asynq .. "pending"
+  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(pending, "list") or misfit(holdfast .. "audit", "stream")
+  if problem then return problem end
+  if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
+  redis.call("UNLINK", by)
+  if paused == "1" then
+    redis.call("SET", mark, now_s)
+    redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
+    record(holdfast, now_ms, actor, reason, request, "pause", "queue", 1)
+  else
+    redis.call("UNLINK", mark)
+    -- Workers that sleep watch this key: its last entry is put where it is.
+    redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
+    record(holdfast, now_ms, actor, reason, request, "resume", "queue", 1)
+  end
+  return 1
+end
+
+local reply = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  reply[#reply + 1] = pause(asynq, holdfast)
+end
+return reply
+`,
+};
+
+export function pause(keys: readonly PauseKeys[], head: PauseHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.paused, head.actor, head.reason, head.request];
+  return { script: pauseScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
 export interface PromoteKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -759,7 +1225,7 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "8d3c41cc7c1cb8db90f033ef7d0e7748a7bf4e43",
+  sha1: "bb4cb5ac365f2105f323959e6bef4d2d7a0b6b34",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -796,15 +1262,6 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
 end
-
-local left = tonumber(limit)
-local notes = {}
-
-local function misfits(asynq, holdfast)
-  return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
-    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
-end
-
 -- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
 local function hexes(count)
   return ("[0-9a-f]"):rep(count)
@@ -814,7 +1271,7 @@ local function made_ms(id)
   return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
 end
 
--- An enqueue of theirs may still be repeated: as settling does, where a task is deleted at once.
+-- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
 local function remember(holdfast, ids)
   local done = {}
   for _, id in ipairs(ids) do
@@ -832,6 +1289,14 @@ local function remember(holdfast, ids)
       redis.call("EXPIRE", key, 180)
     end
   end
+end
+
+local left = tonumber(limit)
+local notes = {}
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
+    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
 end
 
 local function forget_completed(asynq, holdfast)

@@ -9,6 +9,7 @@ import type {
   Settlement,
   SettleReceipt,
 } from "../../src/broker/broker.js";
+import type { Act, MoveReceipt, MoveSelection, MoveTarget, Steering } from "../../src/broker/roles.js";
 import type { QueueInfo, TaskInfo } from "../../src/core/info.js";
 import type { NewTask, TaskMessage } from "../../src/core/message.js";
 import type { Place, TaskState } from "../../src/core/state.js";
@@ -179,6 +180,23 @@ export class Trial {
     return this.broker.prune([this.queue], limit, this.at(ms));
   }
 
+  /** For tests that need "steering". */
+  get steering(): Pick<Steering, "move" | "setPaused"> {
+    return this.broker as unknown as Steering;
+  }
+
+  /** Move these tasks of the queue, or what is in a state. */
+  move(
+    what: readonly string[] | TaskState,
+    to: MoveTarget,
+    { ms = 0, limit = 100, attempts }: { ms?: number; limit?: number; attempts?: number } = {},
+  ): Promise<MoveReceipt> {
+    const selection: MoveSelection =
+      typeof what === "string" ? { queue: this.queue, state: what } : { queue: this.queue, ids: what };
+    const options = attempts === undefined ? { limit } : { limit, attempts };
+    return this.steering.move(selection, to, by, options, this.at(ms));
+  }
+
   async find(id: string, queue = this.queue): Promise<TaskInfo | undefined> {
     return (await this.broker.find([{ queue, id }]))[0];
   }
@@ -207,5 +225,8 @@ export class Trial {
     await Promise.all(this.#brokers.map((broker) => broker.close()));
   }
 }
+
+/** Who steers in a test. */
+export const by: Act = { actor: "ops@test", reason: "a test", requestId: "request-of-ops" };
 
 export const idsOf = (leased: readonly LeasedTask[]): string[] => leased.map(({ lease }) => lease.id);

@@ -9,7 +9,7 @@ import { keysOf, taskKey } from "../../src/redis/keys.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "pause" | "shared";
+export type Need = "damage" | "inspecting" | "pause" | "shared" | "steering";
 
 /** One storage, with nothing in it that this test has not put there. */
 export interface Storage extends AsyncDisposable {
@@ -36,9 +36,16 @@ interface EngineRun extends AsyncDisposable {
 
 const nothingToDispose = { [Symbol.asyncDispose]: async () => {} };
 
+/** Verbs that the embedded engine does not have yet. */
+const notYet = {
+  inspecting: "the embedded engine cannot be looked at any further yet",
+  steering: "the embedded engine cannot be steered yet",
+};
+
 const memory: Engine = {
   name: "memory",
   gaps: {
+    ...notYet,
     damage: "what is in memory can be reached by its own broker alone",
     pause: "what is in memory can be reached by its own broker alone",
     shared: "what is in memory belongs to one broker",
@@ -57,7 +64,7 @@ const memory: Engine = {
 
 const file: Engine = {
   name: "file",
-  gaps: {},
+  gaps: notYet,
   needsRedis: false,
   start: async () => ({
     ...nothingToDispose,

@@ -146,6 +146,8 @@ async function redrive(
 
 async function emptyArchive(steering: Steering, queue: string, by: Act, nowMs: number): Promise<void> {
   const state: TaskState = "archived";
+  await steering.move({ queue, state }, "deleted", by, { limit: 500 }, nowMs);
+  // @ts-expect-error those of one type are looked for with `list`, which says how far it has looked
   await steering.move({ queue, state, type: "email:welcome" }, "deleted", by, { limit: 500 }, nowMs);
   await steering.setPaused([queue], true, by, nowMs);
   await steering.dropQueue(queue, { force: true, limit: 500 }, by, nowMs);

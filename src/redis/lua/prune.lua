@@ -6,6 +6,7 @@ local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms =
 --! include fence
 --! include types
 --! include archive
+--! include done
 
 local left = tonumber(limit)
 local notes = {}
@@ -13,35 +14,6 @@ local notes = {}
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
     or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
-end
-
--- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
-local function hexes(count)
-  return ("[0-9a-f]"):rep(count)
-end
-local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
-local function made_ms(id)
-  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
-end
-
--- An enqueue of theirs may still be repeated: as settling does, where a task is deleted at once.
-local function remember(holdfast, ids)
-  local done = {}
-  for _, id in ipairs(ids) do
-    local made = made_ms(id)
-    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
-      local bucket = string.format("%d", math.floor(made / bucket_ms))
-      done[bucket] = done[bucket] or {}
-      table.insert(done[bucket], id)
-    end
-  end
-  for bucket, young in pairs(done) do
-    local key = holdfast .. "done:" .. bucket
-    if not misfit(key, "set") then
-      redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, 180)
-    end
-  end
 end
 
 local function forget_completed(asynq, holdfast)

@@ -1,0 +1,33 @@
+-- Pause queues, or let them go on; the queues are known to exist.
+-- KEYS: the two prefixes of each queue.
+-- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
+local deadline_ms, now_s, now_ms, paused, actor, reason, request = unpack(ARGV)
+--! include fence
+--! include types
+--! include audit
+
+local function pause(asynq, holdfast)
+  local mark, by, pending = asynq .. "paused", holdfast .. "pause", asynq .. "pending"
+  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(pending, "list") or misfit(holdfast .. "audit", "stream")
+  if problem then return problem end
+  if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
+  redis.call("UNLINK", by)
+  if paused == "1" then
+    redis.call("SET", mark, now_s)
+    redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
+    record(holdfast, now_ms, actor, reason, request, "pause", "queue", 1)
+  else
+    redis.call("UNLINK", mark)
+    -- Workers that sleep watch this key: its last entry is put where it is.
+    redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
+    record(holdfast, now_ms, actor, reason, request, "resume", "queue", 1)
+  end
+  return 1
+end
+
+local reply = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  reply[#reply + 1] = pause(asynq, holdfast)
+end
+return reply

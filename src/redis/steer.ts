@@ -1,0 +1,128 @@
+import { maxCrashes, repeatHorizonMs } from "../broker/broker.js";
+import { archivedBy } from "../broker/failures.js";
+import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt } from "../broker/roles.js";
+import { floorToS } from "../core/duration.js";
+import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { maxRows } from "./batches.js";
+import { bucketMs } from "./done-ids.js";
+import { statisticsOf } from "./exchange.js";
+import { keysOf, queuesKey } from "./keys.js";
+import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { move as moveCall, pause as pauseCall } from "./scripts.gen.js";
+
+const receiptOf = { m: "moved", n: "notFound", w: "wrongState" } as const;
+type MoveLetter = keyof typeof receiptOf;
+
+export async function move(
+  link: RedisLink,
+  selection: MoveSelection,
+  to: MoveTarget,
+  by: Act,
+  { limit, attempts = 1 }: { readonly limit: number; readonly attempts?: number },
+  nowMs: number,
+): Promise<MoveReceipt> {
+  const { nowS, keep, beforeS } = statisticsOf(nowMs);
+  const { queue } = selection;
+  const callOf = (what: { ids: readonly string[] } | { state: string; group?: string | undefined }) =>
+    moveCall(keysOf(queue), {
+      nowS,
+      nowMs,
+      nowNs: `${nowMs}000000`,
+      to,
+      attempts,
+      failure: JSON.stringify(archivedBy(by, nowMs)),
+      maxCrashes,
+      keep,
+      beforeS,
+      horizonMs: repeatHorizonMs,
+      bucketMs,
+      state: "state" in what ? what.state : "",
+      group: ("state" in what ? what.group : undefined) ?? "",
+      ids: "ids" in what ? JSON.stringify(what.ids) : "[]",
+      limit: Math.max(1, Math.min(limit, maxRows)),
+      actor: by.actor,
+      reason: by.reason,
+      request: by.requestId,
+    });
+
+  if ("ids" in selection) return { receipts: await moveIds(link, selection, callOf) };
+  // Nothing is where it already is, and what is active is its worker's.
+  if (selection.state === to || selection.state === "active") return { moved: 0, skipped: 0, cursor: undefined };
+  const [reply] = await link.run([callOf({ state: selection.state, group: selection.group })]);
+  const [, moved, skipped, more] = answerOf(link, reply!, queue);
+  return { moved: Number(moved), skipped: Number(skipped), cursor: more === 1 ? "more" : undefined };
+}
+
+/** All in one trip, but for what a call leaves for the next one. */
+async function moveIds(
+  link: RedisLink,
+  { queue, ids }: Extract<MoveSelection, { readonly ids: readonly string[] }>,
+  callOf: (what: { ids: readonly string[] }) => ReturnType<typeof moveCall>,
+): Promise<("moved" | "notFound" | "wrongState")[]> {
+  const receipts = Array.from<(typeof receiptOf)[MoveLetter]>({ length: ids.length });
+  let left = ids.map((id, at) => ({ id, at }));
+  while (left.length > 0) {
+    const cut: (typeof left)[] = [];
+    for (let n = 0; n < left.length; n += maxRows) cut.push(left.slice(n, n + maxRows));
+    const replies = await link.run(
+      cut.map((batch) => callOf({ ids: batch.map(({ id }) => id) })),
+      { taskIds: left.map(({ id }) => id) },
+    );
+    const failed: Failed[] = [];
+    const again: typeof left = [];
+    for (const [n, batch] of cut.entries()) {
+      const reply = replies[n]!;
+      if (reply instanceof LinkError) {
+        failed.push({ error: reply, taskIds: batch.map(({ id }) => id) });
+        continue;
+      }
+      const letters = String(answerOf(link, reply, queue)[0]);
+      for (const [k, one] of batch.entries()) {
+        const letter = letters.charAt(k);
+        if (letter === "a") again.push(one);
+        else receipts[one.at] = receiptOf[letter as MoveLetter];
+      }
+    }
+    throwFailed(
+      link.label,
+      failed,
+      ids.filter((_, at) => receipts[at] === "moved"),
+    );
+    left = again;
+  }
+  return receipts;
+}
+
+/** @throws BROKER_FAILED naming the key in the way */
+function answerOf(link: RedisLink, reply: Reply, queue: string): readonly Reply[] {
+  if (Buffer.isBuffer(reply)) throwProblems(link.label, [String(reply)]);
+  const answer = listOf(link.label, reply);
+  heed(link.label, answer[4], [queue]);
+  return answer;
+}
+
+/** Two trips, for the names of all queues are on a server of their own in a Cluster. */
+export async function setPaused(
+  link: RedisLink,
+  queues: readonly string[],
+  paused: boolean,
+  by: Act,
+  nowMs: number,
+): Promise<PauseReceipt[]> {
+  if (queues.length === 0) return [];
+  const [known] = await link.run([{ name: "SMISMEMBER", args: [queuesKey, ...queues] }]);
+  const there = listOf(link.label, known);
+  const existing = queues.filter((_, n) => there[n] === 1);
+  const head = {
+    nowS: floorToS(nowMs),
+    nowMs,
+    paused: paused ? 1 : 0,
+    actor: by.actor,
+    reason: by.reason,
+    request: by.requestId,
+  };
+  const replies = await link.run(existing.map((queue) => pauseCall([keysOf(queue)], head)));
+  const answers = replies.map((reply) => listOf(link.label, reply)[0]!);
+  throwProblems(link.label, answers.filter((answer) => Buffer.isBuffer(answer)).map(String));
+  return queues.map((_, n) => (there[n] !== 1 ? "notFound" : answers.shift() === 1 ? "changed" : "unchanged"));
+}
