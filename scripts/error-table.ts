@@ -43,6 +43,15 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { queue: "defualt" },
     advice: "Check the name; a queue exists once something was enqueued on it.",
   },
+  QUEUE_NOT_EMPTY: {
+    sample: { queue: "default" },
+    advice:
+      "Empty it, or drop it with `force`, which deletes its tasks. With `force`: tasks kept coming, stop who enqueues.",
+  },
+  TASK_ACTIVE: {
+    sample: { queue: "default" },
+    advice: "Pause the queue and wait until its active tasks are done, or cancel them.",
+  },
   BROKER_UNAVAILABLE: {
     sample: { broker, problem: "connect ECONNREFUSED 127.0.0.1:6379", outcome: "notSent", taskIds: [] },
     advice:
@@ -55,6 +64,19 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   BROKER_INCOMPATIBLE: {
     sample: { broker, problem: "it is Redis 5.0.14, 6.2 or newer is needed" },
     advice: "Use another server, setting or package, as the sentence says. Trying again does not help.",
+  },
+  BULK_INTERRUPTED: {
+    sample: {
+      queue: "default",
+      to: "archived",
+      moved: 1_500,
+      skipped: 0,
+      scanned: 1_500,
+      total: 3_000,
+      requestId: "0199…",
+    },
+    advice:
+      "`cause` says what went wrong. Mend that and call again: what was done is no longer in the selection. Of ids, the first `data.scanned` are done.",
   },
   SPOOL_FULL: {
     sample: { bytes: 1_073_741_824, maxBytes: 1_073_741_824 },

@@ -2,6 +2,19 @@
 export { connect, type ConnectOptions } from "./connect.js";
 export { Client, type ClientCounters, type ClientOptions } from "./client/client.js";
 export { Worker, type WorkerCounters } from "./worker/worker.js";
+export { Inspector, type CancelResult, type InspectorBroker, type UpdateResult } from "./inspector/inspector.js";
+export type { IdsMoved, StateMoved, TaskReceipt } from "./inspector/bulk.js";
+export type {
+  BulkOptions,
+  BulkProgress,
+  ByOptions,
+  CancelOptions,
+  DropOptions,
+  InspectorOptions,
+  ListOptions,
+  RunOptions,
+} from "./inspector/options.js";
+export type { TaskPage } from "./inspector/pages.js";
 export type { Handler, Middleware, TaskContext } from "./worker/handlers.js";
 export type { WorkerBroker, WorkerOptions } from "./worker/options.js";
 export {
@@ -27,5 +40,14 @@ export type { Logger } from "./core/log.js";
 export type { BrokerEvent, TaskEvent } from "./core/telemetry.js";
 export type { Failure, Reason } from "./core/outcome.js";
 export type { TaskState } from "./core/state.js";
-export type { Page, QueueInfo, Selection, TaskInfo } from "./core/info.js";
+export type {
+  DayStats,
+  Page,
+  QueueInfo,
+  RunningTask,
+  Selection,
+  StorageInfo,
+  TaskInfo,
+  WorkerInfo,
+} from "./core/info.js";
 export type { Broker, EnqueueReceipt } from "./broker/broker.js";

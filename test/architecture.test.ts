@@ -13,9 +13,9 @@ const mayImport: Record<string, readonly string[]> = {
   "client/": ["broker/", "core/"],
   "worker/": ["broker/", "core/"],
   "scheduler.ts": ["broker/", "core/"],
-  "inspector.ts": ["broker/", "core/"],
-  "deadletter/": ["inspector.ts", "broker/", "core/"],
-  "ops/": ["inspector.ts", "broker/", "core/"],
+  "inspector/": ["broker/", "core/"],
+  "deadletter/": ["inspector/", "broker/", "core/"],
+  "ops/": ["inspector/", "broker/", "core/"],
   // West wing: engines. Neither imports the other, nor any actor.
   "redis/": ["broker/", "core/"],
   "embedded/": ["broker/", "core/"],
@@ -136,7 +136,7 @@ describe("architecture", () => {
       "redis/lease.ts → worker/worker.ts",
     ]);
     expect(forbiddenArrows(files({ "core/a.ts": 'export * from "../broker/broker.js";' }))).toHaveLength(1);
-    expect(forbiddenArrows(files({ "client/a.ts": 'const x = import("../inspector.js");' }))).toHaveLength(1);
+    expect(forbiddenArrows(files({ "client/a.ts": 'const x = import("../inspector/inspector.js");' }))).toHaveLength(1);
     expect(forbiddenArrows(files({ "lib/a.ts": "" }))).toHaveLength(1);
     const round = { "core/a.ts": 'import type { B } from "./b.js";', "core/b.ts": 'import {\n  a,\n} from "./a.js";' };
     expect(circle(files(round))).toEqual(["core/a.ts", "core/b.ts", "core/a.ts"]);

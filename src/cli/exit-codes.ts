@@ -9,7 +9,7 @@ export const storageExitCode = 5;
 /** A signal called it off: what shells report of a program that ends by Ctrl-C. */
 export const calledOffExitCode = 130;
 
-/** How the program ends for each error: 2 fix the call, 3 not found, 5 storage. */
+/** How the program ends for each error: 2 fix the call, 3 not found, 4 not as things stand, 5 storage. */
 export const exitCodes: Partial<Record<ErrorCode, number>> = {
   OPTION_INVALID: usageExitCode,
   PAYLOAD_INVALID: usageExitCode,
@@ -18,9 +18,12 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   HANDLER_EXISTS: usageExitCode,
   TASK_NOT_FOUND: 3,
   QUEUE_NOT_FOUND: 3,
+  QUEUE_NOT_EMPTY: 4,
+  TASK_ACTIVE: 4,
   BROKER_UNAVAILABLE: storageExitCode,
   BROKER_FAILED: storageExitCode,
   BROKER_INCOMPATIBLE: storageExitCode,
+  BULK_INTERRUPTED: storageExitCode,
   SPOOL_FULL: storageExitCode,
   CLOSED: storageExitCode,
 };

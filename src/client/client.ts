@@ -2,6 +2,7 @@ import type { EnqueueReceipt, Producing } from "../broker/broker.js";
 import { invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
+import { payloadSettings } from "../core/payload.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
 import { type AnyRequest, validate } from "../core/task.js";
 import { tellTask } from "../core/telemetry.js";
@@ -14,12 +15,7 @@ export const clientSettings = {
     max: "50s",
     says: "how long an enqueue may take in all, tries again included, before it fails with BROKER_UNAVAILABLE",
   }),
-  maxPayloadBytes: setting.integer({
-    default: 1_048_576,
-    min: 1,
-    max: 64 * 1_048_576,
-    says: "largest payload, in encoded bytes",
-  }),
+  ...payloadSettings,
 };
 export type ClientOptions = Given<typeof clientSettings>;
 

@@ -20,6 +20,12 @@ describe("HoldfastError", () => {
       timeoutMs: 5,
       deadlineMs: 5,
       offset: 7,
+      to: "archived",
+      moved: 3,
+      skipped: 0,
+      scanned: 3,
+      total: 9,
+      requestId: "R",
     } as const;
 
     for (const code of errorCodes) {

@@ -15,11 +15,18 @@ const sentences = {
   // The caller: look again.
   TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,
   QUEUE_NOT_FOUND: (d: { queue: string }) => `no queue "${d.queue}"`,
+  // The caller: not as things stand.
+  QUEUE_NOT_EMPTY: (d: { queue: string }) => `queue "${d.queue}" holds tasks: only force drops it together with them`,
+  TASK_ACTIVE: (d: { queue: string }) =>
+    `tasks of queue "${d.queue}" are active: wait for them or cancel them before the queue is dropped`,
   // The operator: storage.
   BROKER_UNAVAILABLE: (d: { broker: string; problem: string; outcome: CallOutcome; taskIds: readonly string[] }) =>
     `${d.broker} is unavailable: ${d.problem} (${outcomeSentences[d.outcome]})`,
   BROKER_FAILED: (d: { broker: string; problem: string }) => `${d.broker} failed: ${d.problem}`,
   BROKER_INCOMPATIBLE: (d: { broker: string; problem: string }) => `${d.broker} cannot be used: ${d.problem}`,
+  BULK_INTERRUPTED: (d: BulkDone) =>
+    `stopped by an error with ${d.moved} of ${d.total} tasks of queue "${d.queue}" done (${d.to}), ` +
+    `${d.skipped} skipped: the batch that failed may be done as well, what comes after it is untouched`,
   SPOOL_FULL: (d: { bytes: number; maxBytes: number }) => `the spool is full: ${d.bytes} of ${d.maxBytes} bytes`,
   // Nobody: it is over.
   CLOSED: (d: { what: string }) => `${d.what} is closed`,
@@ -34,6 +41,17 @@ const sentences = {
   MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
     `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,
 };
+
+/** How far a bulk act came: `scanned` entries were looked at, and of those the first are done. */
+export interface BulkDone {
+  readonly queue: string;
+  readonly to: string;
+  readonly moved: number;
+  readonly skipped: number;
+  readonly scanned: number;
+  readonly total: number;
+  readonly requestId: string;
+}
 
 /** Whether a failed call reached storage: `unknown` may have been carried out, the other two have not. */
 export type CallOutcome = "notSent" | "refused" | "unknown";

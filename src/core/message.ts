@@ -1,8 +1,7 @@
-import { HoldfastError } from "./errors.js";
 import { ceilToS } from "./duration.js";
 import { createHash } from "node:crypto";
 import type { Headers } from "./names.js";
-import { encodePayload } from "./payload.js";
+import { encodeWithin } from "./payload.js";
 import type { TaskRequest } from "./task.js";
 
 /** What is stored of a task: asynq's TaskMessage (see codec.ts). Times are Unix ms in whole seconds; 0 and "" mean none. */
@@ -43,16 +42,9 @@ export interface NewTask {
 export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string, maxPayloadBytes: number): NewTask {
   const { definition, payload, options } = request;
   const settled = options === undefined ? definition.options : { ...definition.options, ...options };
-  const bytes = encodePayload(definition.codec, payload, definition.type);
+  const bytes = encodeWithin(definition.codec, payload, definition.type, maxPayloadBytes);
   // A codec of one's own may write something for `undefined`: then those bytes are a payload.
   const noPayload = payload === undefined && bytes.length === 0;
-  if (bytes.length > maxPayloadBytes) {
-    throw new HoldfastError("PAYLOAD_TOO_LARGE", {
-      type: definition.type,
-      bytes: bytes.length,
-      maxBytes: maxPayloadBytes,
-    });
-  }
   const processAtMs =
     settled.processAt?.getTime() ?? (settled.processInMs === undefined ? 0 : nowMs + settled.processInMs);
   const delayMs = Math.max(0, processAtMs - nowMs);

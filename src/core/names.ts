@@ -30,6 +30,28 @@ export function taskName(value: unknown, option: string): string {
   return value;
 }
 
+/** A sentence or a name for people. @throws OPTION_INVALID unless it is 1 to `max` characters without control characters */
+export function plainText(value: unknown, option: string, max: number): string {
+  if (typeof value !== "string" || value.trim() === "" || value.length > max || control.test(value)) {
+    throw invalidOption(
+      option,
+      `must be 1 to ${max} characters of text without control characters, got ${shown(value)}`,
+    );
+  }
+  return value;
+}
+
+/**
+ * A queue, a type or an id that another program may have chosen: whatever can be a key.
+ * @throws OPTION_INVALID unless it is 1 to 1,024 characters of well-formed text
+ */
+export function storedName(value: unknown, option: string): string {
+  if (typeof value !== "string" || value === "" || value.length > 1_024 || !value.isWellFormed()) {
+    throw invalidOption(option, `must be 1 to 1024 characters of text, got ${shown(value)}`);
+  }
+  return value;
+}
+
 export type Headers = Readonly<Record<string, string>>;
 export const noHeaders: Headers = Object.freeze(Object.create(null) as Record<string, string>);
 const maxHeaderBytes = 16_384;

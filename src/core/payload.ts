@@ -1,4 +1,15 @@
 import { HoldfastError } from "./errors.js";
+import { setting } from "./settings.js";
+
+/** An option of everybody who writes payloads. */
+export const payloadSettings = {
+  maxPayloadBytes: setting.integer({
+    default: 1_048_576,
+    min: 1,
+    max: 64 * 1_048_576,
+    says: "largest payload, in encoded bytes",
+  }),
+};
 
 /** Turns a payload (or a result) into the bytes that are stored, and back. */
 export interface Codec<T> {
@@ -61,6 +72,13 @@ export function encodePayload<T>(codec: Codec<T>, value: T, type: string): Uint8
     if (!(bytes instanceof Uint8Array)) throw new Unserialisable("", "the codec's encode must return a Uint8Array");
     return bytes;
   });
+}
+
+/** Encode what is to be stored. @throws PAYLOAD_INVALID PAYLOAD_TOO_LARGE */
+export function encodeWithin<T>(codec: Codec<T>, value: T, type: string, maxBytes: number): Uint8Array {
+  const bytes = encodePayload(codec, value, type);
+  if (bytes.length > maxBytes) throw new HoldfastError("PAYLOAD_TOO_LARGE", { type, bytes: bytes.length, maxBytes });
+  return bytes;
 }
 
 /** Decode with a task's codec. @throws PAYLOAD_INVALID; the bytes themselves are never in the message */

@@ -1,5 +1,6 @@
 /** Where a task is: exactly one of asynq's seven states (stored in the hash field `state`). */
-export type TaskState = "pending" | "active" | "scheduled" | "retry" | "archived" | "completed" | "aggregating";
+export const taskStates = ["pending", "active", "scheduled", "retry", "archived", "completed", "aggregating"] as const;
+export type TaskState = (typeof taskStates)[number];
 
 /** `new` is before a task exists, `gone` after it was deleted. */
 export type Place = TaskState | "new" | "gone";

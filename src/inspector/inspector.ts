@@ -1,0 +1,275 @@
+import type { Broker, Looking, TaskRef } from "../broker/broker.js";
+import type { Act, CancelReceipt, Inspecting, MoveTarget, Steering, UpdateReceipt } from "../broker/roles.js";
+import { HoldfastError, invalidOption, shown } from "../core/errors.js";
+import { newId } from "../core/ids.js";
+import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo, WorkerInfo } from "../core/info.js";
+import { storedName } from "../core/names.js";
+import { encodeWithin, json, rawBytes } from "../core/payload.js";
+import { resolve } from "../core/settings.js";
+import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
+import * as given from "./options.js";
+import { pageOf, pagesOf, scanPage, type TaskPage } from "./pages.js";
+import { checkedSelection, type IdSelection, requireMovable, type StateSelection } from "./selection.js";
+
+/** What an inspector needs of a broker. */
+export type InspectorBroker = Looking & Steering & Inspecting & Pick<Broker, "label" | "clock">;
+
+export interface UpdateResult {
+  /**
+   * `wrongState`: it is active, completed, archived or in a group. `duplicate`: it is unique, and another task holds the
+   * lock of the new payload.
+   */
+  readonly status: UpdateReceipt;
+}
+
+export interface CancelResult {
+  /** In the order of the ids; `requested`: the worker that runs it is asked to. */
+  readonly receipts: readonly { readonly id: string; readonly status: CancelReceipt }[];
+}
+
+/**
+ * Sees and steers queues and tasks, whoever put them there. Every act says who did it, why, and under which request.
+ *
+ * @example
+ * const inspector = new Inspector(connect("redis://localhost:6379"));
+ * const [queue] = await inspector.queues();
+ * await inspector.run({ queue: "default", state: "archived" }, { reason: "the bank is open again" });
+ */
+export class Inspector {
+  readonly #broker: InspectorBroker;
+  readonly #actor: string;
+  readonly #maxPayloadBytes: number;
+
+  constructor(broker: InspectorBroker, options?: given.InspectorOptions) {
+    if (typeof broker?.move !== "function" || typeof broker.history !== "function")
+      throw invalidOption("Inspector", `takes what connect() answers, got ${shown(broker)}`);
+    const { actor, maxPayloadBytes } = resolve(given.inspectorSettings, options, "Inspector");
+    this.#broker = broker;
+    this.#actor = actor ?? given.thisProcess();
+    this.#maxPayloadBytes = maxPayloadBytes;
+  }
+
+  /** All queues, by name. */
+  async queues(): Promise<QueueInfo[]> {
+    return this.#broker.queues(this.#broker.clock.nowMs());
+  }
+
+  /** @throws QUEUE_NOT_FOUND */
+  async queue(name: string): Promise<QueueInfo> {
+    const queue = storedName(name, "queue");
+    const found = (await this.queues()).find((one) => one.name === queue);
+    if (found === undefined) throw new HoldfastError("QUEUE_NOT_FOUND", { queue });
+    return found;
+  }
+
+  /** Estimated bytes that each of these queues takes in storage, in the same order; 0 for one that there is not. */
+  async memory(queues: readonly string[]): Promise<number[]> {
+    return this.#broker.memory(given.queueNames(queues, "memory.queues"));
+  }
+
+  /** The last days (UTC), today first. @param days 1 … 90, default 10 @throws QUEUE_NOT_FOUND */
+  async history(queue: string, days?: number): Promise<DayStats[]> {
+    const last = given.historyDays(days ?? 10);
+    const { name } = await this.queue(queue);
+    const [history] = await this.#broker.history([name], last, this.#broker.clock.nowMs());
+    return history ?? [];
+  }
+
+  /** The groups of a queue that hold tasks, and how many. @throws QUEUE_NOT_FOUND */
+  async groups(queue: string): Promise<{ readonly name: string; readonly count: number }[]> {
+    const { name } = await this.queue(queue);
+    return this.#broker.groups(name);
+  }
+
+  /** The task; `undefined` when there is none. */
+  async find(queue: string, id: string): Promise<TaskInfo | undefined> {
+    const [task] = await this.#broker.find([refOf(queue, id, "find")]);
+    return task;
+  }
+
+  /** The task. @throws TASK_NOT_FOUND */
+  async require(queue: string, id: string): Promise<TaskInfo> {
+    const ref = refOf(queue, id, "require");
+    const [task] = await this.#broker.find([ref]);
+    if (task === undefined) throw new HoldfastError("TASK_NOT_FOUND", { queue: ref.queue, id: ref.id });
+    return task;
+  }
+
+  /**
+   * One page of a state: pending as they will run, the others by time. An unknown queue is empty. With a `type` at most
+   * 5,000 tasks are looked at: a page may then hold few or none although more follow (`next`).
+   */
+  async list(selection: Selection, options?: given.ListOptions): Promise<TaskPage> {
+    const checked = checkedSelection(selection, "list");
+    return pageOf(this.#broker, checked, given.listOptions(options, "list"));
+  }
+
+  /** All tasks of a selection, page by page; backwards: the last one first. Does not end before the tasks do, also where they keep coming. */
+  tasks(selection: Selection, options?: Pick<given.ListOptions, "backwards">): AsyncGenerator<TaskInfo, void> {
+    const { type, ...checked } = { type: undefined, ...checkedSelection(selection, "tasks") };
+    return tasksOf(this.#broker, checked, type, given.listOptions(options, "tasks").backwards);
+  }
+
+  /**
+   * Lets tasks run now that are scheduled, in retry, archived, completed or in a group. Of a state: all that are there
+   * when it begins, in batches. They have at least `attempts` more runs.
+   * @throws QUEUE_NOT_FOUND for a state of a queue that there is not; ids have receipts
+   * @throws BULK_INTERRUPTED with what was done, when storage fails after the first batch
+   */
+  run(selection: IdSelection, options?: given.RunOptions): Promise<IdsMoved>;
+  run(selection: StateSelection, options?: given.RunOptions): Promise<StateMoved>;
+  run(selection: Selection, options?: given.RunOptions): Promise<IdsMoved | StateMoved>;
+  async run(selection: Selection, options?: given.RunOptions): Promise<IdsMoved | StateMoved> {
+    return this.#move(selection, "pending", "run", options);
+  }
+
+  /** Makes tasks dead letters: kept, and not run by themselves. As `run`. */
+  archive(selection: IdSelection, options?: given.BulkOptions): Promise<IdsMoved>;
+  archive(selection: StateSelection, options?: given.BulkOptions): Promise<StateMoved>;
+  archive(selection: Selection, options?: given.BulkOptions): Promise<IdsMoved | StateMoved>;
+  async archive(selection: Selection, options?: given.BulkOptions): Promise<IdsMoved | StateMoved> {
+    return this.#move(selection, "archived", "archive", options);
+  }
+
+  /** Deletes tasks for good, and releases their unique locks. As `run`. */
+  delete(selection: IdSelection, options?: given.BulkOptions): Promise<IdsMoved>;
+  delete(selection: StateSelection, options?: given.BulkOptions): Promise<StateMoved>;
+  delete(selection: Selection, options?: given.BulkOptions): Promise<IdsMoved | StateMoved>;
+  async delete(selection: Selection, options?: given.BulkOptions): Promise<IdsMoved | StateMoved> {
+    return this.#move(selection, "deleted", "delete", options);
+  }
+
+  /**
+   * Another payload for a task that is pending, scheduled or in retry. A value is written as JSON, a Uint8Array as it is.
+   * @throws PAYLOAD_INVALID PAYLOAD_TOO_LARGE
+   */
+  async updatePayload(queue: string, id: string, payload: unknown, options?: given.ByOptions): Promise<UpdateResult> {
+    const ref = refOf(queue, id, "updatePayload");
+    const by = this.#act(given.byOptions(options, "updatePayload"));
+    const [task] = await this.#broker.find([ref]);
+    if (task === undefined) return { status: "notFound" };
+    const codec = payload instanceof Uint8Array ? rawBytes : json;
+    const bytes = encodeWithin(codec, payload, task.message?.type ?? "", this.#maxPayloadBytes);
+    return { status: await this.#broker.updatePayload(ref, bytes, by, this.#broker.clock.nowMs()) };
+  }
+
+  /** No task of the queue is leased until it is resumed; it still takes tasks. @throws QUEUE_NOT_FOUND */
+  async pause(queue: string, options?: given.ByOptions): Promise<{ readonly changed: boolean }> {
+    return this.#setPaused(queue, true, "pause", options);
+  }
+
+  /** @throws QUEUE_NOT_FOUND */
+  async resume(queue: string, options?: given.ByOptions): Promise<{ readonly changed: boolean }> {
+    return this.#setPaused(queue, false, "resume", options);
+  }
+
+  /**
+   * Removes a queue and all that belongs to it. Stopped by its signal it answers `dropped: false` and leaves the queue
+   * paused, with what is left of it: call again to finish.
+   * @throws QUEUE_NOT_FOUND TASK_ACTIVE
+   * @throws QUEUE_NOT_EMPTY without `force`; with it, when tasks kept coming
+   */
+  async drop(queue: string, options?: given.DropOptions): Promise<{ readonly dropped: boolean }> {
+    const { force, signal, ...rest } = given.dropOptions(options);
+    const by = this.#act(rest);
+    const { name, counts } = await this.queue(queue);
+    const tasks = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    // Twice what was there, for tasks may come before their producers notice; not for ever.
+    for (let calls = 10 + (2 * tasks) / given.maxBatch; calls > 0; calls -= 1) {
+      if (signal?.aborted === true) return { dropped: false };
+      const nowMs = this.#broker.clock.nowMs();
+      const receipt = await this.#broker.dropQueue(name, { force, limit: given.maxBatch }, by, nowMs);
+      switch (receipt) {
+        case "dropped":
+          return { dropped: true };
+        case "notFound":
+          throw new HoldfastError("QUEUE_NOT_FOUND", { queue: name });
+        case "active":
+          throw new HoldfastError("TASK_ACTIVE", { queue: name });
+        case "notEmpty":
+          throw new HoldfastError("QUEUE_NOT_EMPTY", { queue: name });
+        case "more":
+      }
+    }
+    throw new HoldfastError("QUEUE_NOT_EMPTY", { queue: name });
+  }
+
+  /** Asks the workers that run these tasks to abort them: to be tried again as after a failure, or archived at once. */
+  async cancel(selection: IdSelection, options?: given.CancelOptions): Promise<CancelResult> {
+    const { retry, ...rest } = given.cancelOptions(options);
+    const by = this.#act(rest);
+    const checked = checkedSelection(selection, "cancel");
+    if (!("ids" in checked)) throw invalidOption("cancel.selection.ids", "must be a list of ids");
+    const { queue, ids } = checked;
+    const receipts: { id: string; status: CancelReceipt }[] = [];
+    for (let from = 0; from < ids.length; from += given.maxBatch) {
+      const some = ids.slice(from, from + given.maxBatch);
+      const refs = some.map((id) => ({ queue, id }));
+      const answers = await this.#broker.cancel(refs, retry ? "retry" : "archive", by, this.#broker.clock.nowMs());
+      receipts.push(...answers.map((status, n) => ({ id: some[n]!, status })));
+    }
+    return { receipts };
+  }
+
+  /** Workers that are alive, those of other programs on the same storage included, and what they run. */
+  async workers(): Promise<WorkerInfo[]> {
+    return this.#broker.workers(this.#broker.clock.nowMs());
+  }
+
+  /** What storage says of itself. */
+  async storage(): Promise<StorageInfo> {
+    return this.#broker.storage();
+  }
+
+  async #move(
+    selection: Selection,
+    to: MoveTarget,
+    verb: "run" | "archive" | "delete",
+    options: given.RunOptions | undefined,
+  ): Promise<IdsMoved | StateMoved> {
+    const bulk = given.bulkOptions(options, verb);
+    const moving: Moving = { broker: this.#broker, to, by: this.#act(bulk), options: bulk };
+    const checked = checkedSelection(selection, verb);
+    if ("ids" in checked) {
+      if (bulk.limit !== undefined || bulk.cursor !== undefined)
+        throw invalidOption(
+          `${verb}.${bulk.limit === undefined ? "cursor" : "limit"}`,
+          "is for a state: give fewer ids",
+        );
+      return moveIds(moving, checked);
+    }
+    requireMovable(checked, to, verb);
+    const total = await this.#count(checked);
+    return checked.type === undefined ? moveState(moving, checked, total) : moveType(moving, checked, total);
+  }
+
+  async #count({ queue, state, group }: StateSelection): Promise<number> {
+    const { name, counts } = await this.queue(queue);
+    if (group === undefined) return counts[state];
+    return (await this.#broker.groups(name)).find((one) => one.name === group)?.count ?? 0;
+  }
+
+  async #setPaused(queue: string, paused: boolean, verb: string, options: given.ByOptions | undefined) {
+    const name = storedName(queue, `${verb}.queue`);
+    const by = this.#act(given.byOptions(options, verb));
+    const [receipt] = await this.#broker.setPaused([name], paused, by, this.#broker.clock.nowMs());
+    if (receipt === "notFound") throw new HoldfastError("QUEUE_NOT_FOUND", { queue: name });
+    return { changed: receipt === "changed" };
+  }
+
+  #act(by: Parameters<typeof given.actOf>[0]): Act {
+    return given.actOf(by, this.#actor, () => newId(this.#broker.clock.nowMs()));
+  }
+}
+
+function refOf(queue: string, id: string, verb: string): TaskRef {
+  return { queue: storedName(queue, `${verb}.queue`), id: storedName(id, `${verb}.id`) };
+}
+
+async function* tasksOf(broker: Looking, selection: Selection, type: string | undefined, backwards: boolean) {
+  for await (const { items } of pagesOf(broker, selection, { limit: scanPage, cursor: undefined, backwards })) {
+    for (const task of backwards ? items.toReversed() : items) {
+      if (type === undefined || task.message?.type === type) yield task;
+    }
+  }
+}
