@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Folders whose tests start servers, kill processes or fill the machine: after all others, one file at a time. */
-const heavy = ["test/{chaos,system,package}/**/*.test.ts"];
+const heavy = ["test/{chaos,system,package}/**/*.test.ts", "test/interop/go/**/*.test.ts"];
 
 export default defineConfig({
   test: {
