@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Broker } from "./broker/broker.js";
-import { invalidOption, shown } from "./core/errors.js";
+import { hasControl, invalidOption, shown } from "./core/errors.js";
 import { embeddedBroker } from "./embedded/index.js";
 import { type RedisBrokerOptions, redisBroker } from "./redis/index.js";
 import { redisSettings } from "./redis/options.js";
@@ -59,7 +59,7 @@ function filePath(url: string): string {
   if (/[?#]/.test(path)) throw invalidOption("connect.url", "must not hold ? or #; in a file's name write %3F and %23");
   try {
     const plain = path.startsWith("/") ? fileURLToPath(url) : decodeURIComponent(path);
-    if (plain !== "" && !plain.startsWith(":") && !plain.endsWith("/") && !plain.includes("\0")) return plain;
+    if (plain !== "" && !plain.startsWith(":") && !plain.endsWith("/") && !hasControl(plain)) return plain;
   } catch {
     // Not an absolute path on this machine, or a stray %: as below.
   }

@@ -1,4 +1,4 @@
-import type { Failure } from "../core/outcome.js";
+import { type Failure, maxMessageChars, maxStackChars, type Reason } from "../core/outcome.js";
 import type { Act } from "./roles.js";
 
 /** What an engine writes of an attempt that nobody was there to settle. */
@@ -36,3 +36,30 @@ export function archivedBy({ actor, reason }: Act, nowMs: number): Failure {
 function failure(reason: Failure["reason"], name: string, message: string, nowMs: number): Failure {
   return { reason, class: name, message, startedAtMs: nowMs, durationMs: 0 };
 }
+
+/**
+ * What an engine reads of it: anyone may write to storage, so whatever is no record of a failure is none, and what is
+ * missing from one, or is too long, does not get further.
+ */
+export function storedFailure(text: string): Failure | undefined {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof stored !== "object" || stored === null) return undefined;
+  const { reason, class: name, message, stack, startedAtMs, durationMs } = stored as Record<string, unknown>;
+  // A later release may know more reasons.
+  if (typeof reason !== "string" || !/^[a-z_]{1,64}$/.test(reason) || typeof message !== "string") return undefined;
+  return {
+    reason: reason as Reason,
+    class: typeof name === "string" ? name.slice(0, 128) : "",
+    message: message.slice(0, maxMessageChars),
+    ...(typeof stack === "string" ? { stack: stack.slice(0, maxStackChars) } : {}),
+    startedAtMs: timeOf(startedAtMs),
+    durationMs: timeOf(durationMs),
+  };
+}
+
+const timeOf = (stored: unknown) => (typeof stored === "number" && stored >= 0 && stored <= 8.64e15 ? stored : 0);

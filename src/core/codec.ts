@@ -344,9 +344,10 @@ class Reader {
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = this.#next(start);
       value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
+      if (byte < 0x80 && value >> 64n === 0n) return value;
+      if (byte < 0x80) break;
     }
-    return this.#fail("a number longer than ten bytes", start);
+    return this.#fail("a number of more than 64 bits", start);
   }
 
   #next(start: number): number {

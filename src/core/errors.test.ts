@@ -67,6 +67,7 @@ describe("shown", () => {
   it.each([
     ["text", '"text"'],
     ["a\nb", String.raw`"a\nb"`],
+    ["\u007f\u009b31m", String.raw`"\u007f\u009b31m"`],
     ["x".repeat(41), `"${"x".repeat(40)}…"`],
     [Number.NaN, "NaN"],
     [-0, "0"],

@@ -90,6 +90,8 @@ export class HoldfastError<C extends ErrorCode = ErrorCode> extends Error {
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f]/g;
 
+export const hasControl = (text: string): boolean => text.search(control) >= 0;
+
 /** Thrown for an option that is not allowed: names the option, what came and what is allowed. */
 export function invalidOption(option: string, problem: string): HoldfastError<"OPTION_INVALID"> {
   return new HoldfastError("OPTION_INVALID", { option: option.replaceAll(control, "\ufffd"), problem });
@@ -97,7 +99,7 @@ export function invalidOption(option: string, problem: string): HoldfastError<"O
 
 /** A short, safe picture of a value for an error sentence: never a payload, cut at 40 characters. */
 export function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "string") return quoted(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined) {
     return String(value);
   }
@@ -106,3 +108,7 @@ export function shown(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   return typeof value === "function" ? "a function" : `a value of type ${typeof value}`;
 }
+
+/** JSON's way leaves some control characters as they are, among them one that begins a terminal's commands. */
+const quoted = (text: string) =>
+  JSON.stringify(text).replaceAll(control, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);

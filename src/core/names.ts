@@ -1,4 +1,4 @@
-import { invalidOption, shown } from "./errors.js";
+import { hasControl, invalidOption, shown } from "./errors.js";
 
 /** Queue names that may be written. Braces would move keys to another Cluster slot, `*` and `?` are key patterns. */
 const queuePattern = /^[A-Za-z0-9_.:-]{1,128}$/;
@@ -11,9 +11,6 @@ export function queueName(value: unknown, option = "queue"): string {
   return value;
 }
 
-/** Control characters, which have no place in a name. */
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f-\u009f]/;
 const encoder = new TextEncoder();
 
 /** A task's type or id. @throws OPTION_INVALID unless it is 1 to 256 bytes of UTF-8, not blank, without control characters */
@@ -21,7 +18,7 @@ export function taskName(value: unknown, option: string): string {
   if (
     typeof value !== "string" ||
     value.trim() === "" ||
-    control.test(value) ||
+    hasControl(value) ||
     !value.isWellFormed() ||
     (value.length > 85 && encoder.encode(value).length > 256)
   ) {
@@ -67,7 +64,7 @@ export function taskHeaders(value: unknown, option: string): Headers {
   for (const [name, text] of Object.entries(value)) {
     const at = `${option}.${name.slice(0, 64)}`;
     if (name === "__proto__") throw invalidOption(at, "is not allowed as a name");
-    if (name === "" || control.test(name) || !name.isWellFormed()) {
+    if (name === "" || hasControl(name) || !name.isWellFormed()) {
       throw invalidOption(at, "a name must be text without control characters");
     }
     if (typeof text !== "string") throw invalidOption(at, `must be a string, got a value of type ${typeof text}`);

@@ -141,8 +141,8 @@ function reasonOf(error: unknown, type: string): Reason {
 }
 
 const unreadable = "what was thrown could not be read";
-const maxMessageChars = 4_096;
-const maxStackChars = 8_192;
+export const maxMessageChars = 4_096;
+export const maxStackChars = 8_192;
 
 /** Whatever was thrown (an Error, a string, null, an object whose getters throw) as a record that can be stored. */
 export function failureOf(

@@ -1,10 +1,10 @@
 import type { LeasedTask, Settlement } from "../broker/broker.js";
+import { storedFailure } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskInfo } from "../core/info.js";
 import type { NewTask, TaskMessage } from "../core/message.js";
-import type { Failure } from "../core/outcome.js";
 import type { EnqueueCall, NewRow } from "./enqueue.js";
 import type { ExchangeReply } from "./exchange.js";
 import type { InfoRow } from "./look.js";
@@ -96,7 +96,7 @@ export function taskInfo(row: InfoRow): TaskInfo {
     dueAtMs,
     archivedAtMs: state === "archived" ? rank * 1_000 : undefined,
     result: result ?? undefined,
-    failure: failure === null ? undefined : (JSON.parse(failure) as Failure),
+    failure: failure === null ? undefined : storedFailure(failure),
     crashes,
   };
 }

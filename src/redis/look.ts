@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { TaskRef } from "../broker/broker.js";
+import { storedFailure } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
 import { HoldfastError } from "../core/errors.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
@@ -92,18 +93,9 @@ function storedTask(hash: Reply): StoredTask | undefined {
     bytes,
     state: String(state) as TaskState,
     result: result ?? undefined,
-    failure: failureFrom(failure),
+    failure: failure ? storedFailure(String(failure)) : undefined,
     crashes: Number(String(crashes ?? 0)) || 0,
   };
-}
-
-function failureFrom(stored: Buffer | null | undefined): Failure | undefined {
-  if (!stored) return undefined;
-  try {
-    return JSON.parse(String(stored)) as Failure;
-  } catch {
-    return undefined; // Not ours: anyone may write to a hash.
-  }
 }
 
 function setsFor(state: string | undefined, queue: string): string[] {

@@ -1,5 +1,5 @@
 import type { Duration } from "../core/duration.js";
-import { invalidOption, shown } from "../core/errors.js";
+import { hasControl, invalidOption, shown } from "../core/errors.js";
 import { setting } from "../core/settings.js";
 
 /** Where a Redis server is and who we are there. Can be sent to a thread. */
@@ -67,7 +67,8 @@ export function linkOptions(given: { url: string; timeoutMs: number; tls: TlsOpt
 
 /**
  * Reads asynq's forms of a Redis URL.
- * @throws OPTION_INVALID for anything else; the message holds neither the URL nor its password
+ * @throws OPTION_INVALID for anything else; the message holds nothing of the URL, for a password with a `/` or `?` in it
+ * may be anywhere
  */
 export function parseRedisUrl(
   value: unknown,
@@ -113,25 +114,33 @@ function socketAddress(url: URL, db: number, option: string): Omit<RedisAddress,
     throw invalidOption(option, "must be redis-socket:///path/to/redis.sock, with three slashes");
   }
   const path = decoded(url.pathname, option);
+  if (hasControl(path)) throw invalidOption(option, "must not hold control characters");
   return { label: `redis-socket://${path}${db === 0 ? "" : `?db=${db}`}`, host: "", port: 0, path, db, tls: undefined };
 }
 
 function query(url: URL, names: readonly string[], option: string): { db: number; timeoutMs: number | undefined } {
   for (const name of url.searchParams.keys()) {
     if (!names.includes(name)) {
-      throw invalidOption(option, `has an unknown parameter ${shown(name)}; there are ${names.join(", ")}`);
+      throw invalidOption(option, `has an unknown parameter; there are ${names.join(", ")}`);
     }
   }
   const timeout = url.searchParams.get("timeout");
   return {
     db: database(url.searchParams.get("db") ?? "0", option),
-    timeoutMs: timeout === null ? undefined : linkSettings.timeout.parse(timeout as Duration, `${option}?timeout`),
+    timeoutMs: timeout === null ? undefined : timeoutOf(timeout, `${option}?timeout`),
   };
 }
 
+function timeoutOf(text: string, option: string): number {
+  try {
+    return linkSettings.timeout.parse(text as Duration, option);
+  } catch {
+    throw invalidOption(option, `must be ${linkSettings.timeout.allowed}`);
+  }
+}
+
 function database(text: string, option: string): number {
-  if (!/^\d{1,5}$/.test(text))
-    throw invalidOption(option, `must name a database by its number, such as /2, got ${shown(text)}`);
+  if (!/^\d{1,5}$/.test(text)) throw invalidOption(option, "must name a database by its number, such as /2");
   return Number(text);
 }
 
