@@ -29,7 +29,7 @@ export function taskName(value: unknown, option: string): string {
 
 /** A sentence or a name for people. @throws OPTION_INVALID unless it is 1 to `max` characters without control characters */
 export function plainText(value: unknown, option: string, max: number): string {
-  if (typeof value !== "string" || value.trim() === "" || value.length > max || control.test(value)) {
+  if (typeof value !== "string" || value.trim() === "" || value.length > max || hasControl(value)) {
     throw invalidOption(
       option,
       `must be 1 to ${max} characters of text without control characters, got ${shown(value)}`,
