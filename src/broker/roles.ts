@@ -20,7 +20,8 @@ export interface Steering {
    * To `pending` ("run"), `archived` or `deleted`, from whatever state but `active`. A task that is run has at least
    * `attempts` more runs (default 1) before it is a dead letter: its maxRetry is raised where it must be. Deleting
    * releases the task's unique lock. By state, each call looks at no more than `limit` tasks, also where a type or group
-   * leaves some of them where they are; `cursor` is that of the last receipt.
+   * leaves some of them where they are; `cursor` is that of the last receipt. Scheduled and retry go on behind it: a task
+   * that comes back meanwhile, due sooner than the others, does not take their place.
    */
   move(
     selection: MoveSelection,

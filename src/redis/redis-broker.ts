@@ -23,7 +23,7 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./redis-url.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
-import { move, setPaused } from "./steer.js";
+import { move, type MoveOptions, setPaused } from "./steer.js";
 
 /** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused"> {
@@ -95,7 +95,7 @@ export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">
     selection: MoveSelection,
     to: MoveTarget,
     by: Act,
-    options: { readonly limit: number; readonly attempts?: number },
+    options: MoveOptions,
     nowMs: number,
   ): Promise<MoveReceipt> {
     return this.#run((link) => move(link, selection, to, by, options, nowMs));

@@ -1,6 +1,6 @@
 import { maxCrashes, repeatHorizonMs } from "../broker/broker.js";
 import { archivedBy } from "../broker/failures.js";
-import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt } from "../broker/roles.js";
+import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
 import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
@@ -13,12 +13,14 @@ import { move as moveCall, pause as pauseCall } from "./scripts.gen.js";
 const receiptOf = { m: "moved", n: "notFound", w: "wrongState" } as const;
 type MoveLetter = keyof typeof receiptOf;
 
+export type MoveOptions = Parameters<Steering["move"]>[3];
+
 export async function move(
   link: RedisLink,
   selection: MoveSelection,
   to: MoveTarget,
   by: Act,
-  { limit, attempts = 1 }: { readonly limit: number; readonly attempts?: number },
+  { limit, attempts = 1, cursor = "" }: MoveOptions,
   nowMs: number,
 ): Promise<MoveReceipt> {
   const { nowS, keep, beforeS } = statisticsOf(nowMs);
@@ -38,6 +40,7 @@ export async function move(
       bucketMs,
       state: "state" in what ? what.state : "",
       group: ("state" in what ? what.group : undefined) ?? "",
+      cursor,
       ids: "ids" in what ? JSON.stringify(what.ids) : "[]",
       limit: Math.max(1, Math.min(limit, maxRows)),
       actor: by.actor,
@@ -50,7 +53,7 @@ export async function move(
   if (selection.state === to || selection.state === "active") return { moved: 0, skipped: 0, cursor: undefined };
   const [reply] = await link.run([callOf({ state: selection.state, group: selection.group })]);
   const [, moved, skipped, more] = answerOf(link, reply!, queue);
-  return { moved: Number(moved), skipped: Number(skipped), cursor: more === 1 ? "more" : undefined };
+  return { moved: Number(moved), skipped: Number(skipped), cursor: String(more) || undefined };
 }
 
 /** All in one trip, but for what a call leaves for the next one. */

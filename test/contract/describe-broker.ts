@@ -189,11 +189,16 @@ export class Trial {
   move(
     what: readonly string[] | TaskState,
     to: MoveTarget,
-    { ms = 0, limit = 100, attempts }: { ms?: number; limit?: number; attempts?: number } = {},
+    {
+      ms = 0,
+      limit = 100,
+      attempts,
+      cursor,
+    }: { ms?: number; limit?: number; attempts?: number; cursor?: string | undefined } = {},
   ): Promise<MoveReceipt> {
     const selection: MoveSelection =
       typeof what === "string" ? { queue: this.queue, state: what } : { queue: this.queue, ids: what };
-    const options = attempts === undefined ? { limit } : { limit, attempts };
+    const options = { limit, cursor, ...(attempts === undefined ? {} : { attempts }) };
     return this.steering.move(selection, to, by, options, this.at(ms));
   }
 

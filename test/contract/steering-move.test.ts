@@ -81,6 +81,23 @@ describeBroker("moving tasks", ({ it: any }) => {
     expect(await t.move("pending", "deleted", { limit: 2 })).toEqual({ moved: 0, skipped: 0, cursor: undefined });
   });
 
+  it("goes on behind what it moved, though tasks come back that are due sooner", async (t) => {
+    await t.enqueue(["a", "b", "c", "d"]);
+    const [a, b, c, d] = await t.lease();
+    await t.settle([a!, b!, c!, d!].map((task, n) => settled.retry(task, t.at(3_600_000 + n * 1_000))));
+
+    const first = await t.move("retry", "pending", { limit: 2 });
+    await t.settle((await t.lease()).map((task) => settled.retry(task, t.at(1_000))));
+    expect(await t.ids("retry")).toEqual(["a", "b", "c", "d"]);
+    const second = await t.move("retry", "pending", { limit: 2, cursor: "cursor" in first ? first.cursor : undefined });
+
+    expect(idsOf(await t.lease())).toEqual(["c", "d"]);
+    expect([first, second]).toEqual([
+      { moved: 2, skipped: 0, cursor: expect.any(String) },
+      { moved: 2, skipped: 0, cursor: undefined },
+    ]);
+  });
+
   it("moves more ids than one script takes", async (t) => {
     const ids = Array.from({ length: 1_100 }, (_, n) => `${n}`);
     await t.enqueue(ids);

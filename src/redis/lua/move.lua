@@ -1,10 +1,12 @@
 -- Move tasks of one queue to pending, to the archive, or out of the world: those of `ids` (JSON), or the first `limit` of
--- a state when `state` names one; of all groups when `group` names none.
--- Reply: what is wrong with a key, for which nothing was written, or { receipts, moved, skipped, more, notes }. A receipt
+-- a state when `state` names one; of all groups when `group` names none. What is ordered by the time it is due goes on from
+-- `cursor`, for tasks that come back are in front of those that have not moved yet.
+-- Reply: what is wrong with a key, for which nothing was written, or { receipts, moved, skipped, more, notes }; `more` is
+-- a cursor, or "". A receipt
 -- is a letter an id: m(oved), n(ot found), w(rong state), a(gain: not looked at, for the call had enough to do). Notes are
 -- { 1, id, problem, … }: entries that were no task, set aside.
 local asynq, holdfast = unpack(KEYS)
-local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, keep, before_s, horizon_ms, bucket_ms, state, group, ids, limit, actor, reason, request = unpack(ARGV)
+local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, keep, before_s, horizon_ms, bucket_ms, state, group, cursor, ids, limit, actor, reason, request = unpack(ARGV)
 --! include fence
 --! include types
 --! include archive
@@ -112,6 +114,16 @@ local function choose_from_sets(keys)
   end
 end
 
+-- The first from the cursor on, a score: to the last one's, from which the next call goes on.
+local function choose_due(key)
+  if not fits(key, "zset") then return end
+  local from_score = tonumber(cursor) and cursor or "-inf"
+  local scored, entries = redis.call("ZRANGE", key, from_score, "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"), {}
+  for n = 1, #scored, 2 do entries[#entries + 1] = scored[n] end
+  cursor = scored[#scored] or "+inf"
+  choose(key, entries)
+end
+
 local receipts = {}
 local chosen_groups = {}
 if not fits(lease, "zset") then return problem end
@@ -133,6 +145,8 @@ elseif state == "aggregating" then
     choose_from_sets(sets_of(state, name))
     left_groups[name] = true
   end
+elseif state == "retry" or state == "scheduled" then
+  choose_due(asynq .. state)
 else
   choose_from_sets(sets_of(state))
 end
@@ -239,9 +253,11 @@ if #broken > 0 then
   end
 end
 
-local more = 0
-if not by_ids then
+local more = ""
+if state == "retry" or state == "scheduled" then
+  if redis.call("ZCOUNT", asynq .. state, cursor, "+inf") > 0 then more = cursor end
+elseif not by_ids then
   local rest = state == "pending" and { pending } or state == "aggregating" and group == "" and { groups } or sets_of(state, group)
-  more = redis.call("EXISTS", unpack(rest)) > 0 and 1 or 0
+  if redis.call("EXISTS", unpack(rest)) > 0 then more = "more" end
 end
 return { table.concat(receipts), #chosen, #broken + strays, more, notes }
