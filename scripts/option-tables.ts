@@ -1,5 +1,13 @@
 import { clientSettings } from "../src/client/client.js";
 import type { Setting } from "../src/core/settings.js";
+import {
+  bulkSettings,
+  cancelSettings,
+  dropSettings,
+  inspectorSettings,
+  listSettings,
+  runSettings,
+} from "../src/inspector/options.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
 import { redisSettings } from "../src/redis/options.js";
 import { workerSettings } from "../src/worker/options.js";
@@ -9,16 +17,23 @@ type Settings = Readonly<Record<string, Setting<unknown, unknown>>>;
 
 /** One table per kind of options, by the name of its place in the page. */
 export function optionTables(): Record<string, string> {
-  const onlyCall = Object.fromEntries(
-    Object.entries(callSettings).filter(([name]) => !Object.hasOwn(taskSettings, name)),
-  );
   return {
     redis: optionTable(redisSettings),
     task: optionTable(taskSettings),
-    call: optionTable(onlyCall),
+    call: optionTable(without(taskSettings, callSettings)),
     client: optionTable(clientSettings),
     worker: optionTable(workerSettings),
+    inspector: optionTable(inspectorSettings),
+    list: optionTable(listSettings),
+    bulk: optionTable(runSettings),
+    drop: optionTable(without(bulkSettings, dropSettings)),
+    cancel: optionTable(without(bulkSettings, cancelSettings)),
   };
+}
+
+/** Those that another table has are told there. */
+function without(told: Settings, settings: Settings): Settings {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !Object.hasOwn(told, name)));
 }
 
 function optionTable(settings: Settings): string {

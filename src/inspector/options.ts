@@ -29,13 +29,13 @@ const bySettings = {
 /** Who does it, why, and under which request. */
 export type ByOptions = Given<typeof bySettings>;
 
-const bulkSettings = {
+export const bulkSettings = {
   ...bySettings,
   limit: setting.integer({ default: undefined, min: 1, says: "of a state: at most so many tasks in all" }),
   batch: setting.integer({ default: maxBatch, min: 1, max: maxBatch, says: "tasks in one round trip" }),
   cursor: cursorSetting("of a state: the cursor of an earlier answer, to go on there"),
 };
-const runSettings = {
+export const runSettings = {
   ...bulkSettings,
   attempts: setting.integer({
     default: 1,
@@ -81,7 +81,7 @@ export function byOptions(given: ByOptions | undefined, verb: string): Resolved<
   return resolve(bySettings, given, verb);
 }
 
-const dropSettings = {
+export const dropSettings = {
   ...bySettings,
   force: setting.flag({ default: false, says: "delete the tasks it holds, too" }),
 };
@@ -93,7 +93,7 @@ export function dropOptions(given: DropOptions | undefined) {
   return { ...resolve(dropSettings, rest, "drop"), signal: watching.signal };
 }
 
-const cancelSettings = {
+export const cancelSettings = {
   ...bySettings,
   retry: setting.flag({ default: true, says: "try it again as after a failure; false: archive it at once" }),
 };
@@ -104,7 +104,7 @@ export function cancelOptions(given: CancelOptions | undefined) {
   return resolve(cancelSettings, given, "cancel");
 }
 
-const listSettings = {
+export const listSettings = {
   limit: setting.integer({ default: 30, min: 1, max: 500, says: "tasks on the page" }),
   cursor: cursorSetting("where the page begins or, backwards, ends; the beginning of the list unless given"),
   backwards: setting.flag({ default: false, says: "the page before the cursor; without one, the list's last" }),
