@@ -1,14 +1,23 @@
 import type { Page, PageRequest, Selection, TaskInfo } from "../core/info.js";
-import { idOf, find } from "./look.js";
-import { listOf } from "./answers.js";
+import { listOf, throwProblems } from "./answers.js";
 import { activeKey, groupKey, groupsKey, pendingKey, setsOf } from "./keys.js";
-import { LinkError, type RedisLink, type Reply } from "./link.js";
+import type { RedisLink, Reply } from "./link.js";
+import { find, idOf } from "./look.js";
+import { line as lineCall, page as pageCall } from "./scripts.gen.js";
 
 type StateSelection = Exclude<Selection, { readonly ids: readonly string[] }>;
 
-/** Some ids in order, and the cursor to what follows them. */
+/** Where a page is: a cursor is the place right before the entry that it names. */
+interface Place {
+  readonly cursor: string | undefined;
+  readonly backwards: boolean;
+  readonly limit: number;
+}
+
+/** Some ids in order, and the places before and behind them where there is more. */
 interface Ids {
   readonly ids: readonly string[];
+  readonly previous: string | undefined;
   readonly next: string | undefined;
 }
 
@@ -20,26 +29,31 @@ const maxScanned = 5_000;
 export async function list(
   link: RedisLink,
   selection: Selection,
-  { limit, cursor }: PageRequest,
+  { limit, cursor, backwards = false }: PageRequest,
 ): Promise<Page<TaskInfo>> {
   const { queue } = selection;
   const most = Math.max(1, Math.min(limit, maxPage));
-  const items: TaskInfo[] = [];
-  let next = cursor;
+  let items: TaskInfo[] = [];
+  let previous: string | undefined;
+  let next: string | undefined;
+  let place = cursor;
   for (let scanned = 0; scanned < maxScanned;) {
-    const page =
-      "ids" in selection ? someOf(selection.ids, next, most) : await idsOf(link, selection, next, most - items.length);
+    const around = { cursor: place, backwards, limit: most - items.length };
+    const page = "ids" in selection ? someOf(selection.ids, around) : await idsOf(link, selection, around);
     const tasks = await find(
       link,
       page.ids.map((id) => ({ queue, id })),
     );
     // A task may have moved on since its id was read.
-    items.push(...tasks.filter((task): task is TaskInfo => task !== undefined && fits(task, selection)));
-    scanned += page.ids.length;
-    next = page.next;
-    if (next === undefined || items.length >= most) break;
+    const found = tasks.filter((task): task is TaskInfo => task !== undefined && fits(task, selection));
+    items = backwards ? [...found, ...items] : [...items, ...found];
+    if (backwards || scanned === 0) previous = page.previous;
+    if (!backwards || scanned === 0) next = page.next;
+    scanned += Math.max(1, page.ids.length);
+    place = backwards ? previous : next;
+    if (place === undefined || items.length >= most) break;
   }
-  return { items, next };
+  return { items, next, previous };
 }
 
 function fits(task: TaskInfo, selection: Selection): boolean {
@@ -47,33 +61,34 @@ function fits(task: TaskInfo, selection: Selection): boolean {
   return task.state === selection.state && (selection.type === undefined || task.message?.type === selection.type);
 }
 
-function someOf(ids: readonly string[], after: string | undefined, limit: number): Ids {
-  const start = Number(after ?? 0);
-  return { ids: ids.slice(start, start + limit), next: start + limit < ids.length ? String(start + limit) : undefined };
+function someOf(ids: readonly string[], { cursor, backwards, limit }: Place): Ids {
+  const at = cursor === undefined ? (backwards ? ids.length : 0) : Number(cursor);
+  const first = backwards ? Math.max(0, at - limit) : at;
+  const end = backwards ? at : at + limit;
+  return {
+    ids: ids.slice(first, end),
+    previous: first > 0 ? String(first) : undefined,
+    next: end < ids.length ? String(end) : undefined,
+  };
 }
 
-async function idsOf(
-  link: RedisLink,
-  selection: StateSelection,
-  after: string | undefined,
-  limit: number,
-): Promise<Ids> {
+async function idsOf(link: RedisLink, selection: StateSelection, place: Place): Promise<Ids> {
   const { queue, state } = selection;
   switch (state) {
     case "pending":
-      return fromTail(link, pendingKey(queue), after, limit);
+      return fromTail(link, pendingKey(queue), place);
     case "active":
-      return fromTail(link, activeKey(queue), after, limit);
+      return fromTail(link, activeKey(queue), place);
     case "aggregating":
-      return byScore(link, await groupsOf(link, queue, selection.group), after, limit);
+      return byScore(link, await groupsOf(link, queue, selection.group), place);
     case "scheduled":
     case "retry":
     case "archived":
     case "completed":
-      return byScore(link, setsOf[state](queue), after, limit);
+      return byScore(link, setsOf[state](queue), place);
   }
   state satisfies never;
-  return { ids: [], next: undefined };
+  return { ids: [], previous: undefined, next: undefined };
 }
 
 async function groupsOf(link: RedisLink, queue: string, group: string | undefined): Promise<string[]> {
@@ -82,86 +97,84 @@ async function groupsOf(link: RedisLink, queue: string, group: string | undefine
   return listOf(link.label, members).map((name) => groupKey(queue, String(name)));
 }
 
-/**
- * From a list's tail on. The cursor is the last id that was told: where it is now, the next page starts. When it has
- * left the list, so has all before it, and the next page starts at the tail.
- */
-async function fromTail(link: RedisLink, key: string, after: string | undefined, limit: number): Promise<Ids> {
-  const [length, position] = await link.run([
-    { name: "LLEN", args: [key] },
-    { name: "LPOS", args: [key, after ?? "", "RANK", -1] },
+/** From a list's tail on. A cursor is an id, and how far from the tail it was, so that it is found again quickly. */
+async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit }: Place): Promise<Ids> {
+  const [near, id] = cursor === undefined ? ["0", ""] : inTwo(cursor);
+  const [reply] = await link.run([
+    lineCall(
+      { list: key },
+      { id, near: Math.max(0, Math.trunc(Number(near)) || 0), limit, backwards: flag(backwards) },
+    ),
   ]);
-  if (length instanceof LinkError) throw length.toError(link.label);
-  const stop = typeof position === "number" ? position - 1 : -1;
-  if (typeof position === "number" && position === 0) return { ids: [], next: undefined };
-  const start = stop < 0 ? -limit : Math.max(0, stop - limit + 1);
-  const [window] = await link.run([{ name: "LRANGE", args: [key, start, stop] }]);
-  const ids = listOf(link.label, window).toReversed() as Buffer[];
-  const more = stop < 0 ? Number(length) > ids.length : start > 0;
-  return { ids: texts(ids), next: more ? String(ids.at(-1)) : undefined };
+  if (Buffer.isBuffer(reply)) throwProblems(link.label, [String(reply)]);
+  const [first, rest, ids] = listOf(link.label, reply) as [number, number, Buffer[]];
+  const entries = ids.map((entry, n) => ({ id: entry, cursor: `${first + n} ${String(entry)}` }));
+  return paged(entries, rest === 1, { cursor, backwards, limit });
+}
+
+/**
+ * By score, and by id where scores are equal, over one sorted set or several as if they were one. A cursor is an entry's
+ * score and id, so that it holds also when that entry has moved on.
+ */
+async function byScore(link: RedisLink, keys: readonly string[], { cursor, backwards, limit }: Place): Promise<Ids> {
+  if (keys.length === 0) return { ids: [], previous: undefined, next: undefined };
+  const [score, id] = cursor === undefined ? ["", ""] : inTwo(cursor);
+  const head = { score: Number.isNaN(scoreOf(score)) ? "0" : score, id, limit, backwards: flag(backwards) };
+  const [reply] = await link.run([
+    pageCall(
+      keys.map((set) => ({ set })),
+      head,
+    ),
+  ]);
+  const windows = listOf(link.label, reply);
+  throwProblems(link.label, windows.filter((window) => Buffer.isBuffer(window)).map(String));
+  const entries = (windows as [number, Reply[]][]).flatMap(([, flat]) => entriesOf(flat)).toSorted(inOrder);
+  const rest = (windows as [number, Reply[]][]).some(([more]) => more === 1);
+  return paged(entries, rest, { cursor, backwards, limit });
+}
+
+/**
+ * The page in entries that begin at the place, or end there, in order; `rest`: there are some on its other side, too.
+ */
+function paged(
+  entries: readonly { readonly id: Buffer; readonly cursor: string }[],
+  rest: boolean,
+  { cursor, backwards, limit }: Place,
+): Ids {
+  const page = backwards ? entries.slice(-limit) : entries.slice(0, limit);
+  const other = rest ? cursor : undefined;
+  const more = entries.length > limit;
+  return {
+    ids: page.map((entry) => idOf(entry.id)).filter((id) => id !== undefined),
+    previous: backwards ? (more ? page[0]?.cursor : undefined) : other,
+    next: backwards ? other : more ? entries[limit]?.cursor : undefined,
+  };
 }
 
 interface Entry {
   readonly score: number;
   readonly id: Buffer;
-}
-
-/**
- * By score, and by id where scores are equal, over one sorted set or several as if they were one. The cursor is the last
- * entry's score and id, so that it holds also when that entry has moved on.
- */
-async function byScore(
-  link: RedisLink,
-  keys: readonly string[],
-  after: string | undefined,
-  limit: number,
-): Promise<Ids> {
-  const cursor = after === undefined ? undefined : cursorOf(after);
-  const starts = await startsIn(link, keys, cursor);
-  const replies = await link.run(
-    keys.map((key, n) => ({ name: "ZRANGE", args: [key, starts[n]!, starts[n]! + limit, "WITHSCORES"] })),
-  );
-  const entries = replies
-    .flatMap((reply) => entriesOf(listOf(link.label, reply)))
-    .filter((entry) => cursor === undefined || inOrder(cursor, entry) < 0)
-    .toSorted(inOrder);
-  const page = entries.slice(0, limit);
-  const last = page.at(-1);
-  return {
-    ids: texts(page.map(({ id }) => id)),
-    next: last !== undefined && entries.length > limit ? `${last.score} ${String(last.id)}` : undefined,
-  };
-}
-
-/** From which rank each set is to be read: behind the cursor's entry, or where its score begins. */
-async function startsIn(link: RedisLink, keys: readonly string[], cursor: Entry | undefined): Promise<number[]> {
-  if (cursor === undefined) return keys.map(() => 0);
-  const { score, id } = cursor;
-  const replies = await link.run(
-    keys.flatMap((key) => [
-      { name: "ZSCORE", args: [key, id] },
-      { name: "ZRANK", args: [key, id] },
-      { name: "ZCOUNT", args: [key, "-inf", `(${score}`] },
-    ]),
-  );
-  return keys.map((_, n) => {
-    const [scoreNow, rank, before] = replies.slice(n * 3, n * 3 + 3);
-    const there = Buffer.isBuffer(scoreNow) && Number(String(scoreNow)) === score;
-    return there ? Number(rank) + 1 : Number(before) || 0;
-  });
+  readonly cursor: string;
 }
 
 function entriesOf(flat: readonly Reply[]): Entry[] {
   const entries: Entry[] = [];
-  for (let n = 0; n < flat.length; n += 2) entries.push({ id: flat[n] as Buffer, score: Number(String(flat[n + 1])) });
+  for (let n = 0; n < flat.length; n += 2) {
+    const id = flat[n] as Buffer;
+    const score = String(flat[n + 1]);
+    entries.push({ id, score: scoreOf(score), cursor: `${score} ${String(id)}` });
+  }
   return entries;
 }
 
-const inOrder = (a: Entry, b: Entry) => a.score - b.score || Buffer.compare(a.id, b.id);
+/** Redis writes "inf", and anybody may write one to Redis. */
+const scoreOf = (text: string) => (text === "" ? Number.NaN : Number(text.replace("inf", "Infinity")));
 
-function cursorOf(after: string): Entry {
-  const space = after.indexOf(" ");
-  return { score: Number(after.slice(0, space)) || 0, id: Buffer.from(after.slice(space + 1)) };
+const inOrder = (a: Entry, b: Entry) => (a.score === b.score ? Buffer.compare(a.id, b.id) : a.score < b.score ? -1 : 1);
+
+function inTwo(cursor: string): [string, string] {
+  const space = cursor.indexOf(" ");
+  return [cursor.slice(0, space), cursor.slice(space + 1)];
 }
 
-const texts = (ids: readonly Buffer[]): string[] => ids.map(idOf).filter((id) => id !== undefined);
+const flag = (on: boolean) => (on ? 1 : 0);

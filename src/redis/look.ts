@@ -12,7 +12,7 @@ import { keysOf, queuesKey, setsOf, taskKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { queues as queuesCall } from "./scripts.gen.js";
 
-const valuesPerQueue = 12;
+const valuesPerQueue = 22;
 const queuesPerCall = 50;
 /** Groups of one queue that are counted; asynq counts them all, however many. */
 const maxGroups = 1_000;
@@ -29,29 +29,45 @@ export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[
 }
 
 function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
-  const [paused, pending, active, scheduled, retry, archived, aside, completed, aggregating, processed, failed] =
-    values.map((value) => Number(String(value)) || 0) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-  const since = String(values[11]);
+  const counted = values.slice(0, 11).map((value) => Number(String(value)) || 0);
+  const [paused = 0, pending = 0, active = 0, scheduled = 0, retry = 0, archived = 0, aside = 0, completed = 0] =
+    counted;
+  const [aggregating = 0, processed = 0, failed = 0] = counted.slice(8);
+  const texts = values.slice(11).map(String);
+  const [since = "", lease, dueScheduled, dueRetry, oldest, oldestAside, expiring] = texts;
+  const sinceMs = /^\d{7,}$/.test(since) ? Number(since.slice(0, -6)) : undefined;
   return {
     name,
     paused: paused === 1,
+    pause: paused === 1 ? pauseOf(texts.slice(7)) : undefined,
     counts: { pending, active, scheduled, retry, archived: archived + aside, completed, aggregating },
     processed,
     failed,
-    latencyMs: /^\d{7,}$/.test(since) ? Math.max(0, nowMs - Number(since.slice(0, -6))) : 0,
+    latencyMs: sinceMs === undefined ? 0 : Math.max(0, nowMs - sinceMs),
+    earliestAtMs: {
+      ...(sinceMs === undefined ? {} : { pending: sinceMs }),
+      ...atMs("active", lease),
+      ...atMs("scheduled", dueScheduled),
+      ...atMs("retry", dueRetry),
+      ...atMs("archived", oldest),
+      // Where there are any, they are older.
+      ...atMs("archived", oldestAside),
+      ...atMs("completed", expiring),
+    },
   };
+}
+
+/** A score as a time. Other programs may write fractions. */
+function atMs(state: TaskState, score = ""): Partial<Record<TaskState, number>> {
+  const seconds = Math.ceil(Number(score));
+  return score === "" || !Number.isFinite(seconds) ? {} : { [state]: seconds * 1_000 };
+}
+
+/** Our own note is of this pause only if it was written with it: a Go program that resumes leaves it there. */
+function pauseOf([pausedS = "", since, actor = "", reason = ""]: readonly string[]): QueueInfo["pause"] {
+  if (!/^\d{1,12}$/.test(pausedS)) return undefined;
+  const pause = { atMs: Number(pausedS) * 1_000 };
+  return since === pausedS ? { ...pause, actor, reason } : pause;
 }
 
 const fields = ["msg", "state", "result", "hf_failure", "hf_crashes"] as const;

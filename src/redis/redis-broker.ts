@@ -9,13 +9,22 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
-import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
+import type {
+  Act,
+  Inspecting,
+  MoveReceipt,
+  MoveSelection,
+  MoveTarget,
+  PauseReceipt,
+  Steering,
+} from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type { DayStats, Page, PageRequest, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
+import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import type { RedisLink } from "./link.js";
 import { list } from "./list.js";
@@ -26,7 +35,7 @@ import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
 
 /** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
-export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused"> {
+export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">, Omit<Inspecting, "workers"> {
   readonly label: string;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
@@ -103,6 +112,22 @@ export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">
 
   async setPaused(queueNames: readonly string[], paused: boolean, by: Act, nowMs: number): Promise<PauseReceipt[]> {
     return this.#run((link) => setPaused(link, queueNames, paused, by, nowMs));
+  }
+
+  async memory(queueNames: readonly string[]): Promise<number[]> {
+    return this.#run((link) => memory(link, queueNames));
+  }
+
+  async history(queueNames: readonly string[], days: number, nowMs: number): Promise<DayStats[][]> {
+    return this.#run((link) => history(link, queueNames, days, nowMs));
+  }
+
+  async groups(queue: string): Promise<{ name: string; count: number }[]> {
+    return this.#run((link) => groups(link, queue));
+  }
+
+  async storage(): Promise<StorageInfo> {
+    return this.#run(storage);
   }
 
   keeper(options: KeeperOptions): LeaseKeeper {

@@ -647,6 +647,165 @@ export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
+export interface LineKeys {
+  readonly list: string;
+}
+
+export interface LineHead {
+  readonly id: Argument;
+  readonly near: Argument;
+  readonly limit: Argument;
+  readonly backwards: Argument;
+}
+
+export const lineScript: Script = {
+  name: "line",
+  sha1: "ac6b2fd89d1c9ee18e511a16ae04bc7c3e7043a9",
+  text: `-- What follows a place in a list, counted from its tail, or comes before it. The place is the one right before the entry
+-- \`id\`, which was \`near\` entries from the tail when it was last seen; with no \`id\` it is the tail or, backwards, the
+-- head. Workers take from the tail: when the entry has left, so has all before it, and the place is the tail. Writes
+-- nothing.
+-- Reply: what is wrong with the key, or { how far from the tail the first id is, whether there is anything on the other
+-- side of the place, ids }, one more than \`limit\`, so that one sees whether there are more.
+local list = unpack(KEYS)
+local deadline_ms, id, near, limit, backwards = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local problem = misfit(list, "list")
+if problem then return problem end
+local length = redis.call("LLEN", list)
+near = tonumber(near)
+
+-- Redis skips whole pieces of a list on its way to an index, but looks at each entry for LPOS: where nothing moved much,
+-- the first is enough. An entry comes closer to the tail, save for the few that are put back behind it.
+local function distance()
+  local nearest = math.max(0, near - 200)
+  local window = redis.call("LRANGE", list, -near - 201, -nearest - 1)
+  for n = #window, 1, -1 do
+    if window[n] == id then return nearest + #window - n end
+  end
+  local index = redis.call("LPOS", list, id, "RANK", -1, "MAXLEN", near + 10000)
+  return index and length - 1 - index or 0
+end
+
+local place = backwards == "1" and length or 0
+if id ~= "" then place = distance() end
+local first, last = place, place + limit
+if backwards == "1" then first, last = math.max(0, place - limit - 1), place - 1 end
+local ids = {}
+if last >= first then
+  local window = redis.call("LRANGE", list, -last - 1, -first - 1)
+  for n = #window, 1, -1 do ids[#ids + 1] = window[n] end
+end
+local rest = place
+if backwards == "1" then rest = length - place end
+return { first, rest > 0 and 1 or 0, ids }
+`,
+};
+
+export function line(keys: LineKeys, head: LineHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.id, head.near, head.limit, head.backwards];
+  return { script: lineScript, keys: [keys.list], args };
+}
+
+export interface MemoryKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface MemoryHead {
+  readonly sample: Argument;
+}
+
+export const memoryScript: Script = {
+  name: "memory",
+  sha1: "5b16e4aa7b743adb8e1a693487cfebb713754508",
+  text: `-- About how many bytes each queue takes: its keys, and its tasks by the average of a few of each state. Writes nothing;
+-- what cannot be asked counts as nothing.
+-- KEYS: the two prefixes of each queue.
+local deadline_ms, sample = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+local function bytes_of(key)
+  local bytes = redis.pcall("MEMORY", "USAGE", key)
+  return type(bytes) == "number" and bytes or 0
+end
+
+-- The tasks behind some ids, of which there are \`count\`.
+local function tasks_of(asynq, ids, count)
+  if #ids == 0 then return 0 end
+  local sum = 0
+  for _, id in ipairs(ids) do sum = sum + bytes_of(asynq .. "t:" .. id) end
+  return sum / #ids * count
+end
+
+local function count_of(...)
+  local count = redis.pcall(...)
+  return type(count) == "number" and count or 0
+end
+
+-- Half from each end.
+local function list(asynq, key)
+  local count = count_of("LLEN", key)
+  local half = math.ceil(sample / 2)
+  local ids = count <= 2 * half and redis.pcall("LRANGE", key, 0, -1) or redis.call("LRANGE", key, 0, half - 1)
+  if count > 2 * half then
+    for _, id in ipairs(redis.call("LRANGE", key, -half, -1)) do ids[#ids + 1] = id end
+  end
+  return bytes_of(key) + tasks_of(asynq, ids, count)
+end
+
+local function set(asynq, key)
+  return bytes_of(key) + tasks_of(asynq, redis.pcall("ZRANDMEMBER", key, sample), count_of("ZCARD", key))
+end
+
+local function groups(asynq)
+  local names = redis.pcall("SRANDMEMBER", asynq .. "groups", 5)
+  local sum = 0
+  for _, name in ipairs(names) do sum = sum + set(asynq, asynq .. "g:" .. name) end
+  return bytes_of(asynq .. "groups") + (#names == 0 and 0 or sum / #names * count_of("SCARD", asynq .. "groups"))
+end
+
+local reply = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  local sum = list(asynq, asynq .. "pending") + list(asynq, asynq .. "active") + groups(asynq)
+  for _, key in ipairs({ asynq .. "scheduled", asynq .. "retry", asynq .. "archived", holdfast .. "archived", asynq .. "completed" }) do
+    sum = sum + set(asynq, key)
+  end
+  for _, key in ipairs({ asynq .. "lease", holdfast .. "leases", holdfast .. "audit", holdfast .. "broken" }) do
+    sum = sum + bytes_of(key)
+  end
+  reply[#reply + 1] = math.floor(sum)
+end
+return reply
+`,
+};
+
+export function memory(keys: readonly MemoryKeys[], head: MemoryHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.sample];
+  return { script: memoryScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
 export interface MoveKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -1056,6 +1215,88 @@ export function move(keys: MoveKeys, head: MoveHead): ScriptCall {
   return { script: moveScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface PageKeys {
+  readonly set: string;
+}
+
+export interface PageHead {
+  readonly score: Argument;
+  readonly id: Argument;
+  readonly limit: Argument;
+  readonly backwards: Argument;
+}
+
+export const pageScript: Script = {
+  name: "page",
+  sha1: "f1b46483c7b7424101481f4345ce01a863cd9227",
+  text: `-- What follows a place in sorted sets, or comes before it: the ids of each, by score and, where scores are equal, by
+-- their bytes. The place is the one right before the entry (\`score\`, \`id\`), whether that entry is there or not; with no
+-- \`id\` it is the beginning or, backwards, the end. Writes nothing.
+-- Reply, a set: what is wrong with the key, or { whether there is anything on the other side of the place, ids with
+-- scores }, one more than \`limit\`, so that one sees whether there are more.
+local deadline_ms, score, id, limit, backwards = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+-- As Redis orders members: \`<\` would go by the server's locale.
+local function is_before(a, b)
+  for n = 1, math.min(#a, #b) do
+    local x, y = a:byte(n), b:byte(n)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+-- How many entries come before the place.
+local function before_place(key)
+  if id == "" then return backwards == "1" and redis.call("ZCARD", key) or 0 end
+  local low = redis.call("ZCOUNT", key, "-inf", "(" .. score)
+  local high = low + redis.call("ZCOUNT", key, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_before(redis.call("ZRANGE", key, middle, middle)[1], id) then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+local function window(key)
+  local problem = misfit(key, "zset")
+  if problem then return problem end
+  local before = before_place(key)
+  if backwards ~= "1" then
+    return { before > 0 and 1 or 0, redis.call("ZRANGE", key, before, before + limit, "WITHSCORES") }
+  end
+  local rest = redis.call("ZCARD", key) > before and 1 or 0
+  if before == 0 then return { rest, {} } end
+  return { rest, redis.call("ZRANGE", key, math.max(0, before - limit - 1), before - 1, "WITHSCORES") }
+end
+
+local reply = {}
+for k = 1, #KEYS, 1 do
+  local set = unpack(KEYS, k, k + 0)
+  reply[#reply + 1] = window(set)
+end
+return reply
+`,
+};
+
+export function page(keys: readonly PageKeys[], head: PageHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.score, head.id, head.limit, head.backwards];
+  return { script: pageScript, keys: keys.flatMap((key) => [key.set]), args };
+}
+
 export interface PauseKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -1369,11 +1610,13 @@ export interface QueuesHead {
 
 export const queuesScript: Script = {
   name: "queues",
-  sha1: "cb8782aea21a53c423de5a31daa0b409719f774e",
+  sha1: "052972a9f204acca5e669dcf03b72fbd550cf565",
   text: `-- How each queue is doing. Writes nothing; what is of another type than it should be counts as nothing.
 -- KEYS: the two prefixes of each queue.
--- Reply, flat, twelve a queue: paused (0 or 1), pending, active, scheduled, retry, archived, archived aside, completed,
--- aggregating, processed, failed, since when the next to run waits (ns, or "").
+-- Reply, flat, so many a queue: paused (0 or 1), pending, active, scheduled, retry, archived, archived aside, completed,
+-- aggregating, processed, failed, since when the next to run waits (ns, or ""); the lowest scores ("" for none) of lease,
+-- scheduled, retry, archived, archived aside, completed; since when it is paused (""), and of our own note of that, since
+-- when, who and why.
 local deadline_ms, max_groups = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
@@ -1392,6 +1635,11 @@ local function text(...)
   return type(answer) == "string" and answer or ""
 end
 
+local function lowest(key)
+  local found = redis.pcall("ZRANGE", key, 0, 0, "WITHSCORES")
+  return found[2] or ""
+end
+
 local function aggregating(asynq)
   local groups = redis.pcall("SRANDMEMBER", asynq .. "groups", max_groups)
   local sum = 0
@@ -1402,6 +1650,7 @@ end
 local reply = {}
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
+  local pause = redis.pcall("HMGET", holdfast .. "pause", "since", "actor", "reason")
   local next_id = text("LINDEX", asynq .. "pending", -1)
   for _, value in ipairs({
     number("EXISTS", asynq .. "paused"),
@@ -1416,6 +1665,16 @@ for k = 1, #KEYS, 2 do
     text("GET", asynq .. "processed"),
     text("GET", asynq .. "failed"),
     text("HGET", asynq .. "t:" .. next_id, "pending_since"),
+    lowest(asynq .. "lease"),
+    lowest(asynq .. "scheduled"),
+    lowest(asynq .. "retry"),
+    lowest(asynq .. "archived"),
+    lowest(holdfast .. "archived"),
+    lowest(asynq .. "completed"),
+    text("GET", asynq .. "paused"),
+    pause[1] or "",
+    pause[2] or "",
+    pause[3] or "",
   }) do
     reply[#reply + 1] = value
   end

@@ -70,8 +70,8 @@ function checkNode(link: RedisLink, [server, memory]: readonly Reply[], { allowE
 const unusable = (link: RedisLink, problem: string) =>
   new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
 
-/** `name:value` lines; nothing where the user may not ask. */
-function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, string> {
+/** What INFO says, by name; nothing where the user may not ask. */
+export function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, string> {
   if (reply instanceof LinkError) {
     if (reply.code === "NOPERM") return {};
     throw reply.toError(link.label);
@@ -79,6 +79,7 @@ function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, strin
   return Object.fromEntries(
     String(reply)
       .split("\r\n")
+      .filter((line) => line.includes(":") && !line.startsWith("#"))
       .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
   );
 }

@@ -1,0 +1,59 @@
+import type { DayStats, StorageInfo } from "../core/info.js";
+import { listOf } from "./answers.js";
+import { groupKey, groupsKey, keysOf } from "./keys.js";
+import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { memory as memoryCall } from "./scripts.gen.js";
+import { infoOf } from "./server-check.js";
+
+/** Tasks of each state of a queue that are measured. */
+const sample = 20;
+
+/** One call a queue, so that none keeps the server for long. */
+export async function memory(link: RedisLink, queues: readonly string[]): Promise<number[]> {
+  const replies = await link.run(queues.map((queue) => memoryCall([keysOf(queue)], { sample })));
+  return replies.map((reply) => Number(listOf(link.label, reply)[0]));
+}
+
+export async function history(
+  link: RedisLink,
+  queues: readonly string[],
+  days: number,
+  nowMs: number,
+): Promise<DayStats[][]> {
+  const names = Array.from({ length: days }, (_, n) => new Date(nowMs - n * 86_400_000).toISOString().slice(0, 10));
+  if (names.length === 0) return queues.map(() => []);
+  const replies = await link.run(
+    queues.map((queue) => ({
+      name: "MGET",
+      args: ["processed", "failed"].flatMap((counter) => names.map((day) => `${keysOf(queue).asynq}${counter}:${day}`)),
+    })),
+  );
+  return replies.map((reply) => {
+    const counts = listOf(link.label, reply).map((count) => Number(String(count)) || 0);
+    return names.map((day, n) => ({ day, processed: counts[n]!, failed: counts[days + n]! }));
+  });
+}
+
+export async function groups(link: RedisLink, queue: string): Promise<{ name: string; count: number }[]> {
+  const [members] = await link.run([{ name: "SMEMBERS", args: [groupsKey(queue)] }]);
+  const names = listOf(link.label, members).map(String).toSorted();
+  const counts = await link.run(names.map((name) => ({ name: "ZCARD", args: [groupKey(queue, name)] })));
+  return names.map((name, n) => ({ name, count: countOf(link, counts[n]!) })).filter(({ count }) => count > 0);
+}
+
+/** A key of another type is no group. */
+function countOf(link: RedisLink, reply: Reply): number {
+  if (reply instanceof LinkError && reply.code !== "WRONGTYPE") throw reply.toError(link.label);
+  return typeof reply === "number" ? reply : 0;
+}
+
+export async function storage(link: RedisLink): Promise<StorageInfo> {
+  const nodes = await link.nodes();
+  const fields = await Promise.all(
+    nodes.map(async (node) => {
+      const [info] = await node.run([{ name: "INFO", args: [] }]);
+      return infoOf(info, link);
+    }),
+  );
+  return { kind: "redis", nodes: nodes.map(({ address }, n) => ({ label: address.label, fields: fields[n]! })) };
+}
