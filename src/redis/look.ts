@@ -46,19 +46,19 @@ function queueInfo(name: string, values: readonly Reply[], nowMs: number): Queue
     latencyMs: sinceMs === undefined ? 0 : Math.max(0, nowMs - sinceMs),
     earliestAtMs: {
       ...(sinceMs === undefined ? {} : { pending: sinceMs }),
-      ...atMs("active", lease),
-      ...atMs("scheduled", dueScheduled),
-      ...atMs("retry", dueRetry),
-      ...atMs("archived", oldest),
+      ...earliest("active", lease),
+      ...earliest("scheduled", dueScheduled),
+      ...earliest("retry", dueRetry),
+      ...earliest("archived", oldest),
       // Where there are any, they are older.
-      ...atMs("archived", oldestAside),
-      ...atMs("completed", expiring),
+      ...earliest("archived", oldestAside),
+      ...earliest("completed", expiring),
     },
   };
 }
 
 /** A score as a time. Other programs may write fractions. */
-function atMs(state: TaskState, score = ""): Partial<Record<TaskState, number>> {
+function earliest(state: TaskState, score = ""): Partial<Record<TaskState, number>> {
   const seconds = Math.ceil(Number(score));
   return score === "" || !Number.isFinite(seconds) ? {} : { [state]: seconds * 1_000 };
 }
