@@ -121,18 +121,28 @@ function setsFor(state: string | undefined, queue: string): string[] {
 function infoOf({ queue, id }: TaskRef, task: StoredTask, score: number | undefined): TaskInfo {
   const atMs = score === undefined ? undefined : Math.ceil(score) * 1_000;
   const archived = task.state === "archived";
+  const message = messageFrom(task.bytes);
   return {
     id,
     queue,
     state: task.state,
-    message: messageFrom(task.bytes),
+    message,
     bytes: task.bytes,
     dueAtMs: archived ? undefined : atMs,
     archivedAtMs: archived ? atMs : undefined,
     result: task.result,
-    failure: task.failure,
+    failure: lastFailure(task, message),
     crashes: task.crashes,
   };
+}
+
+/** A Go peer settles tasks without touching our record: then that is of an earlier attempt, and of no use. */
+function lastFailure({ failure, state }: StoredTask, message: TaskMessage | undefined): Failure | undefined {
+  if (failure === undefined || message === undefined) return failure;
+  if (state === "completed") return undefined;
+  // Archived by hand: the message still tells of the attempt before, unless there was one since.
+  if (failure.reason === "manual") return message.lastFailedAtMs > failure.startedAtMs ? undefined : failure;
+  return message.lastError === failure.message ? failure : undefined;
 }
 
 function messageFrom(bytes: Buffer): TaskMessage | undefined {

@@ -1,19 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  type Broker,
-  Client,
-  connect,
-  defineTask,
-  rawBytes,
-  type TaskContext,
-  type TaskRequest,
-  Worker,
-} from "../../../src/index.js";
-import { RedisServer } from "../../support/redis-server.js";
+import { Client, defineTask, rawBytes, type TaskContext, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import { asynqPart } from "./asynq-part.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
-import { type GoTask, Witness } from "./witness.js";
+import { ours, Site } from "./site.js";
+import type { GoTask } from "./witness.js";
 
 const hourMs = 3_600_000;
 const anHourOn = Math.ceil((Date.now() + hourMs) / 1_000) * 1_000;
@@ -62,23 +53,6 @@ const parked: GoTask[] = [
   },
 ];
 
-/** The same task for our client. */
-function ours(task: GoTask): TaskRequest<undefined> | TaskRequest<Uint8Array> {
-  const { type, payload, processAtMs, processInMs, deadlineMs, timeoutMs, uniqueMs, retentionMs, ...options } = task;
-  const given = {
-    ...options,
-    ...(processAtMs === undefined ? {} : { processAt: new Date(processAtMs) }),
-    ...(processInMs === undefined ? {} : { processIn: `${processInMs}ms` as const }),
-    ...(deadlineMs === undefined ? {} : { deadline: new Date(deadlineMs) }),
-    ...(timeoutMs === undefined ? {} : { timeout: `${timeoutMs}ms` as const }),
-    ...(uniqueMs === undefined ? {} : { unique: `${uniqueMs}ms` as const }),
-    ...(retentionMs === undefined ? {} : { retention: `${retentionMs}ms` as const }),
-  };
-  return payload === undefined
-    ? defineTask(type)(undefined, given)
-    : defineTask<Uint8Array>(type, { codec: rawBytes })(payload ?? new Uint8Array(0), given);
-}
-
 /** What a handler sees of a task, whichever language it is written in. */
 interface Seen {
   readonly id: string;
@@ -98,30 +72,6 @@ const expected = (task: GoTask): Seen => ({
   maxRetry: task.maxRetry ?? 25,
 });
 const byId = (a: Seen, b: Seen) => (a.id < b.id ? -1 : 1);
-
-/** A Redis server with a Go process and a broker of ours on it. */
-class Site {
-  readonly server: RedisServer;
-  readonly go: Witness;
-  readonly broker: Broker;
-
-  static async open(): Promise<Site> {
-    const server = await RedisServer.start();
-    return new Site(server, await Witness.start(server));
-  }
-
-  private constructor(server: RedisServer, go: Witness) {
-    this.server = server;
-    this.go = go;
-    this.broker = connect(server.url);
-  }
-
-  async close(): Promise<void> {
-    await this.go.kill();
-    await this.broker.close();
-    await this.server.stop();
-  }
-}
 
 type Language = "Go" | "TypeScript";
 type Enqueue = (site: Site, tasks: readonly GoTask[]) => Promise<void>;
