@@ -105,7 +105,13 @@ export interface Signalling {
 }
 
 export interface Subscription extends AsyncDisposable {
-  /** Off while the worker is busy, for then it looks by itself; on again, it hears what comes from then on. */
+  /** Whether wakes are heard at present. Where they are not (an outage, a user without the right), look by yourself. */
+  readonly listening: boolean;
+  /**
+   * On (as it is at first): there is at most one wake for a queue, until this is called again. So after a wake look until
+   * nothing is there, then switch it on again: what has come in the meantime is told. Off while the worker is busy, for
+   * then it looks by itself.
+   */
   watch(on: boolean): void;
 }
 

@@ -132,6 +132,21 @@ export class Connection {
     });
   }
 
+  /**
+   * Hear what is published on the channels that this connection subscribes to: text, or the keys that a tracking
+   * connection is told of (null: all keys).
+   */
+  onMessage(listener: (channel: string, message: Buffer | readonly Buffer[] | null) => void): void {
+    this.#redis.on("messageBuffer", (channel: Buffer, message: Buffer | Buffer[] | null) =>
+      listener(String(channel), message),
+    );
+  }
+
+  /** Be told, once, that it is over, whoever ended it. */
+  onEnd(listener: () => void): void {
+    this.#redis.once("end", listener);
+  }
+
   /** Take no more calls, and disconnect when those under way have their replies. */
   end(): void {
     this.#retired = true;
@@ -151,8 +166,8 @@ export class Connection {
   }
 
   #write({ name, args }: Command): Promise<Reply> {
-    // In capitals, for the library changes what it calls "hset" and "hgetall".
-    const command = new WireCommand(name.toUpperCase(), args.map(wireArgument));
+    // In capitals, for the library changes what it calls "hset" and "hgetall"; and knows only "subscribe".
+    const command = new WireCommand(name === "SUBSCRIBE" ? "subscribe" : name.toUpperCase(), args.map(wireArgument));
     // The library would show the arguments, which hold payloads, on a diagnostics channel of its own.
     command.isTraced = true;
     this.#redis.sendCommand(command);

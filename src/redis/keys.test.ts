@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as keys from "./keys.js";
 
-const { keysOf: _, queuesKey, schemaKey, setsOf, ...named } = keys;
+const { cancelChannel, keysOf: _, queuesKey, schemaKey, setsOf, ...named } = keys;
 
 describe("keys", () => {
   const queue = fc.stringMatching(/^[A-Za-z0-9_.:-]{1,20}$/);
@@ -48,6 +48,7 @@ describe("keys", () => {
       ),
     ).toEqual({
       pendingKey: "asynq:{q}:pending",
+      pausedKey: "asynq:{q}:paused",
       activeKey: "asynq:{q}:active",
       scheduledKey: "asynq:{q}:scheduled",
       retryKey: "asynq:{q}:retry",
@@ -58,6 +59,7 @@ describe("keys", () => {
       pauseKey: "holdfast:{q}:pause",
       auditKey: "holdfast:{q}:audit",
     });
+    expect(cancelChannel).toBe("asynq:cancel");
     expect(named.groupKey("q", "g")).toBe("asynq:{q}:g:g");
     expect(setsOf.archived("q")).toEqual(["holdfast:{q}:archived", "asynq:{q}:archived"]);
   });

@@ -12,6 +12,9 @@ export interface QueueKeys {
 
 export const keysOf = (queue: string): QueueKeys => ({ asynq: `asynq:{${queue}}:`, holdfast: `holdfast:{${queue}}:` });
 
+/** Channel of bare task ids whose handlers are to be aborted. */
+export const cancelChannel = "asynq:cancel";
+
 /** SET of all queues' names. */
 export const queuesKey = "asynq:queues";
 /** STRING: the version of our keys and fields, for all queues. */
@@ -22,6 +25,8 @@ export const taskKey = (queue: string, id: string) => `${keysOf(queue).asynq}t:$
 
 /** LIST of ids; the tail runs next. */
 export const pendingKey = (queue: string) => `${keysOf(queue).asynq}pending`;
+/** STRING: since when the queue is paused, Unix seconds; there is none while it is not. */
+export const pausedKey = (queue: string) => `${keysOf(queue).asynq}paused`;
 /** LIST of ids; the tail was leased first. */
 export const activeKey = (queue: string) => `${keysOf(queue).asynq}active`;
 /** ZSETs: id by the time to process. */

@@ -16,7 +16,10 @@ import type {
   MoveSelection,
   MoveTarget,
   PauseReceipt,
+  Signal,
+  Signalling,
   Steering,
+  Subscription,
 } from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
@@ -33,14 +36,20 @@ import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./redis-url.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
+import { RedisSubscription } from "./subscription.js";
 
 /** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
-export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">, Omit<Inspecting, "workers"> {
+export class RedisBroker
+  implements Broker, Pick<Steering, "move" | "setPaused">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
+{
   readonly label: string;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
   readonly #keepers = new Set<LeaseKeeper>();
+  readonly #subscriptions = new Set<Subscription>();
+  /** What the user may not do, of which people have been told. */
+  readonly #forbidden = new Set<string>();
   readonly #underWay = new Set<Promise<unknown>>();
   #checked: Promise<void> | undefined;
   /** The look has ended well. */
@@ -137,6 +146,17 @@ export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">
     return keeper;
   }
 
+  async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
+    return this.#run(async (link) => {
+      const subscription = new RedisSubscription(this.#linkOptions, link.clock, queueNames, listener, {
+        onForbidden: (problem) => this.#tellForbidden(problem),
+        onClosed: () => this.#subscriptions.delete(subscription),
+      });
+      this.#subscriptions.add(subscription);
+      return subscription;
+    });
+  }
+
   async ping(): Promise<void> {
     return this.#run((link) => link.ping());
   }
@@ -145,6 +165,7 @@ export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">
     this.#closed = true;
     await Promise.allSettled(this.#underWay);
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     await this.#link.close();
   }
 
@@ -162,6 +183,14 @@ export class RedisBroker implements Broker, Pick<Steering, "move" | "setPaused">
     } finally {
       this.#underWay.delete(work);
     }
+  }
+
+  #tellForbidden(problem: string): void {
+    if (this.#forbidden.has(problem)) return;
+    this.#forbidden.add(problem);
+    const says =
+      "without this right of the Redis user, tasks and cancellations are found by looking, which takes longer";
+    this.#check.log.warn({ broker: this.label, problem }, says);
   }
 
   #closedError(): HoldfastError {

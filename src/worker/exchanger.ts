@@ -21,6 +21,10 @@ export interface Crewing {
 export interface ExchangerEvents {
   readonly onLeased: (tasks: readonly LeasedTask[]) => void;
   readonly onSettled: (settlements: readonly Settlement[], receipts: readonly SettleReceipt[]) => void;
+  /** There are slots to fill, and nothing was found to fill them. */
+  readonly onDry: () => void;
+  /** Whether somebody nudges when a task comes, so that to look is but a net. */
+  readonly isTold: () => boolean;
 }
 
 /** A turn under way holds one of these; client and server work at the same time when there are two. */
@@ -35,6 +39,8 @@ const maxSettlements = 500;
 const maxLeased = 200;
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
+/** Where tasks are told, they are looked for this much less often. */
+const toldFactor = 5;
 
 /**
  * Keeps the worker's turns with storage going: each settles what has finished and leases for the slots that are free.
@@ -221,8 +227,10 @@ export class Exchanger {
     clearTimeout(this.#pollTimer);
     if (!this.#leasing) return;
     // By chance up to a quarter sooner, so that many workers do not look in step.
-    const waitMs = this.#options.pollIntervalMs * (1 - Math.random() / 4);
+    const everyMs = this.#options.pollIntervalMs * (this.#events.isTold() ? toldFactor : 1);
+    const waitMs = everyMs * (1 - Math.random() / 4);
     this.#pollTimer = setTimeout(() => this.nudge(), waitMs);
+    this.#events.onDry();
   }
 
   /** The reply, or `undefined` when storage refuses the turn for good and its parts are seen to one by one. */

@@ -1,4 +1,5 @@
 import { type Broker, type Maintaining, minLeaseMs, type Working } from "../broker/broker.js";
+import type { Signalling } from "../broker/roles.js";
 import { consoleLogger, type Logger } from "../core/log.js";
 import { weightedQueues } from "../core/queues.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
@@ -18,7 +19,7 @@ export const workerSettings = {
   pollInterval: setting.duration({
     default: "1s",
     min: "10ms",
-    says: "pause between looks while every queue is empty",
+    says: "pause between looks while every queue is empty; five times as long where storage tells of new tasks (Redis)",
   }),
   leaseDuration: setting.duration({
     default: "30s",
@@ -38,7 +39,7 @@ export const workerSettings = {
 };
 
 /** What a worker needs of a broker. */
-export type WorkerBroker = Working & Maintaining & Pick<Broker, "ping">;
+export type WorkerBroker = Working & Maintaining & Pick<Broker, "ping"> & Partial<Pick<Signalling, "subscribe">>;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

@@ -12,6 +12,7 @@ import { Crew } from "./crew.js";
 import { Exchanger } from "./exchanger.js";
 import { type Handler, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
+import { Signals } from "./signals.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
 /** A leased task that could not be started for this long goes back. */
@@ -48,6 +49,7 @@ export class Worker implements AsyncDisposable {
   readonly #handlers = new Handlers();
   readonly #crew: Crew;
   readonly #exchanger: Exchanger;
+  readonly #signals: Signals;
   readonly #maintenance = new AbortController();
   readonly #counters = { completed: 0, retried: 0, archived: 0, revoked: 0, released: 0, leaseLost: 0 };
   readonly #unknownTypes = new Set<string>();
@@ -69,7 +71,14 @@ export class Worker implements AsyncDisposable {
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, {
       onLeased: (tasks) => this.#begin(tasks),
       onSettled: (settlements, receipts) => this.#settled(settlements, receipts),
+      onDry: () => this.#signals.idle(),
+      isTold: () => this.#signals.listening,
     });
+    this.#signals = new Signals(
+      broker,
+      this.#options.queues.map(({ name }) => name),
+      { onWake: () => this.#exchanger.nudge() },
+    );
   }
 
   /** Register the handler of a task type. @throws HANDLER_EXISTS OPTION_INVALID */
@@ -109,6 +118,7 @@ export class Worker implements AsyncDisposable {
       },
       onError: (error) => this.#options.log.warn({ error }, "renewing leases failed; trying again"),
     });
+    await this.#signals.start();
     this.#exchanger.start();
     this.#maintaining = maintain(this.#broker, this.#options, this.#maintenance.signal, () => this.#exchanger.nudge());
   }
@@ -177,6 +187,7 @@ export class Worker implements AsyncDisposable {
         "stopped without settling these: they run again when their leases end",
       );
     }
+    await this.#signals.stop();
     await this.#maintaining;
     await this.#keeper?.close();
   }
@@ -208,6 +219,7 @@ export class Worker implements AsyncDisposable {
       for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released" } });
       return;
     }
+    this.#signals.busy();
     // Before any handler starts: one that blocks the event loop at once keeps its lease all the same.
     this.#hold(tasks);
     const leasedAtMs = performance.now();

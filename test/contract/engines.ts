@@ -9,7 +9,7 @@ import { keysOf, taskKey } from "../../src/redis/keys.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "inspecting" | "pause" | "shared" | "steering";
+export type Need = "damage" | "inspecting" | "pause" | "shared" | "signals" | "steering";
 
 /** One storage, with nothing in it that this test has not put there. */
 export interface Storage extends AsyncDisposable {
@@ -38,6 +38,7 @@ const nothingToDispose = { [Symbol.asyncDispose]: async () => {} };
 
 /** Verbs that the embedded engine does not have yet. */
 const notYet = {
+  signals: "the embedded engine does not signal yet",
   inspecting: "the embedded engine cannot be looked at any further yet",
   steering: "the embedded engine cannot be steered yet",
 };
