@@ -11,6 +11,7 @@ import type {
 } from "../broker/broker.js";
 import type {
   Act,
+  DropReceipt,
   Inspecting,
   MoveReceipt,
   MoveSelection,
@@ -20,11 +21,13 @@ import type {
   Signalling,
   Steering,
   Subscription,
+  UpdateReceipt,
 } from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { DayStats, Page, PageRequest, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import { dropQueue } from "./drop-queue.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
 import { groups, history, memory, storage } from "./inspect.js";
@@ -37,10 +40,11 @@ import type { LinkOptions } from "./redis-url.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
+import { updatePayload } from "./update-payload.js";
 
 /** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker
-  implements Broker, Pick<Steering, "move" | "setPaused">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
+  implements Broker, Omit<Steering, "cancel">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
 {
   readonly label: string;
   readonly #link: RedisLink;
@@ -121,6 +125,19 @@ export class RedisBroker
 
   async setPaused(queueNames: readonly string[], paused: boolean, by: Act, nowMs: number): Promise<PauseReceipt[]> {
     return this.#run((link) => setPaused(link, queueNames, paused, by, nowMs));
+  }
+
+  async updatePayload(task: TaskRef, payload: Uint8Array, by: Act, nowMs: number): Promise<UpdateReceipt> {
+    return this.#run((link) => updatePayload(link, task, payload, by, nowMs));
+  }
+
+  async dropQueue(
+    queue: string,
+    options: { readonly force: boolean; readonly limit: number },
+    by: Act,
+    nowMs: number,
+  ): Promise<DropReceipt> {
+    return this.#run((link) => dropQueue(link, queue, options, by, nowMs));
   }
 
   async memory(queueNames: readonly string[]): Promise<number[]> {

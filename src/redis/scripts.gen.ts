@@ -3,6 +3,141 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
+export interface DropKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DropHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly force: Argument;
+  readonly limit: Argument;
+  readonly pattern: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const dropScript: Script = {
+  name: "drop",
+  sha1: "62e32b495a92822a6219d6bdd367093d681260b6",
+  text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
+-- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
+-- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
+-- Reply: "dropped", "more", "notEmpty" or "active".
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_s, now_ms, force, limit, pattern, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local function number(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "number" and answer or 0
+end
+local function list_of(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "table" and not answer.err and answer or {}
+end
+
+if number("LLEN", asynq .. "active") + number("ZCARD", asynq .. "lease") > 0 then return "active" end
+
+local sets = { asynq .. "scheduled", asynq .. "retry", asynq .. "archived", holdfast .. "archived", asynq .. "completed" }
+for _, group in ipairs(list_of("SRANDMEMBER", asynq .. "groups", 500)) do sets[#sets + 1] = asynq .. "g:" .. group end
+-- What is being aggregated: keys that asynq keeps in full.
+for _, key in ipairs(list_of("ZRANGE", asynq .. "aggregation_sets", 0, 499)) do
+  if key:sub(1, #asynq + 2) == asynq .. "g:" then sets[#sets + 1] = key end
+end
+
+if force ~= "1" then
+  local tasks = number("LLEN", asynq .. "pending")
+  for _, set in ipairs(sets) do tasks = tasks + number("ZCARD", set) end
+  if tasks > 0 then return "notEmpty" end
+end
+
+local progress = holdfast .. "drop"
+local walk = redis.pcall("GET", progress)
+-- A first write that needs no memory: then a server whose memory is full lets the others pass, too.
+redis.call("UNLINK", holdfast .. "pause")
+if type(walk) ~= "string" then
+    if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
+  redis.call("UNLINK", progress)
+  redis.call("SET", progress, "begun")
+  if not misfit(holdfast .. "audit", "stream") then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
+end
+local since = redis.pcall("GET", asynq .. "paused")
+if type(since) ~= "string" then since = now_s end
+redis.call("HSET", holdfast .. "pause", "since", since, "actor", actor, "reason", reason, "request", request)
+
+local left = tonumber(limit)
+local function delete(ids)
+  left = left - #ids
+  local unlink = {}
+  for _, id in ipairs(ids) do
+    local task = asynq .. "t:" .. id
+    unlink[#unlink + 1] = task
+    local lock = redis.pcall("HGET", task, "unique_key")
+    if type(lock) == "string" and lock:sub(1, #asynq + 7) == asynq .. "unique:" and redis.pcall("GET", lock) == id then
+      unlink[#unlink + 1] = lock
+    end
+  end
+  if #unlink > 0 then redis.call("UNLINK", unpack(unlink)) end
+end
+
+local waiting = list_of("LRANGE", asynq .. "pending", -left, -1)
+if #waiting > 0 then redis.call("LTRIM", asynq .. "pending", 0, -#waiting - 1) end
+delete(waiting)
+for _, set in ipairs(sets) do
+  local ids = left > 0 and list_of("ZRANGE", set, 0, left - 1) or {}
+  if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
+  delete(ids)
+  if redis.call("EXISTS", set) == 0 then redis.pcall("ZREM", asynq .. "aggregation_sets", set) end
+end
+if left == 0 then return "more" end
+
+local function is_of_queue(key)
+  return key:sub(1, #asynq) == asynq or key:sub(1, #holdfast) == holdfast
+end
+local page = redis.pcall("SCAN", tonumber(walk) and walk or "0", "MATCH", pattern, "COUNT", 5000)
+-- A user who may not walk leaves what asynq's own tools leave, too.
+if page.err then page = { "0", {} } end
+local needed = { [progress] = true, [asynq .. "paused"] = true, [holdfast .. "pause"] = true }
+for _, key in ipairs(page[2]) do
+  if is_of_queue(key) and not needed[key] then redis.call("UNLINK", key) end
+end
+if page[1] ~= "0" then
+  redis.call("SET", progress, page[1])
+  return "more"
+end
+-- Nothing is left but what came after the walk had passed by.
+for _, name in ipairs({ "paused", "groups", "aggregation_sets" }) do redis.call("UNLINK", asynq .. name) end
+for _, name in ipairs({ "drop", "pause", "audit", "broken" }) do redis.call("UNLINK", holdfast .. name) end
+return "dropped"
+`,
+};
+
+export function drop(keys: DropKeys, head: DropHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.force, head.limit, head.pattern, head.actor, head.reason, head.request];
+  return { script: dropScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface EnqueueKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -1313,7 +1448,7 @@ export interface PauseHead {
 
 export const pauseScript: Script = {
   name: "pause",
-  sha1: "a758b2dfa5ee29eee7319b95e54a80f1a2c4a607",
+  sha1: "81d67b32329b5f27ab05bc80bee9b5118a25da4d",
   text: `-- Pause queues, or let them go on; the queues are known to exist.
 -- KEYS: the two prefixes of each queue.
 -- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
@@ -1347,12 +1482,12 @@ local function pause(asynq, holdfast)
   if paused == "1" then
     redis.call("SET", mark, now_s)
     redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
-    record(holdfast, now_ms, actor, reason, request, "pause", "queue", 1)
+    record(holdfast, now_ms, actor, reason, request, "pause", "", 0)
   else
     redis.call("UNLINK", mark)
     -- Workers that sleep watch this key: its last entry is put where it is.
     redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
-    record(holdfast, now_ms, actor, reason, request, "resume", "queue", 1)
+    record(holdfast, now_ms, actor, reason, request, "resume", "", 0)
   end
   return 1
 end
@@ -2038,4 +2173,83 @@ export function renew(keys: readonly RenewKeys[], head: RenewHead, rows: readonl
   const args: ScriptCall["args"][number][] = [deadline, head.untilS];
   args.push(packedRows(rows, ["number", "id", "held"]));
   return { script: renewScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface UpdateKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface UpdateHead {
+  readonly nowMs: Argument;
+  readonly id: Argument;
+  readonly seen: Argument;
+  readonly message: Argument;
+  readonly lock: Argument;
+  readonly nextLock: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const updateScript: Script = {
+  name: "update",
+  sha1: "7c5d1d785ad7df38fbdca0fb085799e0e9b1a1b3",
+  text: `-- Another payload for a task that waits: its message, as long as it is the one from which the new one was made, and with
+-- it the unique lock that stands for the payload, for as long as it still holds.
+-- Reply: "updated", "notFound", "wrongState", "duplicate", "changed", or what is wrong with a key.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, id, seen, message, lock, next_lock, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local task = asynq .. "t:" .. id
+local found = redis.pcall("HMGET", task, "msg", "state", "unique_key")
+local stored, state, unique_key = unpack(found, 1, 3)
+if not stored then return "notFound" end
+if state ~= "pending" and state ~= "scheduled" and state ~= "retry" then return "wrongState" end
+if stored ~= seen then return "changed" end
+local problem = misfit(holdfast .. "audit", "stream")
+if problem then return problem end
+
+if lock ~= next_lock then
+  problem = misfit(lock, "string") or misfit(next_lock, "string")
+  if problem then return problem end
+  local holder = redis.call("GET", next_lock)
+  if holder and holder ~= id then return "duplicate" end
+  local left_ms = redis.call("GET", lock) == id and redis.call("PTTL", lock)
+  -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
+  if left_ms then
+    redis.call("UNLINK", lock)
+    redis.call("SET", next_lock, id)
+    if left_ms > 0 then redis.call("PEXPIRE", next_lock, left_ms) end
+  end
+  if unique_key then redis.call("HSET", task, "unique_key", next_lock) end
+end
+redis.call("HSET", task, "msg", message)
+record(holdfast, now_ms, actor, reason, request, "payload", cjson.encode({ id }), 1)
+return "updated"
+`,
+};
+
+export function update(keys: UpdateKeys, head: UpdateHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.id, head.seen, head.message, head.lock, head.nextLock, head.actor, head.reason, head.request];
+  return { script: updateScript, keys: [keys.asynq, keys.holdfast], args };
 }

@@ -30,7 +30,7 @@ export const states: readonly TaskState[] = [
 type It = (
   name: string,
   body: (t: Trial) => Promise<void>,
-  options?: { readonly needs?: Need; readonly timeoutMs?: number },
+  options?: { readonly needs?: Need | readonly Need[]; readonly timeoutMs?: number },
 ) => void;
 
 /** The same tests for each engine, each test with a fresh broker and with queues of its own. */
@@ -50,7 +50,10 @@ function suite(engine: Engine, body: (tools: { readonly it: It }) => void): void
   afterAll(() => run[Symbol.asyncDispose]());
 
   const it: It = (name, trial, { needs, timeoutMs } = {}) => {
-    const gap = needs && engine.gaps[needs];
+    const gap = [needs ?? []]
+      .flat()
+      .map((need) => engine.gaps[need])
+      .find((reason) => reason !== undefined);
     if (gap !== undefined) {
       test.skip(`${name} (${gap})`, () => {});
       return;
@@ -181,7 +184,7 @@ export class Trial {
   }
 
   /** For tests that need "steering". */
-  get steering(): Pick<Steering, "move" | "setPaused"> {
+  get steering(): Omit<Steering, "cancel"> {
     return this.broker as unknown as Steering;
   }
 

@@ -15,12 +15,12 @@ local function pause(asynq, holdfast)
   if paused == "1" then
     redis.call("SET", mark, now_s)
     redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
-    record(holdfast, now_ms, actor, reason, request, "pause", "queue", 1)
+    record(holdfast, now_ms, actor, reason, request, "pause", "", 0)
   else
     redis.call("UNLINK", mark)
     -- Workers that sleep watch this key: its last entry is put where it is.
     redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
-    record(holdfast, now_ms, actor, reason, request, "resume", "queue", 1)
+    record(holdfast, now_ms, actor, reason, request, "resume", "", 0)
   end
   return 1
 end

@@ -1,0 +1,43 @@
+import type { Act, DropReceipt } from "../broker/roles.js";
+import { floorToS } from "../core/duration.js";
+import { maxRows } from "./batches.js";
+import { keysOf, pendingKey, queuesKey, retryKey, scheduledKey } from "./keys.js";
+import { LinkError, type RedisLink } from "./link.js";
+import { drop as dropCall } from "./scripts.gen.js";
+
+export async function dropQueue(
+  link: RedisLink,
+  queue: string,
+  { force, limit }: { readonly force: boolean; readonly limit: number },
+  by: Act,
+  nowMs: number,
+): Promise<DropReceipt> {
+  const [known] = await link.run([{ name: "SISMEMBER", args: [queuesKey, queue] }]);
+  if (known instanceof LinkError) throw known.toError(link.label);
+  if (known !== 1) return "notFound";
+  const head = {
+    nowS: floorToS(nowMs),
+    nowMs,
+    force: force ? 1 : 0,
+    limit: Math.max(1, Math.min(limit, maxRows)),
+    pattern: `*:{${queue.replaceAll(/[*?[\]\\^-]/g, String.raw`\$&`)}}:*`,
+    actor: by.actor,
+    reason: by.reason,
+    request: by.requestId,
+  };
+  const [reply] = await link.run([dropCall(keysOf(queue), head)]);
+  if (reply instanceof LinkError) throw reply.toError(link.label);
+  const receipt = String(reply) as DropReceipt;
+  if (receipt === "dropped") await forget(link, queue);
+  return receipt;
+}
+
+/** The names of all queues are elsewhere in a Cluster, so a client may have put tasks there meanwhile: then it is a queue again. */
+async function forget(link: RedisLink, queue: string): Promise<void> {
+  const replies = await link.run([
+    { name: "SREM", args: [queuesKey, queue] },
+    { name: "EXISTS", args: [pendingKey(queue), scheduledKey(queue), retryKey(queue)] },
+  ]);
+  for (const reply of replies) if (reply instanceof LinkError) throw reply.toError(link.label);
+  if (replies[1] !== 0) await link.run([{ name: "SADD", args: [queuesKey, queue] }]);
+}
