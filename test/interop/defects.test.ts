@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import type { Broker, LeasedTask, LeaseRequest } from "../../src/broker/broker.js";
+import type { Broker, LeasedTask, LeaseRequest, Turn } from "../../src/broker/broker.js";
 import { archiveKeep } from "../../src/broker/broker.js";
+import type { Act, Steering } from "../../src/broker/roles.js";
 import { decodeMessage, encodeMessage } from "../../src/core/codec.js";
 import { failureOf } from "../../src/core/outcome.js";
 import { redisBroker } from "../../src/redis/index.js";
@@ -12,14 +13,14 @@ import { until } from "../support/until.js";
 /** What goes wrong in asynq 0.26 (found by reading it and by running it), and does not here. */
 describeRedis("defects of asynq", () => {
   let server: RedisServer;
-  let broker: Broker;
+  let broker: Broker & Pick<Steering, "move">;
   const nowS = Math.floor(Date.now() / 1_000);
   const nowMs = nowS * 1_000;
   const dayS = 86_400;
 
   beforeAll(async () => {
     server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
-    broker = redisBroker({ url: server.url, timeout: "1s" });
+    broker = redisBroker({ url: server.url, timeout: "1s" }) as typeof broker;
   });
   afterAll(async () => {
     await broker.close();
@@ -42,7 +43,7 @@ describeRedis("defects of asynq", () => {
     };
     return (await broker.exchange({ settle: [], lease: request }, nowMs)).leased;
   }
-  const settle = async (...settlements: Parameters<Broker["exchange"]>[0]["settle"][number][]) =>
+  const settle = async (...settlements: Turn["settle"][number][]) =>
     (await broker.exchange({ settle: settlements }, nowMs)).settled;
 
   /** Dead letters `old-1`, `old-2` …, as `worker` archived them long ago. */
@@ -253,6 +254,54 @@ describeRedis("defects of asynq", () => {
     ).toBe(700);
     expect(await broker.prune(["default"], 100_000, nowMs + 10_000)).toBe(500);
     expect(await broker.prune(["default"], 100_000, nowMs + 10_000)).toBe(200);
+  });
+
+  const by: Act = { actor: "ops@test", reason: "", requestId: "r" };
+
+  it("an operator's archiving past the bound leaves no task without a place, and no place without a task", async () => {
+    await archivedBefore(archiveKeep, nowS - dayS);
+    await broker.enqueue(
+      Array.from({ length: 300 }, (_, n) => newTask({ id: `new-${n}` })),
+      nowMs,
+    );
+
+    const all = { queue: "default", state: "pending" } as const;
+    expect(await broker.move(all, "archived", by, { limit: 500 }, nowMs)).toMatchObject({ moved: 300 });
+
+    const places = await Promise.all(
+      ["asynq:{default}:archived", "holdfast:{default}:archived"].map((key) => server.admin.zrange(key, 0, "-1")),
+    );
+    expect(places.map((ids) => ids.length)).toEqual([archiveKeep, 300]);
+    const tasks = (await server.admin.keys("asynq:{default}:t:*")).map((key) => key.slice("asynq:{default}:t:".length));
+    expect(tasks.toSorted()).toEqual(places.flat().toSorted());
+  });
+
+  it("moves at most 500 tasks of a state in one script, whatever it is asked for", async () => {
+    await archivedBefore(1_200, nowS - dayS);
+    const all = { queue: "default", state: "archived" } as const;
+
+    const moved = [];
+    for (let call = 0; call < 3; call++) moved.push(await broker.move(all, "pending", by, { limit: 100_000 }, nowMs));
+
+    expect(moved).toMatchObject([{ moved: 500, cursor: "more" }, { moved: 500 }, { moved: 200, cursor: undefined }]);
+  });
+
+  it("a deleted task of a group gives its unique lock back", async () => {
+    const uniqueKey = "asynq:{default}:unique:test:plain:";
+    // As a Go client puts it there: the lock is in the message, and no field of its own says so.
+    await server.admin.sadd("asynq:queues", "default");
+    await server.admin.sadd("asynq:{default}:groups", "mail");
+    await server.admin.zadd("asynq:{default}:g:mail", nowS, "a");
+    const msg = encodeMessage(message({ id: "a", group: "mail", uniqueKey }));
+    await server.admin.hset("asynq:{default}:t:a", { msg, state: "aggregating", group: "mail" });
+    await server.admin.set(uniqueKey, "a", "EX", 3_600);
+
+    await broker.move({ queue: "default", ids: ["a"] }, "deleted", by, { limit: 1 }, nowMs);
+
+    expect(await server.admin.exists(uniqueKey, "asynq:{default}:groups", "asynq:{default}:g:mail")).toBe(0);
+    expect(await broker.enqueue([newTask({ id: "b", uniqueKey }, { uniqueForMs: 60_000 })], nowMs)).toMatchObject([
+      { status: "enqueued" },
+    ]);
   });
 
   it("a retry of a Go peer's group task goes back to its group, and the group is known", async () => {
