@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { cliHelp } from "./cli-help.js";
 import { errorTable } from "./error-table.js";
 import { optionTables } from "./option-tables.js";
 import { stateDiagram, stateTable } from "./state-tables.js";
@@ -11,6 +12,7 @@ export interface GeneratedPage {
 
 /** Pages with places for generated text: `<!-- begin NAME -->` … `<!-- end NAME -->`. */
 const parts: Record<string, () => Record<string, string>> = {
+  "docs/reference/cli.md": () => ({ commands: cliHelp() }),
   "docs/reference/errors.md": () => ({ errors: errorTable() }),
   "docs/reference/options.md": optionTables,
   "docs/internals/state-machine.md": () => ({ diagram: stateDiagram(), moves: stateTable() }),

@@ -54,7 +54,7 @@ function requireOptionsOf(scheme: string | undefined, options: ConnectOptions): 
 const redisOptions = [...Object.keys(redisSettings).filter((name) => name !== "url"), "log"];
 
 /** The path of a file URL; unlike other URLs it may be relative to the working directory. */
-function filePath(url: string): string {
+export function filePath(url: string): string {
   const path = url.slice("file:".length);
   if (/[?#]/.test(path)) throw invalidOption("connect.url", "must not hold ? or #; in a file's name write %3F and %23");
   try {

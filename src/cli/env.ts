@@ -4,3 +4,8 @@ export function calledAs(): { readonly demo: string; readonly demoAlone: string 
     ? { demo: "npm run demo --", demoAlone: "npm run -s demo --" } // -s: without npm's own lines
     : { demo: "npx holdfast demo", demoAlone: "npx holdfast demo" };
 }
+
+/** HOLDFAST_URL: which storage, where no --url is given; a password in it is not seen in a list of processes. */
+export function storageUrl(): string | undefined {
+  return process.env["HOLDFAST_URL"] || undefined;
+}

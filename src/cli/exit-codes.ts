@@ -3,6 +3,12 @@ import { type ErrorCode, HoldfastError } from "../index.js";
 /** The program was called wrongly. */
 export const usageExitCode = 2;
 
+/** There is no such task or queue. */
+export const notFoundExitCode = 3;
+
+/** It is there, and in a state that does not allow it. */
+export const conflictExitCode = 4;
+
 /** Storage cannot be used, or has lost tasks. */
 export const storageExitCode = 5;
 
@@ -16,10 +22,10 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   PAYLOAD_TOO_LARGE: usageExitCode,
   RESULT_INVALID: usageExitCode,
   HANDLER_EXISTS: usageExitCode,
-  TASK_NOT_FOUND: 3,
-  QUEUE_NOT_FOUND: 3,
-  QUEUE_NOT_EMPTY: 4,
-  TASK_ACTIVE: 4,
+  TASK_NOT_FOUND: notFoundExitCode,
+  QUEUE_NOT_FOUND: notFoundExitCode,
+  QUEUE_NOT_EMPTY: conflictExitCode,
+  TASK_ACTIVE: conflictExitCode,
   BROKER_UNAVAILABLE: storageExitCode,
   BROKER_FAILED: storageExitCode,
   BROKER_INCOMPATIBLE: storageExitCode,

@@ -72,11 +72,11 @@ export function columns(): number {
 }
 
 /** A text as lines that fit the terminal, broken at spaces, with the indents of the first and of those that follow. */
-export function wrapped(text: string, first = "", following = first): string[] {
+export function wrapped(text: string, first = "", following = first, width = columns()): string[] {
   const lines: string[] = [];
   let line = first;
   for (const word of text.split(" ")) {
-    if (line.trim() !== "" && widthOf(line) + 1 + widthOf(word) > columns()) {
+    if (line.trim() !== "" && widthOf(line) + 1 + widthOf(word) > width) {
       lines.push(line);
       line = following;
     }

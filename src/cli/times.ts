@@ -5,8 +5,9 @@ const units = [
   ["s", 1_000, 1_000],
 ] as const;
 
-/** A length of time in its largest unit, cut: "3 m", "26 h", "5 d"; below a second "0 s". */
+/** A length of time in its largest unit, cut: "3 m", "26 h", "5 d". */
 export function span(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
   const [unit, unitMs] = units.find(([, , from]) => ms >= from) ?? units.at(-1)!;
   return `${Math.floor(ms / unitMs)} ${unit}`;
 }

@@ -1,0 +1,40 @@
+import ansis from "ansis";
+import { HoldfastError } from "../index.js";
+import { CalledOff } from "./confirm.js";
+import { calledOffExitCode, exitCodeOf } from "./exit-codes.js";
+import { printable, printableJson, wrapped } from "./terminal.js";
+
+/**
+ * One sentence for people and the code to look up, or one JSON document for programs, on standard error; a stack only for
+ * what is not ours, for that is a bug.
+ */
+export function fail(error: unknown, json: boolean): void {
+  if (error instanceof CalledOff) {
+    process.exitCode = calledOffExitCode;
+    console.error(`holdfast: ${error.message}`);
+    return;
+  }
+  process.exitCode = exitCodeOf(error);
+  if (json) {
+    const { code = "BUG", message = String(error), data } = error as Partial<HoldfastError>;
+    console.error(printableJson({ error: { code, message, ...(data === undefined ? {} : { data }) } }));
+  } else if (error instanceof HoldfastError) {
+    const because = error.code === "BULK_INTERRUPTED" && error.cause instanceof Error ? `: ${error.cause.message}` : "";
+    const sentence = wrapped(`holdfast: ${printable(error.message + because)} [${error.code}]`).join("\n");
+    console.error(ansis.red(sentence));
+  } else {
+    console.error(error);
+  }
+}
+
+/** What the parser has to say of a wrong call, in the same two forms. */
+export function outputUsageError(json: boolean): (text: string, write: (text: string) => void) => void {
+  return (text, write) => {
+    const safe = text.split("\n").map(printable).join("\n");
+    if (!json) write(safe.replace(/^error: /, "holdfast: "));
+    else if (text.startsWith("error: ")) {
+      const message = text.slice("error: ".length).trim();
+      write(`${printableJson({ error: { code: "USAGE", message } })}\n`);
+    }
+  };
+}

@@ -1,0 +1,79 @@
+import type { QueueInfo, RunningTask, TaskInfo, WorkerInfo } from "../core/info.js";
+import type { Failure } from "../core/outcome.js";
+import { encoded } from "./payload-view.js";
+import { iso } from "./times.js";
+
+/**
+ * What `--json` prints: stable, documented in docs/reference/cli.md. Times are ISO 8601 in UTC, lengths of time are ms,
+ * what there is not is null, and nothing is cut. Fields are only added.
+ */
+
+/** Bytes: text where they are UTF-8, else base64; `…Encoding` says which. */
+function bytesAs(name: string, bytes: Uint8Array | undefined) {
+  const { text, encoding } = bytes === undefined ? { text: null, encoding: null } : encoded(bytes);
+  return { [name]: text, [`${name}Encoding`]: encoding };
+}
+
+export function taskJson(task: TaskInfo) {
+  const { message } = task;
+  return {
+    id: task.id,
+    queue: task.queue,
+    state: task.state,
+    type: message?.type ?? null,
+    ...bytesAs("payload", message?.payload),
+    maxRetry: message?.maxRetry ?? null,
+    retried: message?.retried ?? null,
+    crashes: task.crashes,
+    lastError: message === undefined || message.lastError === "" ? null : message.lastError,
+    lastFailedAt: iso(given(message?.lastFailedAtMs)),
+    failure: task.failure === undefined ? null : failureJson(task.failure),
+    dueAt: iso(task.dueAtMs),
+    archivedAt: iso(task.archivedAtMs),
+    completedAt: iso(given(message?.completedAtMs)),
+    timeoutMs: given(message?.timeoutMs) ?? null,
+    deadline: iso(given(message?.deadlineMs)),
+    retentionMs: given(message?.retentionMs) ?? null,
+    uniqueKey: message === undefined || message.uniqueKey === "" ? null : message.uniqueKey,
+    group: message === undefined || message.group === "" ? null : message.group,
+    headers: message?.headers ?? {},
+    progress: task.progress ?? null,
+    ...bytesAs("result", task.result),
+    // Only of a message that cannot be decoded: all that there is of it.
+    ...(message === undefined ? bytesAs("stored", task.bytes) : {}),
+  };
+}
+
+/** 0 says "none" in a message. */
+const given = (value: number | undefined) => (value === 0 ? undefined : value);
+
+function failureJson(failure: Failure) {
+  const { startedAtMs, ...rest } = failure;
+  return { ...rest, startedAt: iso(startedAtMs) };
+}
+
+export function queueJson(queue: QueueInfo, memoryBytes?: number) {
+  const { name, paused, pause, counts, processed, failed, latencyMs } = queue;
+  return {
+    name,
+    paused,
+    pausedAt: iso(pause?.atMs),
+    pausedBy: pause?.actor ?? null,
+    pauseReason: pause?.reason ?? null,
+    counts,
+    earliestAt: Object.fromEntries(Object.entries(queue.earliestAtMs ?? {}).map(([state, atMs]) => [state, iso(atMs)])),
+    latencyMs,
+    processed,
+    failed,
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+  };
+}
+
+export function workerJson(worker: WorkerInfo) {
+  const { startedAtMs, running, ...rest } = worker;
+  return { ...rest, startedAt: iso(startedAtMs), running: running.map(runningJson) };
+}
+
+function runningJson({ queue, id, type, payload, startedAtMs, limitAtMs }: RunningTask) {
+  return { queue, id, type, ...bytesAs("payload", payload), startedAt: iso(startedAtMs), limitAt: iso(limitAtMs) };
+}

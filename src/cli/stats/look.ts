@@ -1,0 +1,32 @@
+import type { DayStats, StorageInfo } from "../../core/info.js";
+import type { Inspecting } from "../../broker/roles.js";
+import type { Broker, Inspector, QueueInfo } from "../../index.js";
+
+/** One look at everything. */
+export interface Stats {
+  readonly atMs: number;
+  readonly label: string;
+  readonly storage: StorageInfo;
+  readonly queues: readonly QueueStats[];
+}
+
+export interface QueueStats {
+  readonly queue: QueueInfo;
+  readonly today: Pick<DayStats, "processed" | "failed">;
+}
+
+export async function lookAt(broker: Broker & Inspecting, inspector: Inspector): Promise<Stats> {
+  const [queues, storage] = await Promise.all([inspector.queues(), inspector.storage()]);
+  const atMs = broker.clock.nowMs();
+  const history = await broker.history(
+    queues.map(({ name }) => name),
+    1,
+    atMs,
+  );
+  return {
+    atMs,
+    label: broker.label,
+    storage,
+    queues: queues.map((queue, i) => ({ queue, today: history[i]?.[0] ?? { processed: 0, failed: 0 } })),
+  };
+}

@@ -1,0 +1,100 @@
+import ansis from "ansis";
+import type { StorageInfo } from "../../core/info.js";
+import type { TaskState } from "../../core/state.js";
+import type { QueueInfo } from "../../index.js";
+import { queueJson } from "../json-shapes.js";
+import { numbers, waitOf } from "../queue/view.js";
+import { type Column, table } from "../table.js";
+import { columns as terminalColumns, count, printable, size, startOf } from "../terminal.js";
+import { iso, span } from "../times.js";
+import type { QueueStats, Stats } from "./look.js";
+
+export function statsJson({ atMs, label, storage, queues }: Stats) {
+  return {
+    at: iso(atMs),
+    storage: { label, ...storage },
+    queues: queues.map(({ queue, today: { processed, failed } }) => ({
+      ...queueJson(queue),
+      today: { processed, failed },
+    })),
+  };
+}
+
+/** For people: storage, a line a queue, and all of them together; of many queues as many as there is room for. */
+export function statsLines(stats: Stats, room = Number.POSITIVE_INFINITY): string[] {
+  const { queues } = stats;
+  const head = ansis.bold(startOf(storageLine(stats), terminalColumns()));
+  if (queues.length === 0) return [head, "", "There are no queues: one comes with the first task that is enqueued."];
+  const rows = [...queues, queues.reduce(added)];
+  const lines = table(columnsFor(rows), rows);
+  const all = [head, "", ...lines];
+  if (all.length <= room) return all;
+  const left = Math.max(1, room - 5);
+  const rest = `… and ${count(queues.length - left)} more: holdfast queue ls`;
+  return [head, "", ...lines.slice(0, left + 1), ansis.dim(startOf(rest, terminalColumns())), lines.at(-1)!];
+}
+
+function columnsFor(rows: readonly QueueStats[]): Column<QueueStats>[] {
+  const state = (head: string, name: TaskState, rank?: number, alarming = false) =>
+    numbers<QueueStats>(head, ({ queue }) => queue.counts[name], rank, alarming);
+  const grouped = rows.some(({ queue }) => queue.counts.aggregating > 0);
+  return [
+    {
+      head: "QUEUE",
+      cell: ({ queue }) => `${queue.name}${queue.paused ? " (paused)" : ""}`,
+      min: 9,
+      style: pausedYellow,
+    },
+    state("PENDING", "pending"),
+    state("ACTIVE", "active"),
+    state("SCHED", "scheduled", 3),
+    state("RETRY", "retry"),
+    state("DEAD", "archived", undefined, true),
+    state("DONE", "completed", 5),
+    ...(grouped ? [state("GROUPED", "aggregating", 4)] : []),
+    { head: "WAIT", cell: ({ queue }) => waitOf(queue), align: "right", rank: 1 },
+    numbers("TODAY", ({ today }) => today.processed, 2),
+    numbers("FAILED", ({ today }) => today.failed, 2, true),
+  ];
+}
+
+const pausedYellow = (text: string, { queue }: QueueStats) => (queue.paused ? ansis.yellow(text) : text);
+
+function added(a: QueueStats, b: QueueStats): QueueStats {
+  const counts = Object.fromEntries(
+    Object.entries(a.queue.counts).map(([state, n]) => [state, n + b.queue.counts[state as TaskState]]),
+  ) as QueueInfo["counts"];
+  return {
+    queue: {
+      name: "all",
+      paused: false,
+      counts,
+      processed: a.queue.processed + b.queue.processed,
+      failed: a.queue.failed + b.queue.failed,
+      latencyMs: Math.max(a.queue.latencyMs, b.queue.latencyMs),
+    },
+    today: { processed: a.today.processed + b.today.processed, failed: a.today.failed + b.today.failed },
+  };
+}
+
+/** "redis://127.0.0.1:6379  Redis 7.0.15, 1.2 MiB of 4.0 GiB, 12 clients, up 3 d" */
+function storageLine({ label, storage }: Pick<Stats, "label" | "storage">): string {
+  const parts = storage.nodes.length === 1 ? factsOf(storage) : [`${storage.nodes.length} nodes`];
+  return [printable(label), parts.join(", ")].join("  ").trimEnd();
+}
+
+function factsOf({ kind, nodes }: StorageInfo): string[] {
+  const fields = nodes[0]!.fields;
+  const number = (name: string) => {
+    const value = Number(fields[name]);
+    return fields[name] === undefined || Number.isNaN(value) ? undefined : value;
+  };
+  if (kind === "embedded") return Object.entries(fields).map(([name, value]) => `${name} ${value}`);
+  const [used, most, clients, up] = ["used_memory", "maxmemory", "connected_clients", "uptime_in_seconds"].map(number);
+  return [
+    fields["redis_version"] === undefined ? "" : `Redis ${fields["redis_version"]}`,
+    used === undefined ? "" : `${size(used)}${most === undefined || most === 0 ? " used" : ` of ${size(most)} used`}`,
+    clients === undefined ? "" : `${count(clients)} ${clients === 1 ? "client" : "clients"}`,
+    up === undefined ? "" : `up ${span(up * 1_000)}`,
+  ].filter((part) => part !== "");
+}

@@ -1,0 +1,65 @@
+import { existsSync } from "node:fs";
+import { type Broker, type Duration, Inspector, type InspectorBroker, connect } from "../index.js";
+import { filePath } from "../connect.js";
+import { invalidOption } from "../core/errors.js";
+import { thisProcess } from "../inspector/options.js";
+import { storageUrl } from "./env.js";
+import type { ActFlags, StorageFlags } from "./flags.js";
+
+const defaultUrl = "redis://localhost:6379";
+
+/** What a connection goes through is of no interest here: a call that fails says so. */
+const quiet = { log: { debug() {}, info() {}, warn() {}, error() {} } } as const;
+
+interface How {
+  /** A file that is not there may be made: not by what only looks. */
+  readonly mayCreate?: boolean;
+  /** Longest wait for Redis, where it is not the library's. */
+  readonly timeout?: Duration;
+}
+
+export interface Opened {
+  readonly broker: Broker & InspectorBroker;
+  readonly inspector: Inspector;
+}
+
+/** Opens storage for one command, and lets go of it. */
+export async function withStorageOpen<T>(
+  flags: StorageFlags,
+  work: (opened: Opened) => Promise<T>,
+  how: How = {},
+): Promise<T> {
+  const url = flags.url ?? storageUrl() ?? defaultUrl;
+  const broker = opened(url, how) as Broker & InspectorBroker;
+  try {
+    return await work({ broker, inspector: new Inspector(broker) });
+  } finally {
+    await broker.close();
+  }
+}
+
+function opened(url: string, { mayCreate = false, ...rest }: How): Broker {
+  if (/^file:/i.test(url)) {
+    const path = filePath(url);
+    if (!mayCreate && !existsSync(path)) throw invalidOption("--url", `there is no file ${JSON.stringify(path)}`);
+    return connect(url);
+  }
+  if (!/^redis/i.test(url)) return connect(url);
+  // A server that may evict tasks can be looked at, for how else would it be mended; only enqueueing is refused.
+  return connect(url, { ...quiet, ...rest, allowEviction: !mayCreate });
+}
+
+/**
+ * Who acts, and why: kept with each act. The user of this machine's account and, on Redis, the user that the server knows
+ * us as, for that one cannot be made up.
+ */
+export async function actOf(flags: ActFlags, inspector: Inspector): Promise<{ actor: string; reason?: string }> {
+  const actor = flags.actor ?? (await whoWeAre(inspector));
+  return flags.reason === undefined ? { actor } : { actor, reason: flags.reason };
+}
+
+async function whoWeAre(inspector: Inspector): Promise<string> {
+  const { nodes } = await inspector.storage();
+  const redisUser = nodes[0]?.fields["acl_user"];
+  return redisUser === undefined ? thisProcess() : `${thisProcess()}, Redis user ${redisUser}`;
+}
