@@ -21,14 +21,20 @@ interface Member {
   killed: boolean;
 }
 
-/** Worker processes on one queue, their journals, and a hand that kills them. */
+export interface FleetOptions extends WorkerOptions {
+  readonly handlerMs: number;
+  /** Types beside "fleet", whose tasks fail at their first attempt. */
+  readonly flaky?: readonly string[];
+}
+
+/** Worker processes, their journals, and a hand that kills them. */
 export class Fleet {
   readonly #members: Member[] = [];
   readonly #url: string;
   readonly #folder: string;
-  readonly #options: WorkerOptions & { readonly handlerMs: number };
+  readonly #options: FleetOptions;
 
-  constructor(url: string, folder: string, options: WorkerOptions & { readonly handlerMs: number }) {
+  constructor(url: string, folder: string, options: FleetOptions) {
     this.#url = url;
     this.#folder = folder;
     this.#options = options;
@@ -92,7 +98,7 @@ export class Fleet {
   }
 }
 
-function readJournal(journal: string, process: number, runs: Map<string, Run[]>): void {
+export function readJournal(journal: string, process: number, runs: Map<string, Run[]>): void {
   const open = new Map<string, { -readonly [K in keyof Run]: Run[K] }>();
   for (const line of readFileSync(journal, "utf8").split("\n")) {
     const [what, id, attempt, crashes, atMs] = line.split(" ");
