@@ -61,14 +61,14 @@ describe("connect", () => {
   it.each([
     [
       [undefined],
-      "connect.url: must be redis://…, rediss://…, redis-socket:///path, file:./path, file:///path or memory:, got undefined",
+      "connect.url: must be redis://…, rediss://…, redis-socket:///path, redis-cluster://…, redis-sentinel://…, file:./path, file:///path or memory:, got undefined",
     ],
     [["http://bob:secret@localhost"], 'got the scheme "http:"'],
     [["tasks.db"], "got no scheme"],
-    [["redis-sentinel://a,b"], "Sentinel and Cluster come with a later release"],
+    [["redis-sentinel://:secret@a,b"], "must name the master that the Sentinels watch: ?master=name"],
     [["redis+tls://localhost"], "must be redis://"],
     [["redis://localhost", { timeout: "5" }], "timeout: must be a duration"],
-    [["redis://localhost", { retries: 5 }], "connect.retries: is not an option; there are timeout"],
+    [["redis://localhost", { retries: 5 }], "connect.retries: is not an option; there are timeout, username"],
     [["redis://localhost", { url: "redis://other" }], "connect.url: is not an option: the first argument says where"],
     [["memory:", { file: "x" }], "connect.file: is not an option"],
     [["memory:", { timeout: "5s" }], "connect.timeout: is an option of Redis; with memory: there are none"],

@@ -8,7 +8,8 @@ import { redisSettings } from "./redis/options.js";
 /** Those of the Redis engine; a file or memory takes none. */
 export type ConnectOptions = Omit<RedisBrokerOptions, "url">;
 
-const forms = "redis://…, rediss://…, redis-socket:///path, file:./path, file:///path or memory:";
+const forms =
+  "redis://…, rediss://…, redis-socket:///path, redis-cluster://…, redis-sentinel://…, file:./path, file:///path or memory:";
 
 /**
  * A broker by its URL. Lazy: nothing is opened or connected before the first call.
@@ -16,6 +17,7 @@ const forms = "redis://…, rediss://…, redis-socket:///path, file:./path, fil
  * @example
  * connect("file:./tasks.db");
  * connect("redis://:secret@localhost:6379/2", { timeout: "5s" });
+ * connect("redis-cluster://10.0.0.1:6379,10.0.0.2:6379", { username: "worker", password: "secret" });
  * connect("memory:");
  * @throws OPTION_INVALID for a scheme or an option that there is not, or a URL that cannot be read
  */

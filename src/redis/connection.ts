@@ -14,6 +14,9 @@ export interface Outgoing extends Command {
 /** Why there is no connection: for now, or for as long as the options are what they are. */
 export type Unconnected = HoldfastError<"BROKER_UNAVAILABLE"> | HoldfastError<"BROKER_INCOMPATIBLE">;
 
+/** Opens a connection to wherever the server is by now; never throws. */
+export type Opener = (clock: DisciplinedClock, timeoutMs: number) => Promise<Connection | Unconnected>;
+
 /** How often the server's clock is read while there is something to do. */
 const readTimeEveryMs = 10_000;
 
@@ -22,6 +25,7 @@ const readTimeEveryMs = 10_000;
  * nothing to queue or to send again. This is the only file that knows it.
  */
 export class Connection {
+  readonly address: RedisAddress;
   readonly #redis: Redis;
   readonly #clock: DisciplinedClock;
   #timeReadMs = Number.NEGATIVE_INFINITY;
@@ -66,6 +70,7 @@ export class Connection {
   }
 
   private constructor(address: RedisAddress, clock: DisciplinedClock, timeoutMs: number) {
+    this.address = address;
     this.#clock = clock;
     this.#redis = new Redis({
       ...(address.path === undefined ? { host: address.host, port: address.port } : { path: address.path }),

@@ -13,3 +13,12 @@ export function expireAfter(ms: number, onExpired: () => void): () => void {
     if (look !== undefined) clearImmediate(look);
   };
 }
+
+/** The promise's value, or undefined after `ms`. For promises that do not reject. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let stop = () => {};
+  const expired = new Promise<undefined>((resolve) => {
+    stop = expireAfter(ms, () => resolve(undefined));
+  });
+  return Promise.race([promise, expired]).finally(stop);
+}

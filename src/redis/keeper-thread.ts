@@ -6,9 +6,9 @@ import { listOf, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { HoldLog } from "./hold-log.js";
 import { keysOf } from "./keys.js";
-import type { LinkOptions } from "./redis-url.js";
+import type { LinkOptions } from "./link-options.js";
+import { openLink } from "./open-link.js";
 import { renew as renewCall } from "./scripts.gen.js";
-import { StandaloneLink } from "./standalone-link.js";
 
 /** What the thread is started with. */
 export interface KeeperStart {
@@ -49,7 +49,7 @@ const blockedMs = 500;
 const { link: linkOptions, leaseMs, log: shared } = workerData as KeeperStart;
 const log = new HoldLog(shared);
 const port = parentPort!;
-const link = new StandaloneLink(linkOptions);
+const link = openLink(linkOptions);
 const groupsByToken = new Map<string, LeaseGroup[]>();
 /** Until the thread is ended from outside. */
 const { signal } = new AbortController();

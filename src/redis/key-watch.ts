@@ -1,8 +1,13 @@
 import type { DisciplinedClock } from "../core/clock.js";
 import { pause } from "../core/loop.js";
-import { Connection } from "./connection.js";
+import { Connection, type Opener } from "./connection.js";
 import { type Command, LinkError, type Reply } from "./link.js";
-import type { LinkOptions } from "./redis-url.js";
+
+export interface WatchedServer {
+  readonly open: Opener;
+  /** Of one command, and of connecting. */
+  readonly timeoutMs: number;
+}
 
 export interface KeyWatchEvents {
   /** Connected, for the first time or again: no key is watched. */
@@ -35,7 +40,7 @@ const maxBackoffMs = 250;
  * prefix (BCAST) is compared with every key that anyone writes.
  */
 export class KeyWatch {
-  readonly #address: LinkOptions;
+  readonly #server: WatchedServer;
   readonly #clock: DisciplinedClock;
   readonly #channel: string;
   readonly #events: KeyWatchEvents;
@@ -44,8 +49,8 @@ export class KeyWatch {
   #pair: Pair | undefined;
   #watching = false;
 
-  constructor(address: LinkOptions, clock: DisciplinedClock, channel: string, events: KeyWatchEvents) {
-    this.#address = address;
+  constructor(server: WatchedServer, clock: DisciplinedClock, channel: string, events: KeyWatchEvents) {
+    this.#server = server;
     this.#clock = clock;
     this.#channel = channel;
     this.#events = events;
@@ -66,7 +71,7 @@ export class KeyWatch {
     if (pair === undefined || !this.#watching) return undefined;
     const replies = await pair.reader.send(
       watched ? commands.flatMap((command) => [watchNext, command]) : commands,
-      this.#address.timeoutMs,
+      this.#server.timeoutMs,
     );
     const failed = replies.find((reply) => reply instanceof LinkError);
     if (failed === undefined) return watched ? replies.filter((_, n) => n % 2 === 1) : replies;
@@ -109,10 +114,10 @@ export class KeyWatch {
   }
 
   async #open(): Promise<Pair | undefined> {
-    const { timeoutMs } = this.#address;
+    const { timeoutMs } = this.#server;
     const [listener, reader] = await Promise.all([
-      Connection.open(this.#address, this.#clock, timeoutMs),
-      Connection.open(this.#address, this.#clock, timeoutMs),
+      this.#server.open(this.#clock, timeoutMs),
+      this.#server.open(this.#clock, timeoutMs),
     ]);
     const lost = new AbortController();
     if (listener instanceof Connection && reader instanceof Connection) {
@@ -125,7 +130,7 @@ export class KeyWatch {
 
   /** Answers whether the two stand. What the user may not do is told, and done without. */
   async #begin({ listener, reader, lost }: Pair): Promise<boolean> {
-    const { timeoutMs } = this.#address;
+    const { timeoutMs } = this.#server;
     listener.onMessage((channel, message) => this.#hear(channel, message));
     const [id] = await listener.send([{ name: "CLIENT", args: ["ID"] }], timeoutMs);
     // Apart, for a user may be allowed one of them; in either, the connection is told of invalidations.
@@ -154,7 +159,7 @@ export class KeyWatch {
       await pause(pingEveryMs * (0.9 + Math.random() / 10), signal);
       if (signal.aborted) return;
       const connection = turn % 2 === 0 ? reader : listener;
-      if (connection.usable) await connection.send([{ name: "PING", args: [] }], this.#address.timeoutMs);
+      if (connection.usable) await connection.send([{ name: "PING", args: [] }], this.#server.timeoutMs);
       if (!connection.usable) return;
     }
   }

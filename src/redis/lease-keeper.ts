@@ -4,7 +4,7 @@ import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
 import { HoldLog } from "./hold-log.js";
 import type { KeeperHears, KeeperStart, KeeperTells, LeaseGroup } from "./keeper-thread.js";
-import type { LinkOptions } from "./redis-url.js";
+import type { LinkOptions } from "./link-options.js";
 
 const keyOf = ({ queue, id }: TaskRef) => `${queue} ${id}`;
 

@@ -47,6 +47,11 @@ export interface RunOptions {
   readonly taskIds?: readonly string[];
   /** For everything: connecting, sending, the replies. Default: the link's. */
   readonly timeoutMs?: number;
+  /**
+   * Default true: as long as there is time, wait for a server that is away. With false calls to one that was away a
+   * moment ago fail at once, as `notSent`, while the link goes on trying to reach it.
+   */
+  readonly insist?: boolean;
 }
 
 export type Argument = string | number | Uint8Array;

@@ -1,6 +1,6 @@
 import type { Logger } from "../core/log.js";
 import { type Given, setting } from "../core/settings.js";
-import { linkSettings } from "./redis-url.js";
+import { linkSettings } from "./link-options.js";
 
 export const redisSettings = {
   ...linkSettings,

@@ -36,13 +36,17 @@ import type { RedisLink } from "./link.js";
 import { list } from "./list.js";
 import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
-import type { LinkOptions } from "./redis-url.js";
+import type { LinkOptions } from "./link-options.js";
+import { openerOf } from "./open-link.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
+import { UnderWay } from "./under-way.js";
 
-/** The contract on one Redis server. The verbs are in files of their own; here is what they have in common. */
+const notListening: Subscription = { listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} };
+
+/** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker
   implements Broker, Omit<Steering, "cancel">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
 {
@@ -54,14 +58,14 @@ export class RedisBroker
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
   readonly #forbidden = new Set<string>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay: UnderWay;
   #checked: Promise<void> | undefined;
   /** The look has ended well. */
   #fit = false;
-  #closed = false;
 
   constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck) {
     this.label = link.label;
+    this.#underWay = new UnderWay(link.label);
     this.#link = link;
     this.#linkOptions = linkOptions;
     this.#check = check;
@@ -157,18 +161,28 @@ export class RedisBroker
   }
 
   keeper(options: KeeperOptions): LeaseKeeper {
-    if (this.#closed) throw this.#closedError();
+    if (this.#underWay.closed) throw new HoldfastError("CLOSED", { what: this.label });
     const keeper = new RedisLeaseKeeper(this.#linkOptions, options, () => this.#keepers.delete(keeper));
     this.#keepers.add(keeper);
     return keeper;
   }
 
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
+    const options = this.#linkOptions;
     return this.#run(async (link) => {
-      const subscription = new RedisSubscription(this.#linkOptions, link.clock, queueNames, listener, {
-        onForbidden: (problem) => this.#tellForbidden(problem),
-        onClosed: () => this.#subscriptions.delete(subscription),
-      });
+      // The keys of a Cluster's queues are on several servers, and move: there they are looked for.
+      if (options.kind === "cluster") return notListening;
+      const open = openerOf(options);
+      const subscription = new RedisSubscription(
+        { open, timeoutMs: options.timeoutMs },
+        link.clock,
+        queueNames,
+        listener,
+        {
+          onForbidden: (problem) => this.#tellForbidden(problem),
+          onClosed: () => this.#subscriptions.delete(subscription),
+        },
+      );
       this.#subscriptions.add(subscription);
       return subscription;
     });
@@ -179,8 +193,7 @@ export class RedisBroker
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.end();
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     await this.#link.close();
@@ -192,14 +205,7 @@ export class RedisBroker
 
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
-    if (this.#closed) throw this.#closedError();
-    const work = (ready?.() ?? this.#ready()).then(verb);
-    this.#underWay.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#underWay.delete(work);
-    }
+    return this.#underWay.run(() => (ready?.() ?? this.#ready()).then(verb));
   }
 
   #tellForbidden(problem: string): void {
@@ -208,10 +214,6 @@ export class RedisBroker
     const says =
       "without this right of the Redis user, tasks and cancellations are found by looking, which takes longer";
     this.#check.log.warn({ broker: this.label, problem }, says);
-  }
-
-  #closedError(): HoldfastError {
-    return new HoldfastError("CLOSED", { what: this.label });
   }
 
   /** The link, once the server has been looked at; a look that failed is taken again with the next call. */

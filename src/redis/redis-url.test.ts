@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { HoldfastError } from "../core/errors.js";
 import { resolve } from "../core/settings.js";
-import { linkOptions, linkSettings, parseRedisUrl } from "./redis-url.js";
+import { linkOptions, linkSettings } from "./link-options.js";
+import { parseRedisUrl } from "./redis-url.js";
 
 const problemOf = (call: () => unknown) => {
   try {
@@ -21,7 +22,6 @@ describe("a Redis URL", () => {
     password: undefined,
     db: 0,
     tls: undefined,
-    timeoutMs: undefined,
   };
 
   it.each([
@@ -51,8 +51,42 @@ describe("a Redis URL", () => {
       "redis-socket://:pass@/run/my%20redis.sock",
       { host: "", port: 0, path: "/run/my redis.sock", password: "pass", label: "redis-socket:///run/my redis.sock" },
     ],
-  ])("%s is understood", (url, expected) => {
-    expect(parseRedisUrl(url)).toEqual({ ...tcp, ...expected });
+  ])("%s is understood", (url, { timeoutMs, ...expected }: { label: string; timeoutMs?: number }) => {
+    expect(parseRedisUrl(url)).toEqual({
+      kind: "server",
+      label: expected.label,
+      timeoutMs,
+      address: { ...tcp, ...expected },
+    });
+  });
+
+  it("names some nodes of a Cluster", () => {
+    expect(parseRedisUrl("redis-cluster://bob:p%40ss@a:7000,b,[::1]:7002?timeout=5s")).toEqual({
+      kind: "cluster",
+      label: "redis-cluster://a:7000,b:6379,[::1]:7002",
+      timeoutMs: 5_000,
+      nodes: [
+        { ...tcp, label: "redis://a:7000", host: "a", port: 7000, username: "bob", password: "p@ss" },
+        { ...tcp, label: "redis://b:6379", host: "b", username: "bob", password: "p@ss" },
+        { ...tcp, label: "redis://[::1]:7002", host: "::1", port: 7002, username: "bob", password: "p@ss" },
+      ],
+    });
+    expect(parseRedisUrl("rediss-cluster://a")).toMatchObject({ kind: "cluster", nodes: [{ tls: {} }] });
+  });
+
+  it("names Sentinels, their password, and their master with its database", () => {
+    expect(parseRedisUrl("redis-sentinel://:their-own@a,b:5000/2?master=tasks")).toEqual({
+      kind: "sentinel",
+      label: "redis-sentinel://a:26379,b:5000/2?master=tasks",
+      timeoutMs: undefined,
+      sentinels: [
+        { ...tcp, label: "redis://a:26379", host: "a", port: 26379, password: "their-own" },
+        { ...tcp, label: "redis://b:5000", host: "b", port: 5000, password: "their-own" },
+      ],
+      master: "tasks",
+      db: 2,
+    });
+    expect(parseRedisUrl("rediss-sentinel://a?master=m")).toMatchObject({ db: 0, sentinels: [{ tls: {} }] });
   });
 
   it.each([
@@ -61,9 +95,17 @@ describe("a Redis URL", () => {
     ["", "must be redis://"],
     ["localhost:6379", "must be redis://"],
     ["http://localhost", "must be redis://"],
-    ["redis-sentinel://secret@a,b/0?master=m", "Sentinel and Cluster come with a later release"],
-    ["rediss-cluster://secret@a", "Sentinel and Cluster come with a later release"],
-    ["redis://:secret@a:1,b:2", "Sentinel and Cluster come with a later release"],
+    ["redis-sentinel://:secret@a,b/0", "must name the master that the Sentinels watch"],
+    ["redis-sentinel://:secret@a,b/0?master=", "must name the master that the Sentinels watch"],
+    ["redis-sentinel://:secret@a,b/x?master=m", "must name a database by its number"],
+    ["redis-sentinel://:secret@a,b:0?master=m", "must have a port between 1 and 65535"],
+    ["redis-sentinel://:secret@a, b?master=m", "is not a valid URL"],
+    ["rediss-cluster://:secret@a:1,b:99999", "is not a valid URL"],
+    ["redis-sentinel://:secret@a?master=m%1b", "must not hold control characters"],
+    ["redis-cluster://:secret@a/2", "must not name a database"],
+    ["redis-cluster://:secret@a?master=m", "has an unknown parameter; there are timeout"],
+    ["redis-cluster://:secret#@a", "write # / ? @ : % as %23"],
+    ["redis://:secret@a:1,b:2", "several are for redis-cluster:// and redis-sentinel://"],
     ["redis://:secret@localhost:99999", "is not a valid URL"],
     ["redis://:secret@localhost:0", "must have a port between 1 and 65535"],
     ["redis://:secret#1@localhost", "write # / ? @ : % as %23"],
@@ -90,14 +132,39 @@ describe("the options of a link", () => {
     linkOptions(resolve(linkSettings, options, "link"), "link");
 
   it("has defaults, and takes the timeout from the URL before its own", () => {
-    expect(linkOf({})).toMatchObject({ host: "localhost", port: 6379, timeoutMs: 2_000 });
+    expect(linkOf({})).toMatchObject({ address: { host: "localhost", port: 6379 }, timeoutMs: 2_000 });
     expect(linkOf({ timeout: "3s" })).toMatchObject({ timeoutMs: 3_000 });
     expect(linkOf({ url: "redis://localhost?timeout=1s", timeout: "3s" })).toMatchObject({ timeoutMs: 1_000 });
   });
 
   it("takes certificates for rediss: alone", () => {
-    expect(linkOf({ url: "rediss://localhost", tls: { ca: "PEM" } })).toMatchObject({ tls: { ca: "PEM" } });
-    expect(problemOf(() => linkOf({ tls: { ca: "PEM" } }))).toBe("link.tls: is for rediss:// URLs only");
+    expect(linkOf({ url: "rediss://localhost", tls: { ca: "PEM" } })).toMatchObject({
+      address: { tls: { ca: "PEM" } },
+    });
+    expect(linkOf({ url: "rediss-sentinel://a?master=m", tls: { ca: "PEM" } })).toMatchObject({
+      sentinels: [{ tls: { ca: "PEM" } }],
+      data: { tls: { ca: "PEM" } },
+    });
+    expect(problemOf(() => linkOf({ tls: { ca: "PEM" } }))).toBe("link.tls: is for URLs that begin with rediss only");
+  });
+
+  it("takes user and password apart from the URL, which with Sentinels holds theirs", () => {
+    const who = { username: "bob", password: "secret" };
+
+    expect(linkOf({ url: "redis://a", ...who })).toMatchObject({ address: who });
+    expect(linkOf({ url: "redis-cluster://a,b", ...who })).toMatchObject({ seeds: [who, who] });
+    expect(linkOf({ url: "redis-sentinel://:theirs@a/3?master=m", ...who })).toMatchObject({
+      sentinels: [{ username: undefined, password: "theirs" }],
+      data: { ...who, db: 3 },
+    });
+    for (const url of ["redis://:other@a", "redis-cluster://bob:other@a"]) {
+      const problem = problemOf(() => linkOf({ url, ...who }));
+      expect(problem).toBe("link.password: is in the URL, too: give it in one place");
+    }
+    expect(problemOf(() => linkOf({ username: "bob" }))).toContain("link.username: needs a password, too");
+    expect(problemOf(() => linkOf({ password: 5_417 as never }))).toBe(
+      "link.password: must be text, got a value of type number",
+    );
   });
 
   it.each([

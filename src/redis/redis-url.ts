@@ -27,86 +27,115 @@ export interface TlsOptions {
   readonly rejectUnauthorized?: boolean;
 }
 
-export interface LinkOptions extends RedisAddress {
-  /** Of one call, all included. */
-  readonly timeoutMs: number;
-}
+/** What a URL says: one server, some nodes of a Cluster, or Sentinels and the name of the master that they watch. */
+export type RedisUrl = { readonly label: string; readonly timeoutMs: number | undefined } & (
+  | { readonly kind: "server"; readonly address: RedisAddress }
+  | { readonly kind: "cluster"; readonly nodes: readonly RedisAddress[] }
+  | {
+      readonly kind: "sentinel";
+      readonly sentinels: readonly RedisAddress[];
+      readonly master: string;
+      readonly db: number;
+    }
+);
 
-/** The options of a link, for the engine's own table. */
-export const linkSettings = {
-  url: setting.text({
-    default: "redis://localhost:6379",
-    allowed: "redis://[[user]:password@]host[:port][/db], rediss://… or redis-socket:///path[?db=n]",
-    says: "where the Redis server is; it may set the timeout too: ?timeout=5s",
-    parse(value, option) {
-      parseRedisUrl(value, option);
-      return value as string;
-    },
-  }),
-  timeout: setting.duration({
-    default: "2s",
-    min: "50ms",
-    max: "1h",
-    says: "longest one call may take, connecting included; the URL's timeout goes before it",
-  }),
-  tls: setting.record<string | boolean, TlsOptions>({
-    default: {},
-    allowed: "an object of ca, cert, key, servername (text) and rejectUnauthorized (true or false)",
-    says: "certificates for rediss:// URLs; without them the system's authorities are trusted",
-    parse: tlsOptions,
-  }),
-};
-
-/** @throws OPTION_INVALID where certificates are given for a URL that does not use TLS */
-export function linkOptions(given: { url: string; timeoutMs: number; tls: TlsOptions }, owner: string): LinkOptions {
-  const { timeoutMs = given.timeoutMs, ...address } = parseRedisUrl(given.url, `${owner}.url`);
-  if (address.tls !== undefined) return { ...address, tls: given.tls, timeoutMs };
-  if (Object.keys(given.tls).length > 0) throw invalidOption(`${owner}.tls`, "is for rediss:// URLs only");
-  return { ...address, timeoutMs };
-}
+export const timeoutSetting = setting.duration({
+  default: "2s",
+  min: "50ms",
+  max: "1h",
+  says: "longest one call may take, connecting included; the URL's timeout goes before it",
+});
 
 /**
- * Reads asynq's forms of a Redis URL.
+ * Reads asynq's forms of a Redis URL, and a Cluster's.
  * @throws OPTION_INVALID for anything else; the message holds nothing of the URL, for a password with a `/` or `?` in it
  * may be anywhere
  */
-export function parseRedisUrl(
-  value: unknown,
-  option = "url",
-): RedisAddress & { readonly timeoutMs: number | undefined } {
+export function parseRedisUrl(value: unknown, option = "url"): RedisUrl {
   if (typeof value !== "string") throw invalidOption(option, `must be a URL, got ${shown(value)}`);
-  // URLs with a user must have a host, which a socket does not.
-  const readable = value.replace(/^(redis-socket:\/\/[^/@]*@)\//i, "$1socket/");
-  const url = URL.canParse(readable) ? new URL(readable) : undefined;
-  const scheme = url?.protocol ?? /^[a-z-]+:/i.exec(value)?.[0].toLowerCase() ?? "";
-  if (/^rediss?-(sentinel|cluster):$/.test(scheme) || /^rediss?:\/\/[^/?#]*,/.test(value)) {
-    throw invalidOption(option, `Sentinel and Cluster come with a later release; ${allowed}`);
+  const scheme = /^[a-z-]+:/i.exec(value)?.[0].toLowerCase() ?? "";
+  const several = /^rediss?-(cluster|sentinel):$/.exec(scheme)?.[1];
+  if (several !== undefined) return severalServers(value, scheme, several as "cluster" | "sentinel", option);
+  if (/^rediss?:\/\/[^/?#]*,/.test(value)) {
+    throw invalidOption(option, "must name one server; several are for redis-cluster:// and redis-sentinel://");
   }
   if (!["redis:", "rediss:", "redis-socket:"].includes(scheme)) throw invalidOption(option, allowed);
-  if (url === undefined) throw invalidOption(option, `is not a valid URL (${encodeHint}); ${allowed}`);
-  if (url.hash !== "") throw invalidOption(option, `must not have a # part (${encodeHint})`);
-  const credentials = {
-    username: url.username === "" ? undefined : decoded(url.username, option),
-    // A user without a password is one whom the server asks for none.
-    password: url.password === "" && url.username === "" ? undefined : decoded(url.password, option),
-  };
+  // URLs with a user must have a host, which a socket does not.
+  const url = readable(value.replace(/^(redis-socket:\/\/[^/@]*@)\//i, "$1socket/"), option);
   const { db, timeoutMs } = query(url, scheme === "redis-socket:" ? ["db", "timeout"] : ["timeout"], option);
-  return scheme === "redis-socket:"
-    ? { ...socketAddress(url, db, option), ...credentials, timeoutMs }
-    : { ...networkAddress(url, option), ...credentials, timeoutMs };
+  const address = {
+    ...(scheme === "redis-socket:"
+      ? socketAddress(url, db, option)
+      : networkAddress(url, scheme, databaseIn(url, option), option)),
+    ...credentialsIn(url, option),
+  };
+  return { kind: "server", label: address.label, timeoutMs, address };
 }
 
-const allowed = "must be redis://…, rediss://… (TLS) or redis-socket:///path";
+/** `scheme://[user:password@]host:port,host:port/db?…`: URLs know one host alone, so each host is read by itself. */
+function severalServers(value: string, scheme: string, kind: "cluster" | "sentinel", option: string): RedisUrl {
+  const [, user = "", hosts = "", rest = ""] = /^[^:]+:\/\/([^/?#]*@)?([^/?#@]*)(.*)$/s.exec(value) ?? [];
+  const url = readable(`redis://${user}host${rest}`, option);
+  const credentials = credentialsIn(url, option);
+  const { timeoutMs, master } = query(url, kind === "cluster" ? ["timeout"] : ["master", "timeout"], option);
+  const db = databaseIn(url, option);
+  const server = scheme.startsWith("rediss") ? "rediss:" : "redis:";
+  const addresses = hosts.split(",").map((host) => {
+    const port = kind === "sentinel" && !/:\d+$/.test(host) ? ":26379" : "";
+    return { ...networkAddress(readable(`redis://${host}${port}`, option), server, 0, option), ...credentials };
+  });
+  const label = `${scheme}//${addresses.map((address) => hostAndPort(address)).join(",")}`;
+  if (kind === "sentinel") {
+    if (master === null || master === "") {
+      throw invalidOption(option, "must name the master that the Sentinels watch: ?master=name");
+    }
+    if (hasControl(master)) throw invalidOption(option, "must not hold control characters");
+    return {
+      kind,
+      label: `${label}${db === 0 ? "" : `/${db}`}?master=${master}`,
+      timeoutMs,
+      sentinels: addresses,
+      master,
+      db,
+    };
+  }
+  if (db !== 0) throw invalidOption(option, "must not name a database: a Cluster has but one");
+  return { kind, label, timeoutMs, nodes: addresses };
+}
+
+function readable(value: string, option: string): URL {
+  if (!URL.canParse(value)) throw invalidOption(option, `is not a valid URL (${encodeHint}); ${allowed}`);
+  const url = new URL(value);
+  if (url.hash !== "") throw invalidOption(option, `must not have a # part (${encodeHint})`);
+  return url;
+}
+
+const credentialsIn = (url: URL, option: string) => ({
+  username: url.username === "" ? undefined : decoded(url.username, option),
+  // A user without a password is one whom the server asks for none.
+  password: url.password === "" && url.username === "" ? undefined : decoded(url.password, option),
+});
+
+const allowed =
+  "must be redis://…, rediss://… (TLS), redis-socket:///path, redis-cluster://host,host or redis-sentinel://host,host?master=name";
 const encodeHint = "in a user or password, write # / ? @ : % as %23 %2F %3F %40 %3A %25";
 
-function networkAddress(url: URL, option: string): Omit<RedisAddress, "username" | "password"> {
+/** For labels. */
+export function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function networkAddress(
+  url: URL,
+  scheme: string,
+  db: number,
+  option: string,
+): Omit<RedisAddress, "username" | "password"> {
   const host = url.hostname === "" ? "localhost" : url.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = url.port === "" ? 6379 : Number(url.port);
   if (port === 0) throw invalidOption(option, "must have a port between 1 and 65535");
-  const db = database(url.pathname.replace(/^\//, "").replace(/^$/, "0"), option);
-  const at = host.includes(":") ? `[${host}]` : host;
-  const label = `${url.protocol}//${at}:${port}${db === 0 ? "" : `/${db}`}`;
-  return { label, host, port, path: undefined, db, tls: url.protocol === "rediss:" ? {} : undefined };
+  const label = `${scheme}//${hostAndPort({ host, port })}${db === 0 ? "" : `/${db}`}`;
+  return { label, host, port, path: undefined, db, tls: scheme === "rediss:" ? {} : undefined };
 }
 
 function socketAddress(url: URL, db: number, option: string): Omit<RedisAddress, "username" | "password"> {
@@ -118,7 +147,7 @@ function socketAddress(url: URL, db: number, option: string): Omit<RedisAddress,
   return { label: `redis-socket://${path}${db === 0 ? "" : `?db=${db}`}`, host: "", port: 0, path, db, tls: undefined };
 }
 
-function query(url: URL, names: readonly string[], option: string): { db: number; timeoutMs: number | undefined } {
+function query(url: URL, names: readonly string[], option: string) {
   for (const name of url.searchParams.keys()) {
     if (!names.includes(name)) {
       throw invalidOption(option, `has an unknown parameter; there are ${names.join(", ")}`);
@@ -127,15 +156,18 @@ function query(url: URL, names: readonly string[], option: string): { db: number
   const timeout = url.searchParams.get("timeout");
   return {
     db: database(url.searchParams.get("db") ?? "0", option),
+    master: url.searchParams.get("master"),
     timeoutMs: timeout === null ? undefined : timeoutOf(timeout, `${option}?timeout`),
   };
 }
 
+const databaseIn = (url: URL, option: string) => database(url.pathname.replace(/^\//, "").replace(/^$/, "0"), option);
+
 function timeoutOf(text: string, option: string): number {
   try {
-    return linkSettings.timeout.parse(text as Duration, option);
+    return timeoutSetting.parse(text as Duration, option);
   } catch {
-    throw invalidOption(option, `must be ${linkSettings.timeout.allowed}`);
+    throw invalidOption(option, `must be ${timeoutSetting.allowed}`);
   }
 }
 
@@ -150,19 +182,4 @@ function decoded(text: string, option: string): string {
   } catch {
     throw invalidOption(option, `has a % that is not followed by two hex digits (${encodeHint})`);
   }
-}
-
-function tlsOptions(value: unknown, option: string): TlsOptions {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalidOption(option, `must be ${linkSettings.tls.allowed}, got ${shown(value)}`);
-  }
-  for (const [name, part] of Object.entries(value)) {
-    if (!["ca", "cert", "key", "servername", "rejectUnauthorized"].includes(name)) {
-      throw invalidOption(`${option}.${name.slice(0, 64)}`, `is not an option; there are ${linkSettings.tls.allowed}`);
-    }
-    const kind = name === "rejectUnauthorized" ? "boolean" : "string";
-    if (typeof part !== kind)
-      throw invalidOption(`${option}.${name}`, `must be a ${kind}, got a value of type ${typeof part}`);
-  }
-  return value;
 }

@@ -1,8 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { DisciplinedClock } from "../core/clock.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
-import { parseRedisUrl } from "./redis-url.js";
 import { checkServer } from "./server-check.js";
+
+const address = {
+  label: "redis://test",
+  host: "test",
+  port: 6379,
+  path: undefined,
+  username: undefined,
+  password: undefined,
+  db: 0,
+  tls: undefined,
+};
 
 /** A server that answers INFO server, INFO memory, SET and GET of the schema's version like this. */
 function linkThatAnswers(...replies: Reply[]): RedisLink {
@@ -11,7 +21,7 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
     clock: new DisciplinedClock(),
     oneSlotPerCall: false,
     run: async () => replies.slice(2),
-    nodes: async () => [{ address: parseRedisUrl("redis://test"), run: async () => replies.slice(0, 2) }],
+    nodes: async () => [{ address, run: async () => replies.slice(0, 2) }],
     ping: async () => {},
     close: async () => {},
   };

@@ -6,7 +6,7 @@ import { type Command, LinkError, type ScriptCall } from "./link.js";
  */
 const refusals = new Set([
   ..."LOADING BUSY READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN NOREPLICAS OOM MISCONF".split(" "),
-  ..."NOAUTH WRONGPASS NOPERM NOSCRIPT STALE".split(" "),
+  ..."NOAUTH WRONGPASS NOPERM NOSCRIPT STALE MOVED ASK".split(" "),
 ]);
 /** These come from a replica, or a master that lost its replicas: another server may be behind the address by now. */
 const movedOn = new Set(["READONLY", "MASTERDOWN", "NOREPLICAS"]);

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { Connection, type Outgoing, type Unconnected } from "./connection.js";
-import { expireAfter } from "./expiry.js";
+import { Connection, type Opener, type Outgoing, type Unconnected } from "./connection.js";
+import { within } from "./expiry.js";
 import {
   type Command,
   deadline,
@@ -14,49 +14,63 @@ import {
   type RunOptions,
   type ScriptCall,
 } from "./link.js";
-import type { LinkOptions } from "./redis-url.js";
 import { isMovedOn } from "./server-error.js";
+import { UnderWay } from "./under-way.js";
 
 /** A call may be stale once and then find its script gone; more than that does not get better by trying. */
 const maxRounds = 3;
 const backoffMs = 25;
 const maxBackoffMs = 250;
 
+/** Before a call to a slot that is on its way to this server. */
+const asking: Outgoing = { name: "ASKING", args: [] };
+
 /** The link to one server, over one connection at a time; a lost one is replaced when the next call needs it. */
 export class StandaloneLink implements RedisLink {
   readonly label: string;
-  readonly clock = new DisciplinedClock();
+  readonly clock: DisciplinedClock;
   readonly oneSlotPerCall = false;
-  readonly #options: LinkOptions;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #openConnection: Opener;
+  readonly #timeoutMs: number;
+  readonly #underWay: UnderWay;
   #connection: Connection | undefined;
   /** Shared by all calls that wait for it. */
   #opening: Promise<Connection | Unconnected> | undefined;
+  /** Why the last attempt to connect failed, if it did. */
+  #failure: Unconnected | undefined;
   #failures = 0;
   #up: boolean | undefined;
-  #closed = false;
 
   /** Connects with the first call. */
-  constructor(options: LinkOptions) {
-    this.#options = options;
+  constructor(
+    options: { readonly label: string; readonly timeoutMs: number },
+    open: Opener,
+    clock = new DisciplinedClock(),
+  ) {
     this.label = options.label;
+    this.#underWay = new UnderWay(options.label);
+    this.#timeoutMs = options.timeoutMs;
+    this.#openConnection = open;
+    this.clock = clock;
   }
 
   async run(calls: readonly (ScriptCall | Command)[], options: RunOptions = {}): Promise<Reply[]> {
-    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.label });
-    if (calls.length === 0) return [];
-    const { taskIds = [], timeoutMs = this.#options.timeoutMs } = options;
-    const work = this.#run(calls, { taskIds, timeoutMs });
-    this.#underWay.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#underWay.delete(work);
-    }
+    return calls.length === 0 && !this.#underWay.closed
+      ? []
+      : this.#underWay.run(() => this.#run(calls, options, false));
+  }
+
+  /** `run` for calls to a slot that moves here: a Cluster's node takes none of those unless told that one knows. */
+  async runAsking(calls: readonly (ScriptCall | Command)[], options: RunOptions = {}): Promise<Reply[]> {
+    return this.#underWay.run(() => this.#run(calls, options, true));
   }
 
   async nodes(): Promise<readonly RedisNode[]> {
-    return [{ address: this.#options, run: (calls, options) => this.run(calls, options) }];
+    return this.#underWay.run(async () => {
+      const ready = await this.#ready(performance.now() + this.#timeoutMs, true);
+      if (!(ready instanceof Connection)) throw this.#concerning([], ready);
+      return [{ address: ready.address, run: (calls, options) => this.run(calls, options) }];
+    });
   }
 
   async ping(): Promise<void> {
@@ -65,32 +79,42 @@ export class StandaloneLink implements RedisLink {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.end();
     this.#connection?.end();
     // One that nobody waits for any more may still be on its way.
     const opening = await this.#opening;
     if (opening instanceof Connection) opening.end();
   }
 
-  async #run(calls: readonly (ScriptCall | Command)[], options: Required<RunOptions>): Promise<Reply[]> {
-    const untilMs = performance.now() + options.timeoutMs;
+  async #run(
+    calls: readonly (ScriptCall | Command)[],
+    { taskIds = [], timeoutMs = this.#timeoutMs, insist = true }: RunOptions,
+    ask: boolean,
+  ): Promise<Reply[]> {
+    const untilMs = performance.now() + timeoutMs;
     const replies: Reply[] = [];
     let todo = [...calls.keys()];
     for (let round = 1; todo.length > 0 && round <= maxRounds; round++) {
       // Without a turn of the loop when connected, for who knows how long a turn takes.
       const present = performance.now() < untilMs ? this.#connection : undefined;
-      const ready = present?.usable === true ? present : await this.#ready(untilMs);
+      const ready = present?.usable === true ? present : await this.#ready(untilMs, insist);
       if (!(ready instanceof Connection)) {
         if (round > 1) break;
-        throw concerning(options.taskIds, ready);
+        throw this.#concerning(taskIds, ready);
       }
       const leftMs = untilMs - performance.now();
       const outgoing = this.#outgoing(
         todo.map((i) => [calls[i]!, replies[i]]),
         leftMs,
       );
-      const answers = await ready.send(outgoing, leftMs);
+      const answers = ask
+        ? (
+            await ready.send(
+              outgoing.flatMap((one) => [asking, one]),
+              leftMs,
+            )
+          ).filter((_, n) => n % 2 === 1)
+        : await ready.send(outgoing, leftMs);
       for (const [at, i] of todo.entries()) replies[i] = answers[at]!;
       this.#learn(ready, answers);
       todo = todo.filter((i) => isCurable(replies[i]));
@@ -100,7 +124,7 @@ export class StandaloneLink implements RedisLink {
       first instanceof LinkError &&
       replies.every((reply) => reply instanceof LinkError && reply.outcome === "unknown")
     ) {
-      throw first.toError(this.label, options.taskIds);
+      throw first.toError(this.label, taskIds);
     }
     return replies;
   }
@@ -146,7 +170,7 @@ export class StandaloneLink implements RedisLink {
   }
 
   /** A connection to send on, or why there is none before `untilMs`. */
-  async #ready(untilMs: number): Promise<Connection | Unconnected> {
+  async #ready(untilMs: number, insist: boolean): Promise<Connection | Unconnected> {
     let failure: Unconnected | undefined;
     while (performance.now() < untilMs) {
       if (this.#connection?.usable === true) return this.#connection;
@@ -154,6 +178,7 @@ export class StandaloneLink implements RedisLink {
       this.#opening ??= this.#open().finally(() => {
         this.#opening = undefined;
       });
+      if (!insist && this.#failure !== undefined) return this.#failure;
       const opened = await within(this.#opening, untilMs - performance.now());
       // The server is there, and trying again at once would not change its mind.
       if (HoldfastError.is(opened, "BROKER_INCOMPATIBLE")) return opened;
@@ -170,16 +195,26 @@ export class StandaloneLink implements RedisLink {
       const longestMs = Math.min(backoffMs * 2 ** (this.#failures - 1), maxBackoffMs);
       await sleep(longestMs * (0.5 + Math.random() / 2));
     }
-    const opened = await Connection.open(this.#options, this.clock, this.#options.timeoutMs);
+    const opened = await this.#openConnection(this.clock, this.#timeoutMs);
     if (opened instanceof Connection) {
       this.#failures = 0;
+      this.#failure = undefined;
       this.#connection = opened;
       this.#tell("up", "connected");
     } else {
       this.#failures++;
+      this.#failure = opened;
       this.#tell("down", opened.data.problem);
     }
     return opened;
+  }
+
+  #concerning(taskIds: readonly string[], error: Unconnected): Unconnected {
+    const options = error.cause === undefined ? {} : { cause: error.cause };
+    const { data } = error;
+    return "outcome" in data
+      ? new HoldfastError("BROKER_UNAVAILABLE", { ...data, broker: this.label, taskIds }, options)
+      : new HoldfastError("BROKER_INCOMPATIBLE", { ...data, broker: this.label }, options);
   }
 
   #tell(event: "up" | "down", problem: string): void {
@@ -189,20 +224,5 @@ export class StandaloneLink implements RedisLink {
   }
 }
 
-function concerning(taskIds: readonly string[], error: Unconnected): Unconnected {
-  if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
-  const { data, cause } = error;
-  return new HoldfastError("BROKER_UNAVAILABLE", { ...data, taskIds }, cause === undefined ? {} : { cause });
-}
-
 const isCurable = (reply: Reply | undefined): boolean =>
   reply instanceof LinkError && (reply.code === "NOSCRIPT" || reply.code === "STALE");
-
-/** For promises that do not reject. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let stop = () => {};
-  const expired = new Promise<undefined>((resolve) => {
-    stop = expireAfter(ms, () => resolve(undefined));
-  });
-  return Promise.race([promise, expired]).finally(stop);
-}

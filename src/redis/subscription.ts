@@ -1,9 +1,8 @@
 import type { Signal, Subscription } from "../broker/roles.js";
 import type { DisciplinedClock } from "../core/clock.js";
-import { KeyWatch } from "./key-watch.js";
+import { KeyWatch, type WatchedServer } from "./key-watch.js";
 import { cancelChannel, pausedKey, pendingKey } from "./keys.js";
 import type { Reply } from "./link.js";
-import type { LinkOptions } from "./redis-url.js";
 
 /** Keys read by one command. */
 const keysPerRead = 500;
@@ -37,7 +36,7 @@ export class RedisSubscription implements Subscription {
   readonly #later = new Set<string>();
 
   constructor(
-    address: LinkOptions,
+    server: WatchedServer,
     clock: DisciplinedClock,
     queues: readonly string[],
     listener: (signal: Signal) => void,
@@ -51,7 +50,7 @@ export class RedisSubscription implements Subscription {
         [pendingKey(queue), pausedKey(queue)].map((key, n) => [key, { queue, isPause: n === 1 }] as const),
       ),
     );
-    this.#watch = new KeyWatch(address, clock, cancelChannel, {
+    this.#watch = new KeyWatch(server, clock, cancelChannel, {
       onConnected: () => void this.#connected(),
       onChanged: (keys) => this.#changed(keys),
       onMessage: (id) => listener({ kind: "cancel", id }),

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Signal, Subscription } from "../../src/broker/roles.js";
 import type { RedisBrokerOptions } from "../../src/redis/index.js";
-import { linkOptions } from "../../src/redis/redis-url.js";
+import { resolve } from "../../src/core/settings.js";
+import { linkOptions, linkSettings } from "../../src/redis/link-options.js";
+import { openLink } from "../../src/redis/open-link.js";
 import { RedisBroker } from "../../src/redis/redis-broker.js";
-import { StandaloneLink } from "../../src/redis/standalone-link.js";
 import { newTask } from "../support/builders.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -35,14 +36,14 @@ describeRedis("waking by key tracking", () => {
   });
 
   function newBroker(options: RedisBrokerOptions = {}): RedisBroker {
-    const link = linkOptions({ url: options.url ?? server.url, timeoutMs: 2_000, tls: {} }, "test");
+    const link = linkOptions(resolve(linkSettings, { url: options.url ?? server.url }, "test"), "test");
     const log = {
       warn: (...told: unknown[]) => void warnings.push(told),
       error: () => {},
       info: () => {},
       debug: () => {},
     };
-    const broker = new RedisBroker(new StandaloneLink(link), link, { allowEviction: false, log });
+    const broker = new RedisBroker(openLink(link), link, { allowEviction: false, log });
     open.push(broker);
     return broker;
   }

@@ -2,7 +2,18 @@ import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import { expect } from "vitest";
 import { HoldfastError } from "../../src/core/errors.js";
-import { type Command, deadline, LinkError, type Reply, type ScriptCall } from "../../src/redis/link.js";
+import { type Given, resolve } from "../../src/core/settings.js";
+import { Connection } from "../../src/redis/connection.js";
+import {
+  type Command,
+  deadline,
+  LinkError,
+  type RedisLink,
+  type Reply,
+  type ScriptCall,
+} from "../../src/redis/link.js";
+import { linkOptions, linkSettings } from "../../src/redis/link-options.js";
+import { openLink } from "../../src/redis/open-link.js";
 import { parseRedisUrl, type TlsOptions } from "../../src/redis/redis-url.js";
 import type { Script } from "../../src/redis/script.js";
 import { StandaloneLink } from "../../src/redis/standalone-link.js";
@@ -12,7 +23,17 @@ import { settles } from "./until.js";
 export const payload = "the-payload-that-nobody-may-see";
 
 export function newLink(url: string, options: { timeoutMs?: number; tls?: TlsOptions } = {}): StandaloneLink {
-  return new StandaloneLink({ ...parseRedisUrl(url), ...options, timeoutMs: options.timeoutMs ?? 500 });
+  const read = parseRedisUrl(url);
+  if (read.kind !== "server") throw new Error("the URL of one server is wanted");
+  const address = { ...read.address, ...(options.tls === undefined ? {} : { tls: options.tls }) };
+  return new StandaloneLink({ label: address.label, timeoutMs: options.timeoutMs ?? 500 }, (...how) =>
+    Connection.open(address, ...how),
+  );
+}
+
+/** The link that the engine would open for such options. */
+export function linkTo(url: string, options: Given<typeof linkSettings> = {}): RedisLink {
+  return openLink(linkOptions(resolve(linkSettings, { url, timeout: "500ms", ...options }, "link"), "link"));
 }
 
 export function script(name: string, text: string): Script {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,15 +7,16 @@ import { Redis } from "ioredis";
 import { describe } from "vitest";
 import { until } from "./until.js";
 
-const installed = spawnSync("redis-server", ["--version"]).status === 0;
+/** Another version, or Valkey, by its path. */
+const binary = process.env["REDIS_SERVER"] || "redis-server";
+const installed = spawnSync(binary, ["--version"]).status === 0;
 
-if (!installed && process.env["CI"] === "true")
-  throw new Error("there is no redis-server on the PATH, and CI must have one");
+if (!installed && process.env["CI"] === "true") throw new Error(`there is no ${binary}, and CI must have one`);
 const suite: (name: string, body: () => void) => void = installed ? describe : describe.skip;
 
 /** A suite that needs real servers: skipped, and said so, where there is no redis-server; in CI that is a failure. */
 export function describeRedis(name: string, body: () => void): void {
-  if (!installed) process.stderr.write(`SKIPPED, for there is no redis-server on the PATH: ${name}\n`);
+  if (!installed) process.stderr.write(`SKIPPED, for there is no ${binary}: ${name}\n`);
   suite(name, body);
 }
 
@@ -25,6 +26,8 @@ export interface ServerOptions {
   readonly tls?: boolean;
   /** Default: "loaded". "listening" does not wait for the data. */
   readonly ready?: "loaded" | "listening";
+  /** A Sentinel, that keeps its `config` in a file. */
+  readonly sentinel?: boolean;
 }
 
 export interface Certificates {
@@ -48,7 +51,9 @@ export class RedisServer implements AsyncDisposable {
 
   static async start(options: ServerOptions = {}): Promise<RedisServer> {
     for (let attempt = 1; ; attempt++) {
-      const server = new RedisServer(await freePort(), options);
+      // The bus of a Cluster's node has a port 10,000 above.
+      const highest = options.config?.["cluster-enabled"] === "yes" ? 55_535 : 65_535;
+      const server = new RedisServer(await freePort(highest), options);
       try {
         await server.start();
         return server;
@@ -84,14 +89,22 @@ export class RedisServer implements AsyncDisposable {
   /** Again after `kill`, on the same port and data. */
   async start(ready = this.#options.ready ?? "loaded"): Promise<void> {
     this.#log = "";
-    const child = spawn("redis-server", ["-"], { cwd: this.dir, stdio: ["pipe", "pipe", "inherit"] });
+    const { sentinel } = this.#options;
+    const file = join(this.dir, "sentinel.conf");
+    if (sentinel === true) writeFileSync(file, this.#config());
+    const args = sentinel === true ? [file, "--sentinel"] : ["-"];
+    const child = spawn(binary, args, { cwd: this.dir, stdio: ["pipe", "pipe", "inherit"] });
     this.#process = child;
     const kill = () => child.kill("SIGKILL");
     process.once("exit", kill);
     child.once("exit", () => process.removeListener("exit", kill));
     child.stdout.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
     child.stdin.end(this.#config());
-    const sign = ready === "loaded" ? "Ready to accept connections" : "Server initialized";
+    const sign = sentinel
+      ? "Sentinel ID is"
+      : ready === "loaded"
+        ? "Ready to accept connections"
+        : "Server initialized";
     await until(`redis-server on port ${this.port} is ${ready}`, () => {
       if (child.exitCode !== null) throw new Error(`redis-server ended: ${this.#log}`);
       return this.#log.includes(sign);
@@ -154,8 +167,7 @@ export class RedisServer implements AsyncDisposable {
     const config = {
       bind: "127.0.0.1",
       dir: this.dir,
-      save: '""',
-      "repl-diskless-sync-delay": "0",
+      ...(this.#options.sentinel === true ? {} : { save: '""', "repl-diskless-sync-delay": "0" }),
       ...listen,
       ...this.#options.config,
     };
@@ -165,12 +177,14 @@ export class RedisServer implements AsyncDisposable {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+export async function freePort(highest = 65_535): Promise<number> {
+  for (;;) {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    await new Promise((resolve) => server.close(resolve));
+    if (port <= highest) return port;
+  }
 }
 
 /** An authority of our own and a certificate for localhost and 127.0.0.1 that it signed. */

@@ -1,0 +1,114 @@
+import { DisciplinedClock } from "../core/clock.js";
+import { HoldfastError } from "../core/errors.js";
+import { Connection, type Opener, type Unconnected } from "./connection.js";
+import { expireAfter } from "./expiry.js";
+import type { SentinelPlace } from "./link-options.js";
+import { LinkError, type Reply } from "./link.js";
+import { hostAndPort, type RedisAddress } from "./redis-url.js";
+
+/** What one Sentinel knows of the master; `epoch` grows with each failover. */
+interface Sighting {
+  readonly host: string;
+  readonly port: number;
+  readonly epoch: number;
+}
+
+type Answer = Sighting | Unconnected | "unknown master";
+
+/** Once a majority has answered, the others have this long. */
+const graceMs = 100;
+
+/**
+ * Opens connections to the master as the Sentinels know it by now. All are asked, and a majority must answer: a minority
+ * may be cut off, and name a master that is none any more. Of the answers the one with the highest epoch counts, for an
+ * epoch rises only when a new master has been made; the others have not heard of it yet. The server must say that it is
+ * the master, or it is looked for again.
+ */
+export function masterBehind({ sentinels, master, data }: SentinelPlace, label: string): Opener {
+  const trouble = (problem: string): Unconnected =>
+    new HoldfastError("BROKER_UNAVAILABLE", { broker: label, problem, outcome: "notSent", taskIds: [] });
+
+  return async (clock, timeoutMs) => {
+    const untilMs = performance.now() + timeoutMs;
+    const majority = Math.floor(sentinels.length / 2) + 1;
+    const answers = await mostOf(
+      sentinels.map((sentinel) => askOne(sentinel, master, timeoutMs)),
+      majority,
+      timeoutMs,
+    );
+    const sightings = answers.filter((answer): answer is Sighting => typeof answer === "object" && "epoch" in answer);
+    if (sightings.length < majority) {
+      const refused = answers.find((answer) => HoldfastError.is(answer, "BROKER_INCOMPATIBLE"));
+      if (refused !== undefined) return refused;
+      if (answers.filter((answer) => answer === "unknown master").length >= majority) {
+        const problem = `its Sentinels know no master "${master}": check ?master= in the URL`;
+        return new HoldfastError("BROKER_INCOMPATIBLE", { broker: label, problem });
+      }
+      const silent = answers.find((answer) => HoldfastError.is(answer, "BROKER_UNAVAILABLE"));
+      const example = silent === undefined ? "" : `: ${silent.data.problem}`;
+      return trouble(`${sightings.length} of ${sentinels.length} Sentinels answered, ${majority} must${example}`);
+    }
+    const { host, port } = sightings.reduce((newest, next) => (next.epoch > newest.epoch ? next : newest));
+    const address: RedisAddress = {
+      ...data,
+      host,
+      port,
+      path: undefined,
+      label: `${data.tls === undefined ? "redis" : "rediss"}://${hostAndPort({ host, port })}${data.db === 0 ? "" : `/${data.db}`}`,
+    };
+    const leftMs = Math.max(1, untilMs - performance.now());
+    const connection = await Connection.open(address, clock, leftMs);
+    if (!(connection instanceof Connection)) return connection;
+    const [role] = await connection.send([{ name: "ROLE", args: [] }], leftMs);
+    // One who may not ask is told by the first write.
+    if (isMaster(role) || (role instanceof LinkError && role.code === "NOPERM")) return connection;
+    connection.end();
+    return trouble(
+      role instanceof LinkError ? role.problem : `${hostAndPort(address)} is not the master that it is said to be`,
+    );
+  };
+}
+
+const isMaster = (role: Reply | undefined) => Array.isArray(role) && String(role[0]) === "master";
+
+async function askOne(sentinel: RedisAddress, master: string, timeoutMs: number): Promise<Answer> {
+  const connection = await Connection.open(sentinel, new DisciplinedClock(), timeoutMs);
+  if (!(connection instanceof Connection)) return connection;
+  const [reply] = await connection.send([{ name: "SENTINEL", args: ["MASTER", master] }], timeoutMs);
+  connection.end();
+  if (reply instanceof LinkError) {
+    if (/no such master/i.test(reply.problem)) return "unknown master";
+    const error = reply.toError(sentinel.label);
+    return HoldfastError.is(error, "BROKER_UNAVAILABLE")
+      ? error
+      : new HoldfastError("BROKER_INCOMPATIBLE", {
+          broker: sentinel.label,
+          problem: `${hostAndPort(sentinel)} is no Sentinel: ${reply.problem}`,
+        });
+  }
+  const fields = Array.isArray(reply) ? reply.map(String) : [];
+  const field = (name: string) => fields[fields.indexOf(name) + 1]!;
+  return { host: field("ip"), port: Number(field("port")), epoch: Number(field("config-epoch")) };
+}
+
+/** What has been answered when all have, a little after `enough` know the master, or when the time is up. */
+function mostOf(asked: readonly Promise<Answer>[], enough: number, timeoutMs: number): Promise<Answer[]> {
+  return new Promise((resolve) => {
+    const answers: Answer[] = [];
+    const finish = () => {
+      stop();
+      resolve(answers);
+    };
+    let stop = expireAfter(timeoutMs, finish);
+    let sighted = 0;
+    const hear = (answer: Answer) => {
+      answers.push(answer);
+      if (typeof answer === "object" && "epoch" in answer && ++sighted === enough) {
+        stop();
+        stop = expireAfter(graceMs, finish);
+      }
+      if (answers.length === asked.length) finish();
+    };
+    for (const one of asked) void one.then(hear);
+  });
+}

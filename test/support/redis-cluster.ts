@@ -1,0 +1,98 @@
+import type { Redis } from "ioredis";
+import { slotCount, slotOf } from "../../src/redis/slots.js";
+import { RedisServer, type ServerOptions } from "./redis-server.js";
+import { until } from "./until.js";
+
+const nodeId = async ({ admin }: RedisServer) => (await admin.cluster("MYID")) as string;
+
+/** A Redis Cluster of real processes, masters all, that share the slots evenly. */
+export class RedisCluster implements AsyncDisposable {
+  readonly masters: readonly RedisServer[];
+
+  static async start(count = 3, config: ServerOptions["config"] = {}): Promise<RedisCluster> {
+    const options = { config: { "cluster-enabled": "yes", "cluster-node-timeout": "2000", ...config } };
+    const masters = await Promise.all(Array.from({ length: count }, () => RedisServer.start(options)));
+    const cluster = new RedisCluster(masters);
+    try {
+      await cluster.#join();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  private constructor(masters: readonly RedisServer[]) {
+    this.masters = masters;
+  }
+
+  get url(): string {
+    return `redis-cluster://${this.masters.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  /** The node that was given the key's slot at the start. */
+  masterOf(key: string): RedisServer {
+    return this.masters[Math.floor((slotOf(key) * this.masters.length) / slotCount)]!;
+  }
+
+  admin(key: string): Redis {
+    return this.masterOf(key).admin;
+  }
+
+  /** Begin to move a key's slot from its master to another one. Answers the slot. */
+  async beginMove(key: string, to: RedisServer): Promise<number> {
+    const slot = slotOf(key);
+    const from = this.masterOf(key);
+    await to.admin.cluster("SETSLOT", slot, "IMPORTING", await nodeId(from));
+    await from.admin.cluster("SETSLOT", slot, "MIGRATING", await nodeId(to));
+    return slot;
+  }
+
+  /** Move some of its keys; answers how many. */
+  async moveKeys(key: string, to: RedisServer, most: number): Promise<number> {
+    const { admin } = this.masterOf(key);
+    const keys = (await admin.cluster("GETKEYSINSLOT", slotOf(key), most)) as string[];
+    if (keys.length > 0) await admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5_000, "KEYS", ...keys);
+    return keys.length;
+  }
+
+  /** All its keys are there: now everybody is told. */
+  async endMove(key: string, to: RedisServer): Promise<void> {
+    const id = await nodeId(to);
+    for (const { admin } of [to, ...this.masters.filter((master) => master !== to)]) {
+      await admin.cluster("SETSLOT", slotOf(key), "NODE", id);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.masters.map((master) => master.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #join(): Promise<void> {
+    const [first, ...others] = this.masters;
+    await Promise.all(
+      this.masters.map(async (master, n) => {
+        const slots = Array.from({ length: slotCount }, (_, slot) => slot);
+        const own = slots.filter((slot) => Math.floor((slot * this.masters.length) / slotCount) === n);
+        await master.admin.cluster("ADDSLOTS", ...own);
+        await master.admin.cluster("SET-CONFIG-EPOCH", n + 1);
+      }),
+    );
+    for (const { port } of others) await first!.admin.cluster("MEET", "127.0.0.1", port);
+    const joined = ["cluster_state:ok", `cluster_size:${this.masters.length}`, `cluster_slots_ok:${slotCount}`];
+    for (const { admin } of this.masters) {
+      await until(
+        "all nodes know each other",
+        async () => {
+          const info = await admin.cluster("INFO");
+          return joined.every((line) => info.includes(line));
+        },
+        15_000,
+      );
+    }
+  }
+}
