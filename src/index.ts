@@ -15,7 +15,7 @@ export type {
   RunOptions,
 } from "./inspector/options.js";
 export type { TaskPage } from "./inspector/pages.js";
-export type { Handler, Middleware, TaskContext } from "./worker/handlers.js";
+export type { Handler, HandlerOptions, Middleware, TaskContext } from "./worker/handlers.js";
 export type { WorkerBroker, WorkerOptions } from "./worker/options.js";
 export {
   defineTask,
@@ -35,6 +35,7 @@ export {
 } from "./core/retry.js";
 export { RetryAfter, Revoke, SkipRetry } from "./core/steering.js";
 export { type CallOutcome, type ErrorCode, type ErrorData, HoldfastError } from "./core/errors.js";
+export type { QueueOption } from "./core/queues.js";
 export type { Duration } from "./core/duration.js";
 export type { Logger } from "./core/log.js";
 export type { BrokerEvent, TaskEvent } from "./core/telemetry.js";

@@ -15,8 +15,18 @@ describe("weightedQueues", () => {
     expect(weightedQueues({ b: 1, a: 1 }, "queues").map(({ name }) => name)).toEqual(["b", "a"]);
   });
 
+  it("takes a bound beside the weight", () => {
+    expect(weightedQueues({ a: { concurrency: 2 }, b: { weight: 3 } }, "queues")).toEqual([
+      { name: "b", weight: 3, concurrency: undefined },
+      { name: "a", weight: 1, concurrency: 2 },
+    ]);
+  });
+
   it.each([
     [{}, "queues", "at least one queue"],
+    [{ a: { weight: 0 } }, "queues.a.weight", "a whole number, 1 … 1000, got 0"],
+    [{ a: { concurrency: "2" } }, "queues.a.concurrency", 'got "2"'],
+    [{ a: { most: 2 } }, "queues.a.most", "is not an option"],
     [null, "queues", "must be an object such as { critical: 6, default: 1 }"],
     [["default"], "queues", "got an array"],
     ["default", "queues", 'got "default"'],

@@ -4,24 +4,31 @@ import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
 import { Attempt } from "./attempt.js";
 import type { Handlers } from "./handlers.js";
+import { Line } from "./line.js";
 import type { ResolvedWorkerOptions } from "./options.js";
+import { Pace } from "./pace.js";
+
+/** A leased task that could not be started for this long goes back. */
+export const unstartedMs = 1_000;
 
 /** A task that was lost and leased again runs twice here, each time with a token of its own. */
 const keyOf = ({ queue, id, token }: LostLease) => `${token}\n${queue}\n${id}`;
 const isSuspect = (task: LeasedTask) => task.crashes > 0;
 /** One more crash and the task is quarantined: nothing else may be there to take the blame, or to cause it. */
 const mustBeAlone = (task: LeasedTask) => task.crashes >= maxCrashes - 1;
+const unstarted: Outcome = { kind: "released", unstarted: true };
 
 export interface CrewEvents {
   /** `undefined`: its lease is lost, there is nothing to settle. */
   readonly onEnded: (task: LeasedTask, outcome: Outcome | undefined) => void;
-  /** A task that has waited to run alone is about to start. */
-  readonly onAlone: (task: LeasedTask) => void;
+  /** A task of which `waits` was true is about to start. */
+  readonly onLate: (task: LeasedTask) => void;
 }
 
 /**
- * The attempts that are running, and who may run beside whom. Of the tasks whose worker died one runs at a time; one
- * that would be quarantined by the next crash runs with nothing beside it.
+ * The attempts that are running, the tasks that wait for a slot, and who may run beside whom. Of the tasks whose worker
+ * died one runs at a time, and nothing waits beside it; one that would be quarantined by the next crash runs with nothing
+ * beside it at all.
  */
 export class Crew {
   readonly #handlers: Handlers;
@@ -29,10 +36,20 @@ export class Crew {
   readonly #clock: Clock;
   readonly #events: CrewEvents;
   readonly #running = new Map<string, Attempt>();
+  readonly #line = new Line();
+  readonly #pace = new Pace();
+  /** Running tasks by type, and held ones by queue. */
+  readonly #runningOf = new Map<string, number>();
+  readonly #heldOf = new Map<string, number>();
   #suspects = 0;
   /** Leased, and waiting until everybody else has finished. */
   #waitingAlone: LeasedTask | undefined;
   #runningAlone = false;
+  /** Since when every slot is taken; the end of a task begins it anew. */
+  #fullSinceMs: number | undefined;
+  #lineIsWatched = false;
+  /** Others, of another program, serve the same queues: nothing is to be held back from them. */
+  shared = false;
 
   constructor(handlers: Handlers, options: ResolvedWorkerOptions, clock: Clock, events: CrewEvents) {
     this.#handlers = handlers;
@@ -41,41 +58,66 @@ export class Crew {
     this.#events = events;
   }
 
-  /** Tasks that hold a slot. */
-  get size(): number {
-    return this.#running.size + (this.#waitingAlone === undefined ? 0 : 1);
+  get running(): number {
+    return this.#running.size;
   }
 
+  /** Leased tasks: those that run and those that wait. */
+  get size(): number {
+    return this.#running.size + this.#line.size + (this.#waitingAlone === undefined ? 0 : 1);
+  }
+
+  /** What waits counts as if it ran: it will. */
   get freeSlots(): number {
-    return this.#waitingAlone !== undefined || this.#runningAlone ? 0 : this.#options.concurrency - this.#running.size;
+    if (this.#isReserved) return 0;
+    return Math.max(0, this.#options.concurrency - this.#running.size - this.#line.size);
+  }
+
+  get room(): number {
+    const over = Math.max(0, this.#running.size + this.#line.size - this.#options.concurrency);
+    return Math.max(0, this.#ahead - over);
+  }
+
+  get capacity(): number {
+    return this.#options.concurrency + this.#ahead;
   }
 
   get takesSuspect(): boolean {
     return this.#suspects === 0;
   }
 
-  /** Whether it may have to wait until it is alone. */
-  waits(task: LeasedTask): boolean {
-    return mustBeAlone(task) && !this.#runningAlone;
+  heldOf(queue: string): number {
+    return this.#heldOf.get(queue) ?? 0;
   }
 
-  /** Start it; or give it back at once, where one waits or runs that must be alone. */
-  begin(task: LeasedTask): void {
-    if (this.#waitingAlone !== undefined || this.#runningAlone) {
-      this.#events.onEnded(task, { kind: "released" });
-      return;
-    }
-    if (isSuspect(task)) this.#suspects += 1;
-    if (mustBeAlone(task)) {
-      this.#waitingAlone = task;
-      this.#beginAlone();
-    } else {
-      this.#start(task);
+  get #isReserved(): boolean {
+    return this.#waitingAlone !== undefined || this.#runningAlone;
+  }
+
+  get #ahead(): number {
+    return this.#suspects > 0 || this.#isReserved || this.shared ? 0 : this.#pace.ahead;
+  }
+
+  /** Whether it may have to wait for longer than others: until it is alone, or its type has a place. */
+  waits(task: LeasedTask): boolean {
+    return mustBeAlone(task) || this.#handlers.limitOf(task.message.type) !== undefined;
+  }
+
+  /** What one turn leased, in order: started where there is a slot, and given back at once beside one that is to be alone. */
+  begin(tasks: readonly LeasedTask[]): void {
+    const sinceMs = performance.now();
+    for (const task of tasks) {
+      count(this.#heldOf, task.lease.queue, 1);
+      if (this.#isReserved) this.#end(task, unstarted);
+      else if (mustBeAlone(task)) this.#awaitAlone(task);
+      else this.#queue(task, sinceMs);
     }
   }
 
   /** These leases are gone: whoever has the tasks now must not be disturbed. */
   lost(leases: readonly LostLease[]): void {
+    const keys = new Set(leases.map(keyOf));
+    for (const task of this.#line.remove(({ lease }) => keys.has(keyOf(lease)))) this.#leave(task, undefined);
     for (const lease of leases) {
       this.#running.get(keyOf(lease))?.abort(new HoldfastError("LEASE_LOST", { id: lease.id }));
       const waiting = this.#waitingAlone;
@@ -83,26 +125,100 @@ export class Crew {
     }
   }
 
+  /** What waits goes back, in order: all of it, or what came from these queues. */
+  release(queues?: readonly string[]): void {
+    this.#release(({ lease }) => queues === undefined || queues.includes(lease.queue));
+  }
+
   /** Abort every handler; what does not end on its own is released after the abort grace. */
   stop(): void {
+    this.release();
     const waiting = this.#waitingAlone;
-    if (waiting !== undefined) this.#giveUpWaiting(waiting, { kind: "released" });
+    if (waiting !== undefined) this.#giveUpWaiting(waiting, unstarted);
     for (const attempt of this.#running.values()) {
       attempt.abort(new HoldfastError("WORKER_STOPPING", { id: attempt.id }));
     }
   }
 
+  #queue(task: LeasedTask, sinceMs: number): void {
+    if (isSuspect(task)) {
+      this.#suspects += 1;
+      this.#release((waiting) => !isSuspect(waiting));
+    }
+    this.#line.push(task, sinceMs);
+    this.#advance();
+  }
+
+  /** Starts what may start. Whatever waits too long goes back, and all that waits beside a suspect. */
+  #advance(): void {
+    while (!this.#isReserved && this.#running.size < this.#options.concurrency) {
+      const next = this.#line.next((task) => !this.#isAtLimit(task));
+      if (next === undefined) break;
+      if (this.#isStale(next.task, performance.now() - next.sinceMs)) this.#giveBack(next.task);
+      else this.#start(next.task);
+    }
+    if (this.#suspects > 0) this.#release((task) => !isSuspect(task) && !this.#isAtLimit(task));
+    if (this.#line.size === 0 || this.#lineIsWatched) return;
+    this.#lineIsWatched = true;
+    setTimeout(() => this.#lookAtLine(), unstartedMs / 2).unref();
+  }
+
+  #lookAtLine(): void {
+    this.#lineIsWatched = false;
+    const stale = this.#line.next((task, waitedMs) => this.#isStale(task, waitedMs));
+    if (stale !== undefined) this.#giveBack(stale.task);
+    this.#advance();
+  }
+
+  /** What handlers, or one that blocked the event loop, kept waiting so long may start sooner elsewhere. */
+  #isStale(task: LeasedTask, waitedMs: number): boolean {
+    return waitedMs > unstartedMs && !this.waits(task);
+  }
+
+  /** It and all behind it together, so that they stand in order again. */
+  #giveBack(stale: LeasedTask): void {
+    this.#pace.stalled();
+    this.#leave(stale, unstarted);
+    this.#release((task) => !this.waits(task));
+  }
+
+  #isAtLimit({ message: { type } }: LeasedTask): boolean {
+    const most = this.#handlers.limitOf(type);
+    return most !== undefined && (this.#runningOf.get(type) ?? 0) >= most;
+  }
+
   #start(task: LeasedTask): void {
     const key = keyOf(task.lease);
+    const { type } = task.message;
+    if (this.waits(task)) this.#events.onLate(task);
     const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (outcome) => {
+      this.#keepPace();
       this.#running.delete(key);
-      if (isSuspect(task)) this.#suspects -= 1;
+      count(this.#runningOf, type, -1);
       if (mustBeAlone(task)) this.#runningAlone = false;
-      this.#events.onEnded(task, outcome);
+      this.#leave(task, outcome);
       this.#beginAlone();
+      this.#advance();
     });
     this.#running.set(key, attempt);
+    count(this.#runningOf, type, 1);
+    if (this.#running.size === this.#options.concurrency) this.#fullSinceMs ??= performance.now();
     attempt.start();
+  }
+
+  /** One ends while every slot is taken: that is how fast tasks come to be started. */
+  #keepPace(): void {
+    if (this.#fullSinceMs === undefined) return;
+    const nowMs = performance.now();
+    this.#pace.ended(nowMs - this.#fullSinceMs);
+    this.#fullSinceMs = this.#line.size > 0 ? nowMs : undefined;
+  }
+
+  #awaitAlone(task: LeasedTask): void {
+    this.#suspects += 1;
+    this.release();
+    this.#waitingAlone = task;
+    this.#beginAlone();
   }
 
   #beginAlone(): void {
@@ -110,13 +226,31 @@ export class Crew {
     if (task === undefined || this.#running.size > 0) return;
     this.#waitingAlone = undefined;
     this.#runningAlone = true;
-    this.#events.onAlone(task);
     this.#start(task);
   }
 
   #giveUpWaiting(task: LeasedTask, outcome: Outcome | undefined): void {
     this.#waitingAlone = undefined;
-    this.#suspects -= 1;
+    this.#leave(task, outcome);
+  }
+
+  #release(holds: (task: LeasedTask) => boolean): void {
+    for (const task of this.#line.remove(holds)) this.#leave(task, unstarted);
+  }
+
+  #leave(task: LeasedTask, outcome: Outcome | undefined): void {
+    if (isSuspect(task)) this.#suspects -= 1;
+    this.#end(task, outcome);
+  }
+
+  #end(task: LeasedTask, outcome: Outcome | undefined): void {
+    count(this.#heldOf, task.lease.queue, -1);
     this.#events.onEnded(task, outcome);
   }
+}
+
+function count(counts: Map<string, number>, key: string, change: number): void {
+  const sum = (counts.get(key) ?? 0) + change;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
 }

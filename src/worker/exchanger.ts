@@ -7,19 +7,25 @@ import type {
   TurnReply,
   Working,
 } from "../broker/broker.js";
-import { HoldfastError } from "../core/errors.js";
-import { pause } from "../core/loop.js";
-import { queueOrder } from "../core/queues.js";
 import type { ResolvedWorkerOptions } from "./options.js";
+import { ReadyQueues } from "./ready-queues.js";
+import { Turns } from "./turns.js";
 
 /** What the exchanger asks of the worker around it. */
 export interface Crewing {
+  /** Tasks that would start at once. */
   readonly freeSlots: number;
+  /** Tasks that may be leased ahead, to wait for a slot. */
+  readonly room: number;
+  /** Tasks that it holds and may hold: those that run and those that may wait. */
+  readonly capacity: number;
   readonly takesSuspect: boolean;
+  heldOf(queue: string): number;
 }
 
 export interface ExchangerEvents {
   readonly onLeased: (tasks: readonly LeasedTask[]) => void;
+  readonly onPaused: (queues: readonly string[]) => void;
   readonly onSettled: (settlements: readonly Settlement[], receipts: readonly SettleReceipt[]) => void;
   /** There are slots to fill, and nothing was found to fill them. */
   readonly onDry: () => void;
@@ -30,38 +36,31 @@ export interface ExchangerEvents {
 /** A turn under way holds one of these; client and server work at the same time when there are two. */
 interface Lane {
   readonly id: string;
-  busy: boolean;
+  /** What it asked for. */
+  turn: Turn | undefined;
 }
 
 /** With fewer tasks a turn, what each turn costs by itself outweighs that client and server work at the same time. */
 const twoLanesFrom = 32;
 const maxSettlements = 500;
 const maxLeased = 200;
-const firstPauseMs = 50;
-const longestPauseMs = 1_000;
 /** Where tasks are told, they are looked for this much less often. */
 const toldFactor = 5;
 
-/**
- * Keeps the worker's turns with storage going: each settles what has finished and leases for the slots that are free.
- * A turn that did not get through is sent again, unchanged, until it is answered: an outcome is never dropped.
- */
+/** Decides when to take a turn with storage, what to settle in it and how much to lease. */
 export class Exchanger {
-  readonly #broker: Working;
   readonly #options: ResolvedWorkerOptions;
   readonly #crew: Crewing;
   readonly #events: ExchangerEvents;
-  readonly #lanes: readonly Lane[];
-  readonly #turnLimit: number;
+  readonly #turns: Turns;
+  readonly #queues: ReadyQueues;
+  readonly #lanes: readonly [Lane, Lane];
   readonly #requestPrefix: string;
-  readonly #quit = new AbortController();
+  readonly #bounded: readonly { readonly name: string; readonly most: number }[];
   #requests = 0;
   #finished: Settlement[] = [];
   #leasing = false;
-  /** Slots asked for by turns under way. */
-  #reserved = 0;
-  #suspectAsked = false;
-  /** The last look found less than asked for: until the next poll there is nothing to look for. */
+  /** The last look found less than asked for: until the next poll or signal there is nothing to look for. */
   #empty = false;
   /** How often we were told that there may be something: a look that began before one of them proves nothing. */
   #nudges = 0;
@@ -69,7 +68,6 @@ export class Exchanger {
   #scheduled = false;
   /** Ended tasks whose outcome storage has not confirmed. */
   #unsettled = 0;
-  #refusal: Error | undefined;
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -79,14 +77,16 @@ export class Exchanger {
     crew: Crewing,
     events: ExchangerEvents,
   ) {
-    this.#broker = broker;
     this.#options = options;
     this.#crew = crew;
     this.#events = events;
+    this.#turns = new Turns(broker, options.log, (settlements, receipts) => this.#confirm(settlements, receipts));
+    this.#queues = new ReadyQueues(options.queues, options.strictPriority);
     this.#requestPrefix = workerId.slice(-12);
-    const laneCount = options.concurrency < twoLanesFrom ? 1 : 2;
-    this.#lanes = Array.from({ length: laneCount }, (_, index) => ({ id: `${workerId}:${index}`, busy: false }));
-    this.#turnLimit = Math.min(maxLeased, Math.ceil(options.concurrency / laneCount));
+    this.#lanes = [lane(`${workerId}:0`), lane(`${workerId}:1`)];
+    this.#bounded = options.queues.flatMap(({ name, concurrency: most }) =>
+      most === undefined ? [] : [{ name, most }],
+    );
   }
 
   /** Begin to lease. */
@@ -101,10 +101,11 @@ export class Exchanger {
     clearTimeout(this.#pollTimer);
   }
 
-  /** There may be something to lease now. */
-  nudge(): void {
+  /** There may be something to lease now, in this queue or in any. */
+  nudge(queue?: string): void {
     this.#nudges += 1;
     this.#empty = false;
+    this.#queues.nudge(queue);
     this.#schedule();
   }
 
@@ -127,13 +128,13 @@ export class Exchanger {
 
   /** Why storage refused the last turn, if it did. */
   get refusal(): Error | undefined {
-    return this.#refusal;
+    return this.#turns.refusal;
   }
 
   /** All settled, no turn under way, and, while leasing, nothing found at the last look; or it has given up. */
   get quiet(): boolean {
-    if (this.#quit.signal.aborted) return true;
-    return this.settled && this.#lanes.every((lane) => !lane.busy) && (!this.#leasing || this.#empty);
+    if (this.#turns.over) return true;
+    return this.settled && this.#busyLanes.length === 0 && (!this.#leasing || this.#empty);
   }
 
   /** Resolves the next time a turn ends or a slot becomes free. */
@@ -144,157 +145,115 @@ export class Exchanger {
   /** Stop trying: what is not settled runs again when its lease ends. Answers how many those are. */
   giveUp(): number {
     this.stopLeasing();
-    this.#quit.abort();
+    this.#turns.giveUp();
     this.#tellChanged();
     return this.#unsettled;
   }
 
+  get #busyLanes(): readonly Lane[] {
+    return this.#lanes.filter(({ turn }) => turn !== undefined);
+  }
+
   #schedule(): void {
-    if (this.#scheduled || this.#quit.signal.aborted) return;
+    if (this.#scheduled || this.#turns.over) return;
     this.#scheduled = true;
     // setImmediate: handlers that end in the same turn of the event loop are settled together.
     setImmediate(() => {
       this.#scheduled = false;
-      for (const lane of this.#lanes) {
-        if (lane.busy) continue;
-        const turn = this.#nextTurn(lane);
-        if (turn !== undefined) void this.#take(lane, turn);
+      const { capacity } = this.#crew;
+      for (const lane of capacity < twoLanesFrom ? [this.#lanes[0]] : this.#lanes) {
+        if (lane.turn !== undefined) continue;
+        lane.turn = this.#nextTurn(lane, capacity);
+        if (lane.turn !== undefined) void this.#take(lane, lane.turn);
       }
     });
   }
 
-  #nextTurn(lane: Lane): Turn | undefined {
-    const limit = this.#leasing ? Math.min(this.#turnLimit, this.#crew.freeSlots - this.#reserved) : 0;
+  #nextTurn(lane: Lane, capacity: number): Turn | undefined {
+    const underWay = this.#busyLanes.flatMap(({ turn }) => turn?.lease ?? []);
+    const full = Math.min(maxLeased, capacity < twoLanesFrom ? capacity : Math.ceil(capacity / this.#lanes.length));
+    const { limit, startable } = this.#leasing ? this.#demand(underWay, full) : { limit: 0, startable: 0 };
     const looks = limit > 0 && !this.#empty;
     if (this.#finished.length === 0 && !looks) return undefined;
     // While a turn is under way a small one waits for it: turns grow with the load, instead of getting more.
-    const otherBusy = this.#lanes.some((other) => other.busy);
-    if (otherBusy && this.#finished.length + (looks ? limit : 0) < this.#turnLimit) return undefined;
+    if (this.#busyLanes.length > 0 && this.#finished.length + (looks ? limit : 0) < full) return undefined;
     const settle = this.#finished.splice(0, maxSettlements);
-    return { settle, lease: limit > 0 ? this.#leaseRequest(lane, limit) : undefined };
+    return { settle, lease: limit > 0 ? this.#leaseRequest(lane, limit, startable, underWay) : undefined };
   }
 
-  #leaseRequest(lane: Lane, limit: number): LeaseRequest {
-    const suspects = this.#crew.takesSuspect && !this.#suspectAsked ? 1 : 0;
-    if (suspects === 1) this.#suspectAsked = true;
-    this.#reserved += limit;
+  /** What is asked for already counts as if it had come. */
+  #demand(underWay: readonly LeaseRequest[], most: number): { limit: number; startable: number } {
+    const { freeSlots, room } = this.#crew;
+    const asked = sumOf(underWay, ({ limit }) => limit);
+    const startable = Math.max(0, freeSlots - sumOf(underWay, (request) => request.startable ?? request.limit));
+    return { limit: Math.min(most, Math.max(startable, freeSlots + room - asked)), startable };
+  }
+
+  #leaseRequest(
+    lane: Lane,
+    limit: number,
+    startable: number,
+    underWay: readonly LeaseRequest[],
+  ): LeaseRequest | undefined {
+    const queues = this.#queues.inOrder();
+    const limits: Record<string, number> = {};
+    for (const { name, most } of this.#bounded) {
+      const asked = sumOf(underWay, (request) => Math.min(request.limit, request.limits?.[name] ?? 0));
+      limits[name] = Math.max(0, most - this.#crew.heldOf(name) - asked);
+    }
     this.#requests += 1;
     return {
       workerId: lane.id,
       requestId: `${this.#requestPrefix}.${this.#requests.toString(36)}`,
-      queues: queueOrder(this.#options.queues, this.#options.strictPriority, Math.random),
+      queues,
       limit,
+      startable,
+      ...(this.#bounded.length > 0 && { limits }),
       leaseMs: this.#options.leaseDurationMs,
-      suspects,
+      suspects: this.#crew.takesSuspect && !underWay.some(({ suspects }) => suspects > 0) ? 1 : 0,
     };
   }
 
   async #take(lane: Lane, turn: Turn): Promise<void> {
-    lane.busy = true;
     const nudges = this.#nudges;
     try {
-      const reply = await this.#answered(turn);
-      this.#unreserve(turn);
+      const reply = await this.#turns.take(turn);
+      lane.turn = undefined;
       if (reply !== undefined) this.#digest(turn, reply, nudges === this.#nudges);
+      else this.#pollLater();
     } finally {
-      lane.busy = false;
+      lane.turn = undefined;
       this.#schedule();
       this.#tellChanged();
     }
   }
 
-  #unreserve({ lease }: Turn): void {
+  #digest({ lease }: Turn, { leased, more, dry, paused }: TurnReply, recent: boolean): void {
     if (lease === undefined) return;
-    this.#reserved -= lease.limit;
-    if (lease.suspects > 0) this.#suspectAsked = false;
-  }
-
-  #digest(turn: Turn, reply: TurnReply, recent: boolean): void {
-    this.#confirm(turn.settle, reply.settled);
-    if (turn.lease === undefined) return;
-    if (reply.leased.length > 0) this.#events.onLeased(reply.leased);
-    if (reply.leased.length < turn.lease.limit && !reply.more && recent) this.#pollLater();
+    if (paused.length > 0) this.#events.onPaused(paused);
+    if (leased.length > 0) this.#events.onLeased(leased);
+    if (!recent) return;
+    this.#queues.dry([...dry, ...paused]);
+    if (leased.length < lease.limit && !more) this.#pollLater();
   }
 
   #confirm(settlements: readonly Settlement[], receipts: readonly SettleReceipt[]): void {
-    if (settlements.length === 0) return;
     this.#unsettled -= settlements.length;
     this.#events.onSettled(settlements, receipts);
+    this.#tellChanged();
   }
 
   #pollLater(): void {
     this.#empty = true;
-    clearTimeout(this.#pollTimer);
     if (!this.#leasing) return;
     // By chance up to a quarter sooner, so that many workers do not look in step.
     const everyMs = this.#options.pollIntervalMs * (this.#events.isTold() ? toldFactor : 1);
     const waitMs = everyMs * (1 - Math.random() / 4);
-    this.#pollTimer = setTimeout(() => this.nudge(), waitMs);
+    this.#pollTimer ??= setTimeout(() => {
+      this.#pollTimer = undefined;
+      this.nudge();
+    }, waitMs);
     this.#events.onDry();
-  }
-
-  /** The reply, or `undefined` when storage refuses the turn for good and its parts are seen to one by one. */
-  async #answered(turn: Turn): Promise<TurnReply | undefined> {
-    let unsure = false;
-    for (let pauseMs = firstPauseMs; !this.#quit.signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      try {
-        const reply = await this.#broker.exchange(turn, this.#broker.clock.nowMs());
-        this.#refusal = undefined;
-        return unsure ? { ...reply, settled: reply.settled.map(() => "settled") } : reply;
-      } catch (error) {
-        if (HoldfastError.is(error, "CLOSED")) {
-          this.#options.log.error({ error }, "the broker was closed under a running worker: stop the worker first");
-          this.giveUp();
-          break;
-        }
-        if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
-          // After an unknown outcome `leaseLost` would mean no more than: it was carried out the first time.
-          unsure ||= error.data.outcome === "unknown";
-        } else if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
-          // It was fit when the worker started: a password was changed, say. What is to be settled waits for it.
-          this.#options.log.error({ error }, `storage cannot be used any more; trying again in ${pauseMs} ms`);
-        } else {
-          this.#refusal = error instanceof Error ? error : new Error(String(error));
-          this.#options.log.error({ error }, "storage refused a turn; its settlements are tried again queue by queue");
-          for (const part of byQueue(turn.settle)) void this.#insist(part);
-          this.#pollLater();
-          return undefined;
-        }
-      }
-      await pause(pauseMs * (0.75 + Math.random() / 4), this.#quit.signal);
-    }
-    return undefined;
-  }
-
-  /**
-   * One queue's settlements alone, until they are through: trouble in one queue must not hold up the others, nor one
-   * settlement its neighbours. The turn that was refused may have carried some of them out, so `leaseLost` means done.
-   */
-  async #insist(settle: readonly Settlement[]): Promise<void> {
-    for (let pauseMs = longestPauseMs; !this.#quit.signal.aborted; pauseMs = Math.min(pauseMs * 2, 30_000)) {
-      try {
-        await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
-        this.#confirm(
-          settle,
-          settle.map(() => "settled"),
-        );
-        this.#tellChanged();
-        return;
-      } catch (error) {
-        const { queue } = settle[0]!.task.lease;
-        this.#options.log.warn(
-          { queue, tasks: settle.length, error },
-          `settling failed; trying again in ${pauseMs} ms`,
-        );
-        if (settle.length > 1 && !HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
-          const middle = Math.ceil(settle.length / 2);
-          void this.#insist(settle.slice(0, middle));
-          void this.#insist(settle.slice(middle));
-          return;
-        }
-      }
-      await pause(pauseMs, this.#quit.signal);
-    }
   }
 
   #tellChanged(): void {
@@ -304,13 +263,8 @@ export class Exchanger {
   }
 }
 
-function byQueue(settlements: readonly Settlement[]): Settlement[][] {
-  const parts = new Map<string, Settlement[]>();
-  for (const settlement of settlements) {
-    const { queue } = settlement.task.lease;
-    const part = parts.get(queue);
-    if (part === undefined) parts.set(queue, [settlement]);
-    else part.push(settlement);
-  }
-  return [...parts.values()];
+const lane = (id: string): Lane => ({ id, turn: undefined });
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
 }

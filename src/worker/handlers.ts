@@ -25,8 +25,14 @@ export type Handler<P, R> = (payload: P, task: TaskContext) => R | Promise<R>;
 /** Wraps every handler, the first one outermost. Return what `next` returned. */
 export type Middleware = (task: TaskContext, next: () => Promise<unknown>) => Promise<unknown>;
 
+export interface HandlerOptions {
+  /** At most so many of this type run at once in this worker, 1 … 10,000. Default: the worker's concurrency. */
+  readonly concurrency?: number;
+}
+
 interface Entry {
   readonly definition: AnyDefinition;
+  readonly concurrency: number | undefined;
   readonly handler: Handler<unknown, unknown>;
 }
 
@@ -39,14 +45,17 @@ export class Handlers {
   readonly #middlewares: Middleware[] = [];
 
   /** @throws HANDLER_EXISTS OPTION_INVALID */
-  add(definition: AnyDefinition, handler: Handler<never, unknown>): void {
+  add(definition: AnyDefinition, handler: Handler<never, unknown>, options: HandlerOptions = {}): void {
     if (typeof definition !== "function" || typeof definition.type !== "string") {
       throw invalidOption("handle", `takes what defineTask answered, got ${shown(definition)}`);
     }
     if (typeof handler !== "function") throw invalidOption("handle", `takes a function, got ${shown(handler)}`);
     if (this.#entries.has(definition.type)) throw new HoldfastError("HANDLER_EXISTS", { type: definition.type });
+    const { concurrency } = options;
+    if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000))
+      throw invalidOption("handle.concurrency", `must be a whole number, 1 … 10000, got ${shown(concurrency)}`);
     // The payload it is called with is what its own definition decodes.
-    this.#entries.set(definition.type, { definition, handler: handler as Handler<unknown, unknown> });
+    this.#entries.set(definition.type, { definition, concurrency, handler: handler as Handler<unknown, unknown> });
   }
 
   wrap(middleware: Middleware): void {
@@ -56,6 +65,11 @@ export class Handlers {
 
   find(type: string): AnyDefinition | undefined {
     return this.#entries.get(type)?.definition;
+  }
+
+  /** How many of a type may run at once, where it has such a bound. */
+  limitOf(type: string): number | undefined {
+    return this.#entries.get(type)?.concurrency;
   }
 
   definitions(): AnyDefinition[] {

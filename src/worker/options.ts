@@ -1,15 +1,15 @@
 import { type Broker, type Maintaining, minLeaseMs, type Working } from "../broker/broker.js";
 import type { Signalling } from "../broker/roles.js";
 import { consoleLogger, type Logger } from "../core/log.js";
-import { weightedQueues } from "../core/queues.js";
+import { type QueueOption, weightedQueues } from "../core/queues.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
 
 export const workerSettings = {
   concurrency: setting.integer({ default: 10, min: 1, max: 10_000, says: "handlers running at once in this process" }),
-  queues: setting.record<number, ReturnType<typeof weightedQueues>>({
+  queues: setting.record<QueueOption, ReturnType<typeof weightedQueues>>({
     default: { default: 1 },
-    allowed: "an object { name: weight }, weights 1 … 1000",
-    says: "the queues to work on, and how often each is looked at first",
+    allowed: "an object { name: weight } or { name: { weight, concurrency } }, weights 1 … 1000",
+    says: "the queues to work on, how often each is looked at first, and at most how many of its tasks run at once here",
     parse: weightedQueues,
   }),
   strictPriority: setting.flag({

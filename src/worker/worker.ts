@@ -8,16 +8,14 @@ import type { Outcome } from "../core/outcome.js";
 import type { TaskDefinition } from "../core/task.js";
 import { tellBroker, tellTask } from "../core/telemetry.js";
 import { limitMs } from "./attempt.js";
-import { Crew } from "./crew.js";
+import { Crew, unstartedMs } from "./crew.js";
 import { Exchanger } from "./exchanger.js";
-import { type Handler, Handlers, type Middleware } from "./handlers.js";
+import { type Handler, type HandlerOptions, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
 import { Signals } from "./signals.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
-/** A leased task that could not be started for this long goes back. */
-const unstartedMs = 1_000;
-/** How long a task may wait to run alone. */
+/** How long a task may wait to run alone, or for a place among those of its type. */
 const longestWaitMs = 86_400_000;
 /** How long a stopping worker waits for storage, after its handlers have ended. */
 const lastCallMs = 2_000;
@@ -66,10 +64,11 @@ export class Worker implements AsyncDisposable {
     this.#options = resolveWorkerOptions(options);
     this.#crew = new Crew(this.#handlers, this.#options, broker.clock, {
       onEnded: (task, outcome) => this.#ended(task, outcome),
-      onAlone: (task) => this.#hold([task]),
+      onLate: (task) => this.#hold([task], true),
     });
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, {
       onLeased: (tasks) => this.#begin(tasks),
+      onPaused: (queues) => this.#crew.release(queues),
       onSettled: (settlements, receipts) => this.#settled(settlements, receipts),
       onDry: () => this.#signals.idle(),
       isTold: () => this.#signals.listening,
@@ -77,13 +76,17 @@ export class Worker implements AsyncDisposable {
     this.#signals = new Signals(
       broker,
       this.#options.queues.map(({ name }) => name),
-      { onWake: () => this.#exchanger.nudge() },
+      { onWake: (queue) => this.#exchanger.nudge(queue) },
     );
   }
 
-  /** Register the handler of a task type. @throws HANDLER_EXISTS OPTION_INVALID */
-  handle<In, R, Out>(definition: TaskDefinition<In, R, Out>, handler: Handler<Out, R>): this {
-    this.#handlers.add(definition, handler);
+  /**
+   * Register the handler of a task type; of `concurrency` of them at most run at once in this worker. Those over it hold
+   * slots while they wait: give such a type a queue of its own, and bound that, where others must not wait behind it.
+   * @throws HANDLER_EXISTS OPTION_INVALID
+   */
+  handle<In, R, Out>(definition: TaskDefinition<In, R, Out>, handler: Handler<Out, R>, options?: HandlerOptions): this {
+    this.#handlers.add(definition, handler, options);
     return this;
   }
 
@@ -159,7 +162,7 @@ export class Worker implements AsyncDisposable {
   }
 
   counters(): WorkerCounters {
-    return { ...this.#counters, running: this.#crew.size };
+    return { ...this.#counters, running: this.#crew.running };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -173,6 +176,7 @@ export class Worker implements AsyncDisposable {
     }
     this.#state = "stopped";
     this.#exchanger.stopLeasing();
+    this.#crew.release();
     this.#maintenance.abort();
     const done = () => this.#crew.size === 0 && this.#exchanger.settled;
     await this.#until(done, timeoutMs);
@@ -216,28 +220,23 @@ export class Worker implements AsyncDisposable {
 
   #begin(tasks: readonly LeasedTask[]): void {
     if (this.#state === "stopped") {
-      for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released" } });
+      for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released", unstarted: true } });
       return;
     }
     this.#signals.busy();
     // Before any handler starts: one that blocks the event loop at once keeps its lease all the same.
-    this.#hold(tasks);
-    const leasedAtMs = performance.now();
-    for (const task of tasks) {
-      // A handler before it has blocked the event loop: what it kept waiting may start sooner elsewhere.
-      if (performance.now() - leasedAtMs > unstartedMs) this.#exchanger.settle({ task, outcome: { kind: "released" } });
-      else this.#crew.begin(task);
-    }
+    this.#hold(tasks, false);
+    this.#crew.begin(tasks);
   }
 
-  /** One that waits to run alone is held for as long as that may take, and anew when it starts. */
-  #hold(tasks: readonly LeasedTask[]): void {
+  /** One that may wait for long is held for as long as that may take, and anew when it starts. */
+  #hold(tasks: readonly LeasedTask[], starting: boolean): void {
     const nowMs = this.#broker.clock.nowMs();
     const slackMs = this.#options.abortGraceMs + unstartedMs;
     this.#keeper!.hold(
       tasks.map((task) => ({
         lease: task.lease,
-        renewUntilMs: this.#crew.waits(task) ? nowMs + longestWaitMs : limitMs(task, nowMs) + slackMs,
+        renewUntilMs: !starting && this.#crew.waits(task) ? nowMs + longestWaitMs : limitMs(task, nowMs) + slackMs,
       })),
     );
   }
