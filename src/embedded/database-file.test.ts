@@ -3,13 +3,15 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newTask } from "../../test/support/builders.js";
+import { newTask, settled } from "../../test/support/builders.js";
 import { until } from "../../test/support/until.js";
 import type { HoldfastError } from "../core/errors.js";
+import type { TaskInfo } from "../core/info.js";
 import { type Driver, loadDriver } from "./driver.js";
 import { EmbeddedStore } from "./embedded-store.js";
 import { embeddedBroker } from "./index.js";
 import { pack } from "./packed.js";
+import { schemaVersion } from "./schema.js";
 
 const nowMs = 1_800_000_000_000;
 const label = "file:tasks.db";
@@ -42,6 +44,18 @@ async function fill(): Promise<void> {
     Array.from({ length: 500 }, (_, index) => newTask({ queue: "q", id: `id-${index}`, payload })),
     nowMs,
   );
+}
+
+/** Tables with their columns, and indexes, as SQLite knows them. */
+function schemaIn(path: string): unknown[] {
+  const database = sqlite(path);
+  const rows = database
+    .prepare(
+      "SELECT m.type, m.name, c.name AS column_name, c.type AS column_type, c.dflt_value FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c ORDER BY m.name, c.cid",
+    )
+    .all();
+  database.close();
+  return rows;
 }
 
 describe("database file", () => {
@@ -133,7 +147,7 @@ describe("database file", () => {
               const row = statement.get();
               // What the other one's transaction does, as soon as we have looked at half of it.
               try {
-                other.exec("PRAGMA application_id = 0x48665374; PRAGMA user_version = 1");
+                other.exec(`PRAGMA application_id = 0x48665374; PRAGMA user_version = ${schemaVersion}`);
               } catch {
                 // It has to wait until we have seen the whole.
               }
@@ -157,15 +171,53 @@ describe("database file", () => {
   it("of a later version is refused, and left as it is", async () => {
     await fill();
     const database = sqlite(file);
-    database.exec("PRAGMA user_version = 2");
+    database.exec(`PRAGMA user_version = ${schemaVersion + 1}`);
     database.close();
     const bytes = readFileSync(file);
 
     expect(await refusal()).toMatchObject({
       code: "BROKER_INCOMPATIBLE",
-      message: expect.stringContaining("version 2"),
+      message: expect.stringContaining(`version ${schemaVersion + 1}`),
     });
     expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+
+  it("of an earlier version is brought up to date, and keeps its tasks and their locks", async () => {
+    const database = sqlite(file);
+    database.exec(readFileSync(new URL("../../test/support/files/embedded-schema-1.sql", import.meta.url), "utf8"));
+    database.close();
+    const fresh = join(folder, "fresh.db");
+    for (const path of [file, fresh]) {
+      await using broker = embeddedBroker({ file: path });
+      await broker.ping();
+    }
+
+    await using broker = embeddedBroker({ file });
+    const [queue] = await broker.queues(nowMs);
+    expect(queue).toMatchObject({
+      name: "old",
+      paused: false,
+      pause: undefined,
+      processed: 3,
+      failed: 2,
+      counts: { pending: 2, active: 1, scheduled: 1, retry: 1, archived: 1, completed: 1 },
+    });
+    for (const state of ["pending", "active", "scheduled", "retry", "archived", "completed"] as const) {
+      const { items } = await broker.list({ queue: "old", state }, { limit: 10 });
+      expect(items[0]).toMatchObject({ id: state, message: { id: state, type: "test:plain" } });
+    }
+    const again = { uniqueKey: "asynq:{old}:unique:test:plain:x" };
+    expect(await broker.enqueue([newTask({ id: "2", queue: "old", ...again }, { uniqueForMs: 1_000 })], nowMs)).toEqual(
+      [{ status: "duplicate", id: "unique" }],
+    );
+    const held = { queue: "old", id: "active" };
+    const by = { actor: "ops", reason: "", requestId: "r" };
+    expect(await broker.cancel([held], "retry", by, nowMs)).toEqual(["requested"]);
+    const [task] = (await broker.find([held])) as [TaskInfo];
+    const lease = { ...held, token: "r", untilMs: 0 };
+    const leased = { message: task.message!, lease, crashes: 0, returns: 0, atMostOnce: false };
+    expect((await broker.exchange({ settle: [settled.completed(leased)] }, nowMs)).settled).toEqual(["settled"]);
+    expect(schemaIn(file)).toEqual(schemaIn(fresh));
   });
 
   it("of another program is refused, and left as it is", async () => {

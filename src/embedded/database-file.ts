@@ -2,7 +2,7 @@ import { closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { HoldfastError } from "../core/errors.js";
 import type { Database, Driver } from "./driver.js";
-import { ensureSchema, hasSchema, pragma } from "./schema.js";
+import { ensureSchema, schemaOf, pragma } from "./schema.js";
 import { damaged } from "./sqlite-error.js";
 import { inTransaction, whileBusy } from "./transaction.js";
 
@@ -54,7 +54,7 @@ function createFile(location: string, broker: string): void {
 function prepareFile(database: Database, location: string, broker: string): void {
   if (statSync(location).size > 0) {
     // In a transaction: it looks at several things, and another process may be making them.
-    inTransaction(database, () => hasSchema(database, broker));
+    inTransaction(database, () => schemaOf(database, broker));
     checkSound(database, location, broker);
   }
   if (pragma(database, "journal_mode = WAL") !== "wal") {

@@ -1,5 +1,6 @@
 import type {
   Broker,
+  Cancellation,
   EnqueueReceipt,
   KeeperOptions,
   LeaseKeeper,
@@ -9,20 +10,47 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
+import type {
+  Act,
+  CancelReceipt,
+  DropReceipt,
+  Inspecting,
+  MoveReceipt,
+  MoveSelection,
+  MoveTarget,
+  PauseReceipt,
+  Signal,
+  Signalling,
+  Steering,
+  Subscription,
+  UpdateReceipt,
+} from "../broker/roles.js";
 import { DisciplinedClock, systemClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
+import type {
+  DayStats,
+  Page,
+  PageRequest,
+  QueueInfo,
+  Selection,
+  StorageInfo,
+  TaskInfo,
+  WorkerInfo,
+} from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { memory } from "./database-file.js";
 import { acquireLink } from "./shared-links.js";
 import { enqueueCalls, leasedTasks, settleRows, taskInfo } from "./rows.js";
+import { allParts, answered, inParts } from "./parts.js";
 import type { StoreLink } from "./store-link.js";
+import { workerInfo, workerText } from "./workers.js";
 
 /** The contract of storage on one SQLite file, shared by processes of one machine, or in memory. */
-export class EmbeddedBroker implements Broker {
+export class EmbeddedBroker implements Broker, Steering, Inspecting, Signalling {
   readonly label: string;
   readonly clock = new DisciplinedClock();
+  readonly #location: string;
   readonly #link: StoreLink;
   readonly #release: () => Promise<void>;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -32,6 +60,7 @@ export class EmbeddedBroker implements Broker {
   constructor(file: string) {
     this.label = file === memory ? "memory:" : `file:${file}`;
     const shared = acquireLink(file, this.label);
+    this.#location = file;
     this.#link = shared.link;
     this.#release = () => shared.release();
   }
@@ -48,11 +77,7 @@ export class EmbeddedBroker implements Broker {
         const calls = enqueueCalls(tasks, nowMs).map((call) =>
           link.call("enqueue", call, [call.messages.bytes.buffer]),
         );
-        const parts = await answered(Promise.allSettled(calls), withinMs);
-        const failed = parts.find((part) => part.status === "rejected");
-        if (failed === undefined)
-          return parts.flatMap((part) => (part as PromiseFulfilledResult<EnqueueReceipt[]>).value);
-        throw parts.some((part) => part.status === "fulfilled") ? unknownOutcome(failed.reason) : failed.reason;
+        return allParts(await answered(Promise.allSettled(calls), withinMs));
       },
     );
   }
@@ -98,24 +123,115 @@ export class EmbeddedBroker implements Broker {
     return rows.map((row) => (row === undefined ? undefined : taskInfo(row)));
   }
 
-  /** By ids the cursor is a place in the list; by state a page may hold fewer than `limit` where a type or group is asked for. */
+  /** By ids the cursor is a place in the list; by type a page may end before it is full. */
   async list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>> {
     const { queue } = selection;
-    if ("ids" in selection) {
-      const start = Number(page.cursor ?? 0);
-      const found = await this.find(selection.ids.slice(start, start + page.limit).map((id) => ({ queue, id })));
-      const end = start + page.limit;
-      return {
-        items: found.filter((info) => info !== undefined),
-        next: end < selection.ids.length ? String(end) : undefined,
-      };
-    }
-    const { state, type, group } = selection;
-    const { limit, cursor } = page;
-    const { items, next } = await this.#ask([], (link) => link.call("list", { queue, state, limit, cursor }));
-    const wanted = ({ message }: TaskInfo) =>
-      (type === undefined || message?.type === type) && (group === undefined || message?.group === group);
-    return { items: items.map(taskInfo).filter(wanted), next };
+    if ("ids" in selection) return this.#listIds(queue, selection.ids, page);
+    const { state, type } = selection;
+    const { items, ...places } = await this.#ask([], (link) => link.call("list", { queue, state, type, page }));
+    return { items: items.map(taskInfo), ...places };
+  }
+
+  async #listIds(queue: string, ids: readonly string[], page: PageRequest): Promise<Page<TaskInfo>> {
+    const { limit, backwards = false } = page;
+    const place = page.cursor === undefined ? undefined : Number(page.cursor);
+    const start = backwards ? Math.max(0, (place ?? ids.length) - limit) : (place ?? 0);
+    const end = backwards ? (place ?? ids.length) : start + limit;
+    const found = await this.find(ids.slice(start, end).map((id) => ({ queue, id })));
+    return {
+      items: found.filter((info) => info !== undefined),
+      next: end < ids.length ? String(end) : undefined,
+      previous: start > 0 ? String(start) : undefined,
+    };
+  }
+
+  async move(
+    selection: MoveSelection,
+    to: MoveTarget,
+    by: Act,
+    { limit, attempts = 1, cursor }: Parameters<Steering["move"]>[3],
+    nowMs: number,
+  ): Promise<MoveReceipt> {
+    const call = { to, by, limit, attempts, cursor, nowMs };
+    if (!("ids" in selection)) return this.#ask([], (link) => link.call("move", { ...call, selection }));
+    const { queue, ids } = selection;
+    const parts = await this.#ask(ids, async (link) =>
+      allParts(
+        await Promise.allSettled(
+          inParts(ids).map(async (part) => [await link.call("move", { ...call, selection: { queue, ids: part } })]),
+        ),
+      ),
+    );
+    return { receipts: parts.flatMap((part) => ("receipts" in part ? part.receipts : [])) };
+  }
+
+  async updatePayload(task: TaskRef, payload: Uint8Array, by: Act, nowMs: number): Promise<UpdateReceipt> {
+    return this.#ask([task.id], (link) => link.call("updatePayload", { task, payload, by, nowMs }));
+  }
+
+  async setPaused(queues: readonly string[], paused: boolean, by: Act, nowMs: number): Promise<PauseReceipt[]> {
+    return this.#ask([], (link) => link.call("setPaused", { queues, paused, by, nowMs }));
+  }
+
+  async dropQueue(
+    queue: string,
+    { force, limit }: { readonly force: boolean; readonly limit: number },
+    by: Act,
+    nowMs: number,
+  ): Promise<DropReceipt> {
+    return this.#ask([], (link) => link.call("dropQueue", { queue, force, limit, by, nowMs }));
+  }
+
+  async cancel(tasks: readonly TaskRef[], how: Cancellation, by: Act, nowMs: number): Promise<CancelReceipt[]> {
+    const ids = tasks.map(({ id }) => id);
+    return this.#ask(ids, async (link) =>
+      allParts(
+        await Promise.allSettled(inParts(tasks).map((part) => link.call("cancel", { tasks: part, how, by, nowMs }))),
+      ),
+    );
+  }
+
+  async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {
+    return this.#ask([], (link) => link.call("cancellations", { tasks }));
+  }
+
+  async memory(queues: readonly string[]): Promise<number[]> {
+    return this.#ask([], (link) => link.call("sizes", { queues }));
+  }
+
+  async history(queues: readonly string[], days: number, nowMs: number): Promise<DayStats[][]> {
+    return this.#ask([], (link) => link.call("history", { queues, days, nowMs }));
+  }
+
+  /** This engine has no groups yet. */
+  async groups(_queue: string): Promise<[]> {
+    this.#requireOpen();
+    return [];
+  }
+
+  async workers(nowMs: number): Promise<WorkerInfo[]> {
+    const texts = await this.#ask([], (link) => link.call("workers", { nowMs }));
+    return texts.map(workerInfo).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async storage(): Promise<StorageInfo> {
+    const fields = await this.#ask([], (link) => link.call("storage", {}));
+    return { kind: "embedded", nodes: [{ label: this.label, fields: { file: this.#location, ...fields } }] };
+  }
+
+  /** No program but Holdfast works on this engine's queues. */
+  async announce(worker: WorkerInfo, ttlMs: number, nowMs: number): Promise<{ readonly shared: readonly string[] }> {
+    const row = { id: worker.id, info: workerText(worker), untilMs: nowMs + ttlMs };
+    await this.#ask([], (link) => link.call("announce", row));
+    return { shared: [] };
+  }
+
+  async withdraw({ id }: WorkerInfo): Promise<void> {
+    await this.#ask([], (link) => link.call("withdraw", { id }));
+  }
+
+  async subscribe(queues: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
+    return this.#ask([], (link) => link.subscribe(queues, listener));
   }
 
   close(): Promise<void> {
@@ -161,30 +277,4 @@ export class EmbeddedBroker implements Broker {
       return new HoldfastError("BROKER_FAILED", { ...error.data, broker }, options);
     return error;
   }
-}
-
-/**
- * Another process may hold the file for long. What was asked is carried out all the same, so the outcome is unknown.
- * @throws BROKER_UNAVAILABLE after `withinMs`
- */
-async function answered<T>(answer: Promise<T>, withinMs: number | undefined): Promise<T> {
-  if (withinMs === undefined || withinMs > longestTimerMs) return answer;
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    const problem = `no answer within ${Math.max(0, Math.ceil(withinMs))} ms`;
-    const give = () =>
-      reject(new HoldfastError("BROKER_UNAVAILABLE", { broker: "", problem, outcome: "unknown", taskIds: [] }));
-    // Timers run before what has arrived meanwhile is read, immediates after it: a blocked event loop is no late answer.
-    timer = setTimeout(() => setImmediate(give), withinMs);
-  });
-  return Promise.race([answer, expired]).finally(() => clearTimeout(timer));
-}
-
-/** Node's timers know no more. */
-const longestTimerMs = 2 ** 31 - 1;
-
-/** A part of the list is stored: sent again as it is, those tasks would find their own ids taken. */
-function unknownOutcome(error: unknown): unknown {
-  if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
-  return new HoldfastError("BROKER_UNAVAILABLE", { ...error.data, outcome: "unknown" }, { cause: error.cause });
 }

@@ -1,5 +1,6 @@
 import type { HeldLease, KeeperOptions, Lease, LeaseKeeper } from "../broker/broker.js";
 import type { HoldfastError } from "../core/errors.js";
+import type { CancelledLease } from "./renew.js";
 import { leaseKey } from "./renewer.js";
 import type { ToKeeper } from "./thread-protocol.js";
 
@@ -46,6 +47,13 @@ export class EmbeddedKeeper implements LeaseKeeper {
   lost(leases: readonly Lease[]): void {
     const lost = leases.filter((lease) => this.#held.delete(leaseKey(lease)));
     if (lost.length > 0) this.#options.onLost(lost.map(({ queue, id, token }) => ({ queue, id, token })));
+  }
+
+  /** Told until it is dropped, which it is when its worker settles it. */
+  cancelled(leases: readonly CancelledLease[]): void {
+    const held = leases.filter((lease) => this.#held.has(leaseKey(lease)));
+    if (held.length > 0)
+      this.#options.onCancelled?.(held.map(({ queue, id, token, how }) => ({ queue, id, token, how })));
   }
 
   failed(error: HoldfastError): void {

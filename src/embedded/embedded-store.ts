@@ -1,19 +1,48 @@
 import type { HoldfastError } from "../core/errors.js";
 import { memory, openDatabase } from "./database-file.js";
+import { history } from "./days.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
 import { find, list, queues } from "./look.js";
 import { promote, prune } from "./maintain.js";
+import { move } from "./move.js";
 import { reclaim } from "./reclaim.js";
 import { renew } from "./renew.js";
+import { dataVersion, type Signs, signs } from "./signs.js";
 import { preparedOnce, type Sql } from "./sql.js";
 import { asHoldfastError, isHarmless } from "./sqlite-error.js";
+import { cancel, cancellations, dropQueue, setPaused, updatePayload } from "./steer.js";
+import { sizes, storage } from "./storage.js";
 import { inTransaction } from "./transaction.js";
+import { announce, withdraw, workers } from "./workers.js";
 
 const ping = (_sql: Sql, _args: object) => undefined;
 
-const verbs = { ping, enqueue, exchange, reclaim, renew, promote, prune, queues, find, list };
+const verbs = {
+  ping,
+  enqueue,
+  exchange,
+  reclaim,
+  renew,
+  promote,
+  prune,
+  queues,
+  find,
+  list,
+  history,
+  sizes,
+  storage,
+  move,
+  updatePayload,
+  setPaused,
+  dropQueue,
+  cancel,
+  cancellations,
+  announce,
+  withdraw,
+  workers,
+};
 
 export type Verb = keyof typeof verbs;
 export type Args<V extends Verb> = Parameters<(typeof verbs)[V]>[1];
@@ -72,9 +101,28 @@ export class EmbeddedStore {
     }
   }
 
+  /** Differs from the last answer when somebody else has written meanwhile. Opens nothing, and fails in silence. */
+  version(): number | undefined {
+    return this.#glance(dataVersion);
+  }
+
+  /** What one may be waiting for; nothing is seen where the database is not open. */
+  signs(withWaiting: boolean): Signs {
+    return this.#glance((sql) => signs(sql, withWaiting)) ?? { waiting: [], cancelled: [] };
+  }
+
   close(): void {
     this.#open?.database.close();
     this.#open = undefined;
+  }
+
+  /** Outside of any transaction: readers wait for nobody. */
+  #glance<T>(look: (sql: Sql) => T): T | undefined {
+    try {
+      return this.#open && look(this.#open.sql);
+    } catch {
+      return undefined; // The next call meets the same trouble, and its caller is told.
+    }
   }
 
   #opened(): { database: Database; sql: Sql } {

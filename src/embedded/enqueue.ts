@@ -3,6 +3,7 @@ import { ceilToS } from "../core/duration.js";
 import { idTimeMs } from "../core/ids.js";
 import { finishedLately } from "./finished.js";
 import { Line } from "./line.js";
+import { lockHolder, takeLock } from "./locks.js";
 import { type Packed, unpack } from "./packed.js";
 import type { Sql } from "./sql.js";
 import { type StoredState, Tally } from "./tally.js";
@@ -36,11 +37,11 @@ export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): Enque
     ).run(row.queue, row.id, state, rank, nowMs, row.atMostOnce ? 1 : 0, bytes[index]!);
     if (Number(changes) === 0) return { status: "idTaken", id: row.id };
     // Only now: a lock taken for a task that was not stored would shut out its successors for nothing.
-    if (row.uniqueForMs > 0) takeLock(sql, row, nowMs);
+    if (row.uniqueForMs > 0) takeLock(sql, row.uniqueKey, row.id, nowMs + ceilToS(row.uniqueForMs) * 1_000);
     tally.moved(row.queue, undefined, state);
     return { status: "enqueued", id: row.id, state };
   });
-  tally.write(sql);
+  tally.write(sql, nowMs);
   return receipts;
 }
 
@@ -48,9 +49,8 @@ export function enqueue(sql: Sql, { rows, messages, nowMs }: EnqueueCall): Enque
 function refusal(sql: Sql, row: NewRow, message: Uint8Array, nowMs: number): EnqueueReceipt | undefined {
   const before = row.repeat ? answerAgain(sql, row, message, nowMs) : undefined;
   if (before !== undefined || row.uniqueForMs === 0) return before;
-  const lock = sql("SELECT id FROM unique_lock WHERE key = ? AND until_ms > ?").get(row.uniqueKey, nowMs);
-  if (lock === undefined) return undefined;
-  const { id } = lock as { id: string };
+  const id = lockHolder(sql, row.uniqueKey, nowMs);
+  if (id === undefined) return undefined;
   return row.repeat && id === row.id ? undefined : { status: "duplicate", id };
 }
 
@@ -71,11 +71,4 @@ function answerAgain(sql: Sql, { queue, id }: NewRow, message: Uint8Array, nowMs
 interface Stored {
   readonly state: StoredState;
   readonly message: Uint8Array;
-}
-
-/** In whole seconds, as asynq's lock is kept. */
-function takeLock(sql: Sql, { id, uniqueKey, uniqueForMs }: NewRow, nowMs: number): void {
-  sql(
-    "INSERT INTO unique_lock (key, id, until_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = excluded.id, until_ms = excluded.until_ms",
-  ).run(uniqueKey, id, nowMs + ceilToS(uniqueForMs) * 1_000);
 }

@@ -27,6 +27,6 @@ export function exchange(sql: Sql, call: ExchangeCall): ExchangeReply {
   const tally = new Tally();
   const settled = settle(sql, call.rows, unpack(call.messages), call.nowMs, tally);
   const next = call.lease === undefined ? nothingLeased() : lease(sql, call.lease, call.nowMs, tally);
-  tally.write(sql);
+  tally.write(sql, call.nowMs);
   return { ...next, settled, messages: pack(next.messages) };
 }

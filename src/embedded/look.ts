@@ -1,5 +1,6 @@
 import type { TaskRef } from "../broker/broker.js";
-import type { Page, QueueInfo } from "../core/info.js";
+import type { Page, PageRequest, QueueInfo } from "../core/info.js";
+import { decoded } from "./decoded.js";
 import type { Sql } from "./sql.js";
 import type { StoredState } from "./tally.js";
 
@@ -12,21 +13,53 @@ export interface InfoRow extends TaskRef {
   readonly message: Uint8Array;
 }
 
-type QueueRow = Record<StoredState | "paused" | "processed" | "failed", number> & { name: string };
+type QueueRow = Record<StoredState | "paused" | "processed" | "failed", number> & {
+  readonly name: string;
+  readonly paused_ms: number | null;
+  readonly pause_actor: string | null;
+  readonly pause_reason: string | null;
+};
 
 export function queues(sql: Sql, { nowMs }: { readonly nowMs: number }): QueueInfo[] {
   const rows = sql("SELECT * FROM queue ORDER BY name").all() as QueueRow[];
-  return rows.map(({ name, paused, processed, failed, ...counts }) => {
-    const next = sql("SELECT since_ms FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT 1").get(name);
+  return rows.map((row) => {
+    const { name, pending, active, scheduled, retry, archived, completed, processed, failed } = row;
+    const earliestAtMs = earliest(sql, row);
     return {
       name,
-      paused: paused === 1,
-      counts: { ...counts, aggregating: 0 },
+      paused: row.paused === 1,
+      pause: pauseOf(row),
+      counts: { pending, active, scheduled, retry, archived, completed, aggregating: 0 },
       processed,
       failed,
-      latencyMs: next === undefined ? 0 : Math.max(0, nowMs - (next as { since_ms: number }).since_ms),
+      latencyMs: earliestAtMs.pending === undefined ? 0 : Math.max(0, nowMs - earliestAtMs.pending),
+      earliestAtMs,
     };
   });
+}
+
+/** Nothing is known of a pause that another program wrote into the file. */
+function pauseOf({ paused_ms: atMs, pause_actor: actor, pause_reason: reason }: QueueRow): QueueInfo["pause"] {
+  return atMs === null ? undefined : { atMs, actor: actor ?? "", reason: reason ?? "" };
+}
+
+const timed = ["active", "scheduled", "retry", "archived", "completed"] as const;
+
+/** Of a line it is the time since when its first task waits, for that is the next to run. */
+function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number } {
+  const found: { [State in StoredState]?: number } = {};
+  if (queue.pending > 0) {
+    const next = sql("SELECT since_ms FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT 1");
+    const first = next.get(queue.name) as { since_ms: number } | undefined;
+    if (first !== undefined) found.pending = first.since_ms;
+  }
+  for (const state of timed) {
+    if (queue[state] === 0) continue;
+    const first = sql("SELECT min(rank) AS rank FROM task WHERE queue = ? AND state = ?").get(queue.name, state);
+    const { rank } = first as { rank: number | null };
+    if (rank !== null) found[state] = rank * 1_000;
+  }
+  return found;
 }
 
 const columns = "queue, id, state, rank, crashes, failure, result, message";
@@ -39,17 +72,75 @@ export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }):
 export interface ListCall {
   readonly queue: string;
   readonly state: string;
-  readonly limit: number;
-  /** A `next` of this function. */
-  readonly cursor: string | undefined;
+  readonly type: string | undefined;
+  readonly page: PageRequest;
 }
 
-/** By rank, and by id where ranks are equal; `next` is the last row's rank and id. */
-export function list(sql: Sql, { queue, state, limit, cursor }: ListCall): Page<InfoRow> {
+/** A page is never longer, whatever is asked for. */
+const maxPage = 1_000;
+/** How far is looked for a type before the page ends, full or not. */
+const maxScanned = 5_000;
+
+/** By rank, and by id where ranks are equal. A cursor is a row's rank and id: it holds when that row is gone, too. */
+export function list(sql: Sql, { queue, state, type, page }: ListCall): Page<InfoRow> {
+  const { cursor, backwards = false } = page;
+  const limit = Math.min(page.limit, maxPage);
+  const rowsFrom = (place: Place, back: boolean, count: number) => rowsBeside(sql, queue, state, place, back, count);
+  const items: InfoRow[] = [];
+  let first: InfoRow | undefined;
+  let last: InfoRow | undefined;
+  for (let scanned = 0; scanned < maxScanned && items.length < limit;) {
+    const place: Place = last ?? placeOf(cursor, backwards ? "last" : "first");
+    const rows = rowsFrom(place, backwards, type === undefined ? limit : scanRows);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      first ??= row;
+      last = row;
+      if (type === undefined || decoded(row.message)?.type === type) items.push(row);
+      if (items.length === limit) break;
+    }
+    scanned += rows.length;
+  }
+  if (backwards) [first, last] = [last, first];
+  const beyond = (row: InfoRow | undefined, back: boolean) =>
+    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
+  return {
+    items: backwards ? items.toReversed() : items,
+    next: beyond(last, false),
+    previous: beyond(first, true),
+  };
+}
+
+/** How many are read at a time where a type is looked for. */
+const scanRows = 200;
+
+export type Place = Pick<InfoRow, "rank" | "id">;
+
+/** Outside of every list. */
+const ends = {
+  first: { rank: Number.MIN_SAFE_INTEGER, id: "" },
+  last: { rank: Number.MAX_SAFE_INTEGER, id: "" },
+};
+
+/** The place a cursor stands for; without one the list's beginning, or its end. */
+export function placeOf(cursor: string | undefined, end: keyof typeof ends): Place {
   const [, rank, id] = /^(-?\d+) (.*)$/s.exec(cursor ?? "") ?? [];
-  const items = sql(
-    `SELECT ${columns} FROM task WHERE queue = ? AND state = ? AND (rank, id) > (?, ?) ORDER BY rank, id LIMIT ?`,
-  ).all(queue, state, rank === undefined ? Number.MIN_SAFE_INTEGER : Number(rank), id ?? "", limit) as InfoRow[];
-  const last = items.at(-1);
-  return { items, next: last === undefined || items.length < limit ? undefined : `${last.rank} ${last.id}` };
+  return rank === undefined ? ends[end] : { rank: Number(rank), id: id! };
+}
+
+export const cursorAt = ({ rank, id }: Place): string => `${rank} ${id}`;
+
+function rowsBeside(
+  sql: Sql,
+  queue: string,
+  state: string,
+  { rank, id }: Place,
+  backwards: boolean,
+  limit: number,
+): InfoRow[] {
+  const [than, order] = backwards ? ["<", "DESC"] : [">", "ASC"];
+  const rows = sql(
+    `SELECT ${columns} FROM task WHERE queue = ? AND state = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
+  );
+  return rows.all(queue, state, rank, id, limit) as InfoRow[];
 }

@@ -1,11 +1,13 @@
 import type { Promotion } from "../broker/broker.js";
 import { floorToS } from "../core/duration.js";
+import { sweepDays } from "./days.js";
 import { rememberFinished, sweepFinished } from "./finished.js";
 import { sweepRequests } from "./lease-request.js";
 import { Line } from "./line.js";
 import type { QueuesCall } from "./reclaim.js";
 import type { Sql } from "./sql.js";
 import { Tally } from "./tally.js";
+import { sweepWorkers } from "./workers.js";
 
 const delayed = ["scheduled", "retry"] as const;
 
@@ -33,7 +35,7 @@ export function promote(sql: Sql, { queues, limit, nowMs }: QueuesCall): Promoti
       moved += due.length;
     }
   }
-  tally.write(sql);
+  tally.write(sql, nowMs);
   return { moved, nextDueMs: nextDueMs(sql, queues) };
 }
 
@@ -66,13 +68,15 @@ export function prune(sql: Sql, { queues, limit, nowMs }: QueuesCall): number {
       nowMs,
     );
     pruned += past.length;
+    sweepDays(sql, queue, nowMs);
   }
-  tally.write(sql);
+  tally.write(sql, nowMs);
   sweepFinished(sql, limit, nowMs);
   sql("DELETE FROM unique_lock WHERE key IN (SELECT key FROM unique_lock WHERE until_ms <= ? LIMIT ?)").run(
     nowMs,
     limit,
   );
   sweepRequests(sql, limit, nowMs);
+  sweepWorkers(sql, limit, nowMs);
   return pruned;
 }

@@ -56,7 +56,7 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
       receipts.push({ queue, id: task.id, to, crashes });
     }
   }
-  tally.write(sql);
+  tally.write(sql, nowMs);
   return receipts;
 }
 

@@ -1,4 +1,4 @@
-import type { Lease } from "../broker/broker.js";
+import type { Cancellation, Lease } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
 import type { Sql } from "./sql.js";
 
@@ -6,16 +6,27 @@ export interface RenewCall {
   readonly leases: readonly Lease[];
 }
 
-/** Each lease is to last until its `untilMs`, where that is later than now; the answer: those that are not held any more. */
-export function renew(sql: Sql, { leases }: RenewCall): Lease[] {
-  return leases.filter(({ queue, id, token, untilMs }) => {
-    const held = "queue = ? AND id = ? AND token = ?";
-    const { changes } = sql(`UPDATE task SET rank = max(rank, ?) WHERE ${held}`).run(
-      ceilToS(untilMs),
-      queue,
-      id,
-      token,
-    );
-    return Number(changes) === 0;
-  });
+export interface Renewed {
+  /** Not held any more. */
+  readonly lost: readonly Lease[];
+  readonly cancelled: readonly CancelledLease[];
+}
+
+export type CancelledLease = Lease & { readonly how: Cancellation };
+
+/** Each lease is to last until its `untilMs`, where that is later than now. */
+export function renew(sql: Sql, { leases }: RenewCall): Renewed {
+  const lost: Lease[] = [];
+  const cancelled: CancelledLease[] = [];
+  const one = sql("UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING cancel");
+  for (const lease of leases) {
+    const held = one.get(ceilToS(lease.untilMs), lease.queue, lease.id, lease.token) as Held | undefined;
+    if (held === undefined) lost.push(lease);
+    else if (held.cancel !== null) cancelled.push({ ...lease, how: held.cancel });
+  }
+  return { lost, cancelled };
+}
+
+interface Held {
+  readonly cancel: Cancellation | null;
 }

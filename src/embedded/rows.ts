@@ -4,24 +4,23 @@ import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskInfo } from "../core/info.js";
-import type { NewTask, TaskMessage } from "../core/message.js";
+import type { NewTask } from "../core/message.js";
+import { decoded } from "./decoded.js";
 import type { EnqueueCall, NewRow } from "./enqueue.js";
 import type { ExchangeReply } from "./exchange.js";
 import type { InfoRow } from "./look.js";
 import { pack, type Packed, unpack } from "./packed.js";
+import { inParts } from "./parts.js";
 import type { SettleRow } from "./settle.js";
 
 /** What the contract speaks of, as rows and bytes for the store's thread, and back. */
 
-const tasksInCall = 1_000;
-
 export function enqueueCalls(tasks: readonly NewTask[], nowMs: number): EnqueueCall[] {
-  const calls: EnqueueCall[] = [];
-  for (let start = 0; start < tasks.length; start += tasksInCall) {
-    const part = tasks.slice(start, start + tasksInCall);
-    calls.push({ rows: part.map(newRow), messages: pack(part.map(({ message }) => encodeMessage(message))), nowMs });
-  }
-  return calls;
+  return inParts(tasks).map((part) => ({
+    rows: part.map(newRow),
+    messages: pack(part.map(({ message }) => encodeMessage(message))),
+    nowMs,
+  }));
 }
 
 function newRow({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask): NewRow {
@@ -91,6 +90,7 @@ export function taskInfo(row: InfoRow): TaskInfo {
     id,
     queue,
     state,
+    // Where it cannot be decoded, the bytes are told as they are, and the failure says what is wrong with them.
     message: decoded(row.message),
     bytes: row.message,
     dueAtMs,
@@ -99,12 +99,4 @@ export function taskInfo(row: InfoRow): TaskInfo {
     failure: failure === null ? undefined : storedFailure(failure),
     crashes,
   };
-}
-
-function decoded(bytes: Uint8Array): TaskMessage | undefined {
-  try {
-    return decodeMessage(bytes);
-  } catch {
-    return undefined; // The bytes are told as they are; the failure says what is wrong with them.
-  }
 }

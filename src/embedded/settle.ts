@@ -2,6 +2,7 @@ import type { SettleReceipt, TaskRef } from "../broker/broker.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { rememberFinished } from "./finished.js";
 import { Line } from "./line.js";
+import { giveBackLock } from "./locks.js";
 import type { Sql } from "./sql.js";
 import type { Tally } from "./tally.js";
 
@@ -35,7 +36,7 @@ export function settle(
   const receipts = rows.map((row, index): SettleReceipt => {
     if (!move(sql, row, messages[index], places, nowMs)) return "leaseLost";
     if (row.to === "gone") gone.push(row);
-    if (row.to === "gone" || row.to === "completed") giveBackLock(sql, row);
+    if (row.to === "gone" || row.to === "completed") giveBackLock(sql, row.uniqueKey, row.id);
     tally.moved(row.queue, "active", row.to === "gone" ? undefined : row.to);
     if (row.failed || row.to === "gone" || row.to === "completed") tally.processed(row.queue, row.failed);
     return "settled";
@@ -61,7 +62,7 @@ function move(
       places.set(row.queue, place + 1);
       return done(
         sql(
-          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
+          "UPDATE task SET state = 'pending', token = NULL, cancel = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
         ).run(place, nowMs, row.unstarted ? 0 : 1, ...held),
       );
     }
@@ -72,7 +73,7 @@ function move(
       const returned = row.to === "retry" && !row.failed ? 1 : 0;
       return done(
         sql(
-          "UPDATE task SET state = ?, token = NULL, rank = ?, returns = returns + ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
+          "UPDATE task SET state = ?, token = NULL, cancel = NULL, rank = ?, returns = returns + ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
         ).run(row.to, rank, returned, row.failure ?? null, row.result ?? null, message ?? null, ...held),
       );
     }
@@ -86,11 +87,6 @@ function placesInFront(sql: Sql, rows: readonly SettleRow[]): Map<string, number
   for (const row of rows) if (row.to === "pending") counts.set(row.queue, (counts.get(row.queue) ?? 0) + 1);
   const line = new Line(sql);
   return new Map([...counts].map(([queue, count]) => [queue, line.before(queue, count)]));
-}
-
-/** Its holder alone gives a lock back: it may have run out, and be another's now. */
-function giveBackLock(sql: Sql, { uniqueKey, id }: SettleRow): void {
-  if (uniqueKey !== "") sql("DELETE FROM unique_lock WHERE key = ? AND id = ?").run(uniqueKey, id);
 }
 
 const done = (ran: { readonly changes: number | bigint }) => Number(ran.changes) > 0;

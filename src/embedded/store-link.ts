@@ -1,9 +1,11 @@
 import { type TransferListItem, Worker } from "node:worker_threads";
 import type { KeeperOptions, LeaseKeeper } from "../broker/broker.js";
+import type { Signal, Subscription } from "../broker/roles.js";
 import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
 import { memory } from "./database-file.js";
 import { EmbeddedKeeper } from "./embedded-keeper.js";
+import { EmbeddedSubscription } from "./embedded-subscription.js";
 import type { Args, Reply, Verb } from "./embedded-store.js";
 import type { FromThread, SentError, ThreadData, ToThread } from "./thread-protocol.js";
 
@@ -23,6 +25,7 @@ export class StoreLink {
   readonly #data: ThreadData;
   readonly #waiting = new Map<number, Waiting>();
   readonly #keepers = new Map<number, EmbeddedKeeper>();
+  readonly #subscriptions = new Map<number, EmbeddedSubscription>();
   #thread: Worker | undefined;
   #lost: HoldfastError | undefined;
   #numbers = 0;
@@ -53,6 +56,26 @@ export class StoreLink {
     return keeper;
   }
 
+  /** In force when this resolves. @throws as a call does */
+  async subscribe(queues: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
+    const number = (this.#numbers += 1);
+    const subscription = new EmbeddedSubscription(number, queues, listener, {
+      order: (order) => this.#thread && say(this.#thread, order),
+      forget: () => this.#subscriptions.delete(number),
+    });
+    this.#subscriptions.set(number, subscription);
+    const thread = this.#thread;
+    if (thread !== undefined) subscription.introduce((order) => say(thread, order));
+    try {
+      // Answered when the thread has read what was said before it.
+      await this.call("ping", {});
+    } catch (error) {
+      await subscription[Symbol.asyncDispose]();
+      throw error;
+    }
+    return subscription;
+  }
+
   /** Ends the thread when it has answered what it was asked. */
   async end(): Promise<void> {
     const thread = this.#thread;
@@ -71,6 +94,7 @@ export class StoreLink {
     thread.on("error", (error) => this.#died(thread, error));
     thread.on("exit", (code) => this.#died(thread, new Error(`the thread ended with code ${code}`)));
     for (const keeper of this.#keepers.values()) keeper.introduce((order) => say(thread, order));
+    for (const subscription of this.#subscriptions.values()) subscription.introduce((order) => say(thread, order));
     return thread;
   }
 
@@ -78,7 +102,12 @@ export class StoreLink {
     if (message.from === "keeper") {
       const keeper = this.#keepers.get(message.keeper);
       if ("lost" in message) keeper?.lost(message.lost);
+      else if ("cancelled" in message) keeper?.cancelled(message.cancelled);
       else keeper?.failed(received(message.error));
+      return;
+    }
+    if (message.from === "lookout") {
+      this.#subscriptions.get(message.subscriber)?.heard(message.signal);
       return;
     }
     const waiting = this.#waiting.get(message.number);
@@ -104,6 +133,7 @@ export class StoreLink {
     this.#waiting.clear();
     for (const { reject } of waiting) reject(error);
     for (const keeper of this.#keepers.values()) keeper.failed(error);
+    for (const subscription of this.#subscriptions.values()) subscription.lost();
   }
 }
 

@@ -4,9 +4,11 @@ import { systemClock } from "../core/clock.js";
 import type { HoldfastError } from "../core/errors.js";
 import { type Driver, loadDriver } from "./driver.js";
 import { EmbeddedStore } from "./embedded-store.js";
+import { Lookout } from "./lookout.js";
 import type { Packed } from "./packed.js";
+import type { Renewed } from "./renew.js";
 import { FollowingClock, Renewer } from "./renewer.js";
-import type { FromThread, SentError, ThreadData, ToKeeper, ToStore, ToThread } from "./thread-protocol.js";
+import type { FromThread, SentError, ThreadData, ToKeeper, ToLookout, ToStore, ToThread } from "./thread-protocol.js";
 
 /**
  * The thread of one store: it carries out calls, and renews leases whatever the main thread is busy with. Calls that
@@ -22,6 +24,7 @@ const idleMs = 1_000;
 function serve(driver: Driver): void {
   const { location, label } = workerData as ThreadData;
   const store = new EmbeddedStore(driver, location, label);
+  const lookout = new Lookout(store, location, (subscriber, signal) => tell({ from: "lookout", subscriber, signal }));
   const renewers = new Map<number, Renewer>();
   const clock = new FollowingClock(systemClock);
   const idle = setTimeout(() => store.rest(), idleMs);
@@ -39,6 +42,9 @@ function serve(driver: Driver): void {
         case "keeper":
           steer(next);
           break;
+        case "lookout":
+          direct(next);
+          break;
         case "end":
           answer(group);
           return end();
@@ -50,11 +56,13 @@ function serve(driver: Driver): void {
 
   function answer(group: readonly ToStore[]): void {
     if (group.length === 0) return;
-    store.run(group).forEach((answered, index) => {
+    const answers = store.run(group);
+    answers.forEach((answered, index) => {
       const { number } = group[index]!;
       if ("error" in answered) tell({ from: "store", number, error: sent(answered.error) });
       else tell({ from: "store", number, value: answered.value }, buffersOf(answered.value));
     });
+    lookout.committed(group, answers);
   }
 
   function steer(order: ToKeeper): void {
@@ -75,6 +83,19 @@ function serve(driver: Driver): void {
     order satisfies never;
   }
 
+  function direct(order: ToLookout): void {
+    const { subscriber } = order;
+    switch (order.act) {
+      case "subscribe":
+        return lookout.subscribe(subscriber, order.queues);
+      case "watch":
+        return lookout.watch(subscriber, order.on);
+      case "unsubscribe":
+        return lookout.unsubscribe(subscriber);
+    }
+    order satisfies never;
+  }
+
   function renew(keeper: number, leases: readonly Lease[]): readonly Lease[] {
     const [answered] = store.run([{ verb: "renew", args: { leases } }]);
     if (answered === undefined) return [];
@@ -82,14 +103,16 @@ function serve(driver: Driver): void {
       tell({ from: "keeper", keeper, error: sent(answered.error) });
       return [];
     }
-    const lost = answered.value as Lease[];
+    const { lost, cancelled } = answered.value as Renewed;
     if (lost.length > 0) tell({ from: "keeper", keeper, lost });
+    if (cancelled.length > 0) tell({ from: "keeper", keeper, cancelled });
     return lost;
   }
 
   function end(): void {
     for (const renewer of renewers.values()) renewer.close();
     clearTimeout(idle);
+    lookout.close();
     store.close();
     port.close();
   }

@@ -1,10 +1,12 @@
 import type { TaskState } from "../core/state.js";
+import { countDay } from "./days.js";
 import type { Sql } from "./sql.js";
 
 /** The states this engine has; groups (`aggregating`) are not among them yet. */
 export type StoredState = Exclude<TaskState, "aggregating">;
 
-const counters = ["pending", "active", "scheduled", "retry", "archived", "completed", "processed", "failed"] as const;
+export const storedStates = ["pending", "active", "scheduled", "retry", "archived", "completed"] as const;
+const counters = [...storedStates, "processed", "failed"] as const;
 type Counts = Record<(typeof counters)[number], number>;
 
 /** What a call changes in the counts of its queues: gathered while it works, written once at its end. */
@@ -23,8 +25,11 @@ export class Tally {
     if (failed) counts.failed += 1;
   }
 
-  write(sql: Sql): void {
-    for (const [queue, counts] of this.#changes) sql(upsert).run(queue, ...counters.map((name) => counts[name]));
+  write(sql: Sql, nowMs: number): void {
+    for (const [queue, counts] of this.#changes) {
+      sql(upsert).run(queue, ...counters.map((name) => counts[name]));
+      if (counts.processed > 0) countDay(sql, queue, counts, nowMs);
+    }
   }
 
   #of(queue: string): Counts {

@@ -19,7 +19,7 @@ export const workerSettings = {
   pollInterval: setting.duration({
     default: "1s",
     min: "10ms",
-    says: "pause between looks while every queue is empty; five times as long where storage tells of new tasks (Redis)",
+    says: "pause between looks while every queue is empty; five times as long where storage tells of new tasks",
   }),
   leaseDuration: setting.duration({
     default: "30s",

@@ -36,20 +36,13 @@ interface EngineRun extends AsyncDisposable {
 
 const nothingToDispose = { [Symbol.asyncDispose]: async () => {} };
 
-/** Verbs that the embedded engine does not have yet. */
-const notYet = {
-  signals: "the embedded engine does not signal yet",
-  inspecting: "the embedded engine cannot be looked at any further yet",
-  steering: "the embedded engine cannot be steered yet",
-};
-
 const memory: Engine = {
   name: "memory",
   gaps: {
-    ...notYet,
     damage: "what is in memory can be reached by its own broker alone",
     pause: "what is in memory can be reached by its own broker alone",
     shared: "what is in memory belongs to one broker",
+    signals: "what is in memory belongs to one broker",
   },
   needsRedis: false,
   start: async () => ({
@@ -65,7 +58,7 @@ const memory: Engine = {
 
 const file: Engine = {
   name: "file",
-  gaps: notYet,
+  gaps: {},
   needsRedis: false,
   start: async () => ({
     ...nothingToDispose,

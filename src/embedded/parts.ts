@@ -1,0 +1,43 @@
+import { HoldfastError } from "../core/errors.js";
+
+/** Longer lists travel in parts, each of which is one transaction at the most. */
+const tasksInCall = 1_000;
+
+export function inParts<T>(list: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(list.length / tasksInCall) }, (_, n) =>
+    list.slice(n * tasksInCall, (n + 1) * tasksInCall),
+  );
+}
+
+/** What all parts answered, in order. @throws what a part threw: with an unknown outcome when another one got through */
+export function allParts<T>(parts: readonly PromiseSettledResult<T[]>[]): T[] {
+  const failed = parts.find((part) => part.status === "rejected");
+  if (failed === undefined) return parts.flatMap((part) => (part as PromiseFulfilledResult<T[]>).value);
+  throw parts.some((part) => part.status === "fulfilled") ? unknownOutcome(failed.reason) : failed.reason;
+}
+
+/** A part of the list is stored: sent again as it is, those tasks would find their own ids taken. */
+function unknownOutcome(error: unknown): unknown {
+  if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
+  return new HoldfastError("BROKER_UNAVAILABLE", { ...error.data, outcome: "unknown" }, { cause: error.cause });
+}
+
+/**
+ * Another process may hold the file for long. What was asked is carried out all the same, so the outcome is unknown.
+ * @throws BROKER_UNAVAILABLE after `withinMs`
+ */
+export async function answered<T>(answer: Promise<T>, withinMs: number | undefined): Promise<T> {
+  if (withinMs === undefined || withinMs > longestTimerMs) return answer;
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    const problem = `no answer within ${Math.max(0, Math.ceil(withinMs))} ms`;
+    const give = () =>
+      reject(new HoldfastError("BROKER_UNAVAILABLE", { broker: "", problem, outcome: "unknown", taskIds: [] }));
+    // Timers run before what has arrived meanwhile is read, immediates after it: a blocked event loop is no late answer.
+    timer = setTimeout(() => setImmediate(give), withinMs);
+  });
+  return Promise.race([answer, expired]).finally(() => clearTimeout(timer));
+}
+
+/** Node's timers know no more. */
+const longestTimerMs = 2 ** 31 - 1;
