@@ -159,7 +159,7 @@ describe("a selection by state", () => {
 
 describe("a selection by type", () => {
   const typed = { queue: "q", state: "pending", type: "a" } as const;
-  const mixed = names("a", 450).flatMap((a, n) => [a, `b${n}`]);
+  const mixed = names("a", 450).flatMap((a, n) => [`b${n}`, a]);
 
   it("moves these alone, wherever in the list, and says what was looked at", async () => {
     const { broker, inspector } = opened(...mixed);
