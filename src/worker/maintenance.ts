@@ -4,7 +4,8 @@ import { tellBroker } from "../core/telemetry.js";
 import type { ResolvedWorkerOptions, WorkerBroker } from "./options.js";
 
 const batch = 500;
-const pruneEveryMs = 8_000;
+/** Often enough that Go workers, who trim the archive, do not fill it between two looks (docs/decisions, 11). */
+const pruneEveryMs = 1_000;
 /** A call that is later than this was held up by more than a busy machine. */
 const patienceMs = 1_500;
 /** Promotion looks at least this often: another process may have scheduled something that is due sooner. */
