@@ -27,4 +27,11 @@ export const moves: readonly Move[] = [
   { from: "scheduled", to: "pending", by: "promote" },
   { from: "retry", to: "pending", by: "promote" },
   { from: "completed", to: "gone", by: "prune" },
+  ...movesByHand(["scheduled", "retry", "archived", "completed", "aggregating"], "pending", "run"),
+  ...movesByHand(["pending", "scheduled", "retry", "completed", "aggregating"], "archived", "archive"),
+  ...movesByHand(["pending", "scheduled", "retry", "archived", "completed", "aggregating"], "gone", "delete"),
 ];
+
+function movesByHand(places: readonly TaskState[], to: Place, verb: string): Move[] {
+  return places.map((from) => ({ from, to, by: `move: ${verb}` }));
+}

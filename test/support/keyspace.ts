@@ -4,7 +4,7 @@ type Content = string | string[] | Record<string, string>;
 
 /**
  * All that a server holds: strings as they are, lists from head to tail, sets sorted, sorted sets as { member: score },
- * hashes as { field: value } with `msg` and `result` in hex.
+ * hashes as { field: value } with `msg` and `result` in hex, streams as "field=value …" an entry.
  */
 export async function keyspace(redis: Redis): Promise<Record<string, Content>> {
   const keys = (await redis.keys("*")).filter((key) => key !== "holdfast:schema").toSorted();
@@ -21,6 +21,12 @@ async function content(redis: Redis, key: string): Promise<Content> {
       return (await redis.smembers(key)).toSorted();
     case "zset":
       return pairs(await redis.zrange(key, 0, "-1", "WITHSCORES"));
+    case "stream":
+      return (await redis.xrange(key, "-", "+")).map(([, fields]) =>
+        Object.entries(pairs(fields))
+          .map((field) => field.join("="))
+          .join(" "),
+      );
     default: {
       const fields = Object.entries(await redis.hgetallBuffer(key));
       const binary = (name: string) => name === "msg" || name === "result";
