@@ -59,7 +59,7 @@ describeBroker("an inspector", ({ it }) => {
         message: "by ann: the bank is closed",
       });
     },
-    { needs: "steering", timeoutMs: 30_000 },
+    { timeoutMs: 30_000 },
   );
 
   it(
@@ -96,7 +96,7 @@ describeBroker("an inspector", ({ it }) => {
       for await (const { message } of inspector.tasks({ queue: t.queue, state: "retry" })) runs.push(message!.retried);
       expect(runs).toEqual(ids(0, 300).map(() => 2));
     },
-    { needs: "steering", timeoutMs: 30_000 },
+    { timeoutMs: 30_000 },
   );
 
   for (const state of ["pending", "retry"] as const) {
@@ -129,72 +129,58 @@ describeBroker("an inspector", ({ it }) => {
         });
         expect(await t.counts()).toEqual({ [state]: 900 });
       },
-      { needs: "steering", timeoutMs: 30_000 },
+      { timeoutMs: 30_000 },
     );
   }
 
-  it(
-    "answers for each id, leaves what is active to its worker, and lets a dead letter run",
-    async (t) => {
-      await t.enqueue(["dead", "held", "waiting"]);
-      const inspector = inspectorOf(t);
-      await t.leaseOne();
-      await t.settle([settled.archived((await t.reclaim(31_000), await t.leaseOne({}, 31_000)))], 31_000);
-      await t.leaseOne({}, 31_000);
+  it("answers for each id, leaves what is active to its worker, and lets a dead letter run", async (t) => {
+    await t.enqueue(["dead", "held", "waiting"]);
+    const inspector = inspectorOf(t);
+    await t.leaseOne();
+    await t.settle([settled.archived((await t.reclaim(31_000), await t.leaseOne({}, 31_000)))], 31_000);
+    await t.leaseOne({}, 31_000);
 
-      const receipts = async (verb: "run" | "archive" | "delete") =>
-        (await inspector[verb]({ queue: t.queue, ids: ["dead", "held", "nobody"] })).receipts.map(
-          ({ status }) => status,
-        );
-      expect(await receipts("run")).toEqual(["moved", "wrongState", "notFound"]);
-      expect(await t.stateOf("dead")).toBe("pending");
-      expect(await receipts("delete")).toEqual(["moved", "wrongState", "notFound"]);
-      expect(await t.counts()).toEqual({ active: 1, pending: 1 });
-    },
-    { needs: "steering" },
-  );
+    const receipts = async (verb: "run" | "archive" | "delete") =>
+      (await inspector[verb]({ queue: t.queue, ids: ["dead", "held", "nobody"] })).receipts.map(({ status }) => status);
+    expect(await receipts("run")).toEqual(["moved", "wrongState", "notFound"]);
+    expect(await t.stateOf("dead")).toBe("pending");
+    expect(await receipts("delete")).toEqual(["moved", "wrongState", "notFound"]);
+    expect(await t.counts()).toEqual({ active: 1, pending: 1 });
+  });
 
-  it(
-    "pauses and drops queues, or says what is in the way",
-    async (t) => {
-      await t.enqueue(ids(0, 700));
-      const inspector = inspectorOf(t);
-      const codeOf = (work: Promise<unknown>) => work.then(String, (error: HoldfastError) => error.code);
+  it("pauses and drops queues, or says what is in the way", async (t) => {
+    await t.enqueue(ids(0, 700));
+    const inspector = inspectorOf(t);
+    const codeOf = (work: Promise<unknown>) => work.then(String, (error: HoldfastError) => error.code);
 
-      expect(await codeOf(inspector.drop(`${t.queue}-x`))).toBe("QUEUE_NOT_FOUND");
-      expect(await codeOf(inspector.pause(`${t.queue}-x`))).toBe("QUEUE_NOT_FOUND");
-      expect(await codeOf(inspector.drop(t.queue))).toBe("QUEUE_NOT_EMPTY");
-      const held = await t.leaseOne();
-      expect(await codeOf(inspector.drop(t.queue, { force: true }))).toBe("TASK_ACTIVE");
-      await t.settle([settled.completed(held)]);
+    expect(await codeOf(inspector.drop(`${t.queue}-x`))).toBe("QUEUE_NOT_FOUND");
+    expect(await codeOf(inspector.pause(`${t.queue}-x`))).toBe("QUEUE_NOT_FOUND");
+    expect(await codeOf(inspector.drop(t.queue))).toBe("QUEUE_NOT_EMPTY");
+    const held = await t.leaseOne();
+    expect(await codeOf(inspector.drop(t.queue, { force: true }))).toBe("TASK_ACTIVE");
+    await t.settle([settled.completed(held)]);
 
-      expect(await inspector.pause(t.queue, { reason: "moving house" })).toEqual({ changed: true });
-      expect((await inspector.queue(t.queue)).pause).toMatchObject({ actor: "ann", reason: "moving house" });
-      expect(await inspector.pause(t.queue)).toEqual({ changed: false });
-      expect(await inspector.resume(t.queue)).toEqual({ changed: true });
-      expect(await inspector.drop(t.queue, { force: true })).toEqual({ dropped: true });
-      expect(await codeOf(inspector.queue(t.queue))).toBe("QUEUE_NOT_FOUND");
-    },
-    { needs: "steering" },
-  );
+    expect(await inspector.pause(t.queue, { reason: "moving house" })).toEqual({ changed: true });
+    expect((await inspector.queue(t.queue)).pause).toMatchObject({ actor: "ann", reason: "moving house" });
+    expect(await inspector.pause(t.queue)).toEqual({ changed: false });
+    expect(await inspector.resume(t.queue)).toEqual({ changed: true });
+    expect(await inspector.drop(t.queue, { force: true })).toEqual({ dropped: true });
+    expect(await codeOf(inspector.queue(t.queue))).toBe("QUEUE_NOT_FOUND");
+  });
 
-  it(
-    "changes the payload that a waiting task's handler gets",
-    async (t) => {
-      const greet = defineTask<{ name: string }>("greet", { queue: t.queue, retry: fixed("1s") });
-      const { id } = await new Client(t.broker).enqueue(greet({ name: "Ann" }));
-      const inspector = inspectorOf(t);
+  it("changes the payload that a waiting task's handler gets", async (t) => {
+    const greet = defineTask<{ name: string }>("greet", { queue: t.queue, retry: fixed("1s") });
+    const { id } = await new Client(t.broker).enqueue(greet({ name: "Ann" }));
+    const inspector = inspectorOf(t);
 
-      expect(await inspector.updatePayload(t.queue, id, { name: "Bob" })).toEqual({ status: "updated" });
-      const greeted: string[] = [];
-      await new Worker(t.broker, { queues: { [t.queue]: 1 } })
-        .handle(greet, ({ name }) => void greeted.push(name))
-        .drain();
+    expect(await inspector.updatePayload(t.queue, id, { name: "Bob" })).toEqual({ status: "updated" });
+    const greeted: string[] = [];
+    await new Worker(t.broker, { queues: { [t.queue]: 1 } })
+      .handle(greet, ({ name }) => void greeted.push(name))
+      .drain();
 
-      expect(greeted).toEqual(["Bob"]);
-      expect(await inspector.updatePayload(t.queue, id, { name: "Eve" })).toEqual({ status: "notFound" });
-      expect((await inspector.history(t.queue, 2)).map(({ processed }) => processed)).toEqual([1, 0]);
-    },
-    { needs: "steering" },
-  );
+    expect(greeted).toEqual(["Bob"]);
+    expect(await inspector.updatePayload(t.queue, id, { name: "Eve" })).toEqual({ status: "notFound" });
+    expect((await inspector.history(t.queue, 2)).map(({ processed }) => processed)).toEqual([1, 0]);
+  });
 });
