@@ -17,21 +17,54 @@ interface Row extends EnqueueRow {
   readonly at: number;
 }
 
+/**
+ * Queues that are known to stand among all queues: that key is on one node of a Cluster, so it is not written with the
+ * tasks but beside them, once in a while. Whatever fails makes all of it unsure: the server may have lost its data.
+ */
+export class KnownQueues {
+  readonly #untilMs = new Map<string, number>();
+
+  lacks(queue: string): boolean {
+    return performance.now() > (this.#untilMs.get(queue) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  add(queue: string): void {
+    this.#untilMs.set(queue, performance.now() + knownForMs);
+  }
+
+  clear(): void {
+    this.#untilMs.clear();
+  }
+}
+
+const knownForMs = 60_000;
+
 /** One call per queue and batch, all in one trip. Tasks whose calls succeeded are in, also when others' calls failed. */
 export async function enqueue(
   link: RedisLink,
   tasks: readonly NewTask[],
   nowMs: number,
   timeoutMs: number,
+  known: KnownQueues,
 ): Promise<EnqueueReceipt[]> {
   const sent = [...byQueue(tasks, nowMs)].flatMap(([queue, rows]) =>
     [...batches(rows, (row) => row.message.length)].map((batch) => ({ queue, batch })),
   );
   const nowNs = `${nowMs}000000`;
-  const replies = await link.run(
-    sent.map(({ queue, batch }) => enqueueCall({ ...keysOf(queue), queues: queuesKey }, { queue, nowNs }, batch)),
-    { taskIds: tasks.map(({ message }) => message.id), timeoutMs },
-  );
+  const apart = link.oneSlotPerCall;
+  const unknown = apart ? [...new Set(sent.map(({ queue }) => queue))].filter((queue) => known.lacks(queue)) : [];
+  const calls = sent.map(({ queue, batch }) => {
+    const keys = keysOf(queue);
+    return apart
+      ? enqueueCall({ ...keys, queues: keys.holdfast }, { queue: "", nowNs }, batch)
+      : enqueueCall({ ...keys, queues: queuesKey }, { queue, nowNs }, batch);
+  });
+  const entered = unknown.length > 0 ? [{ name: "SADD", args: [queuesKey, ...unknown] }] : [];
+  const taskIds = tasks.map(({ message }) => message.id);
+  const replies = await link.run([...calls, ...entered], { taskIds, timeoutMs }).catch((error: unknown) => {
+    known.clear();
+    throw error;
+  });
   const receipts = Array.from<EnqueueReceipt>({ length: tasks.length });
   const failed: Failed[] = [];
   const problems: string[] = [];
@@ -48,6 +81,10 @@ export async function enqueue(
       else receipts[at] = receipt;
     }
   }
+  const entry = replies[sent.length];
+  if (entry instanceof LinkError) failed.push({ error: entry, taskIds: [] });
+  else for (const queue of unknown) known.add(queue);
+  if (failed.length > 0) known.clear();
   const enqueued = tasks.filter((_, at) => receipts[at]?.status === "enqueued");
   throwFailed(
     link.label,

@@ -10,7 +10,7 @@ import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers
 import { batches, maxBytes, maxRows } from "./batches.js";
 import { bucketOf, rememberedIn } from "./done-ids.js";
 import { keysOf } from "./keys.js";
-import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
+import { type Caller, LinkError, type Reply, type ScriptCall } from "./link.js";
 import { type ExchangeHead, type ExchangeRow, exchange as exchangeCall } from "./scripts.gen.js";
 
 /** Of a leased task, in the script's reply. */
@@ -21,7 +21,7 @@ type Row = ExchangeRow & { readonly message: Uint8Array | ""; readonly detail: U
 type PlacelessRow = Omit<Row, "number"> & { readonly queue: string };
 
 /** Settle, in as many calls as the bounds ask for; the last of them leases. All in one trip. */
-export async function exchange(link: RedisLink, { settle, lease }: Turn, nowMs: number): Promise<TurnReply> {
+export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: number): Promise<TurnReply> {
   const rows = settle.map((settlement) => rowOf(settlement, nowMs));
   // The last batch goes first: each puts what it releases in front of the line, so the first released end up foremost.
   const cut = [...batches(rows, (row) => row.message.length + row.detail.length)].toReversed();
@@ -211,7 +211,7 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
 
 /** Leased tasks; one whose message cannot be decoded is archived as it is, and spoils nothing for the others. */
 async function decoded(
-  link: RedisLink,
+  link: Caller,
   flat: readonly Reply[],
   queues: readonly string[],
   request: LeaseRequest,

@@ -1,5 +1,4 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { Cancellation } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
 import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
@@ -18,12 +17,10 @@ export interface KeeperStart {
   readonly log: SharedArrayBuffer;
 }
 
-/** What the thread tells: leases that are gone or whose tasks are to be aborted, or what kept it from renewing. */
+/** What the thread tells: leases that are gone, or what kept it from renewing. */
 export type KeeperTells =
-  | { readonly lost: readonly ToldLease[]; readonly cancelled: readonly (readonly [...ToldLease, Cancellation])[] }
+  | { readonly lost: readonly (readonly [queue: string, id: string, token: string])[] }
   | { readonly broker: string; readonly problem: string };
-
-type ToldLease = readonly [queue: string, id: string, token: string];
 
 /** What it is told, as JSON: tokens of which nothing is held any more, then leases that are held. */
 export interface KeeperHears {
@@ -75,12 +72,15 @@ async function renewAll(): Promise<number | void> {
   if (all.length === 0) return;
   try {
     // Connected, and so in step with the server's clock, before it is asked what time it is.
-    await link.ping();
+    await link.ping().catch((error: unknown) => {
+      // In a Cluster that is one node of several: the leases on the others are renewed by the clock as it is.
+      if (!link.oneSlotPerCall) throw error;
+      tellProblem(error);
+    });
     const nowMs = link.clock.nowMs();
     // Past its time a task is not renewed any more: its handler hangs, and another worker may have it.
     const due = all.filter(({ group }) => group.renewUntilMs > nowMs);
-    const problems: string[] = [];
-    for (let n = 0; n < due.length; n += maxRows) problems.push(...(await renewSome(due.slice(n, n + maxRows), nowMs)));
+    const problems = (await Promise.all(partsOf(due).map((part) => renewSome(part, nowMs)))).flat();
     throwProblems(link.label, problems);
   } catch (error) {
     tellProblem(error);
@@ -105,28 +105,34 @@ function heldOf(groups: readonly LeaseGroup[]): Held[] {
   return [...held.values()];
 }
 
+/** As many as one call takes; where a call takes one queue only, each queue by itself. */
+function partsOf(leases: readonly Held[]): Held[][] {
+  const apart = new Map<string, Held[]>();
+  for (const held of leases) {
+    const place = link.oneSlotPerCall ? held.group.queue : "";
+    const part = apart.get(place);
+    if (part === undefined) apart.set(place, [held]);
+    else part.push(held);
+  }
+  return [...apart.values()].flatMap((all) =>
+    Array.from({ length: Math.ceil(all.length / maxRows) }, (_, n) => all.slice(n * maxRows, (n + 1) * maxRows)),
+  );
+}
+
 /** Answers what keeps it from renewing some of them. */
 async function renewSome(leases: readonly Held[], nowMs: number): Promise<string[]> {
   const queues = [...new Set(leases.map(({ group }) => group.queue))];
   const rows = leases.map(({ group, id }) => ({ number: queues.indexOf(group.queue) + 1, id, held: group.token }));
   const [reply] = await link.run([renewCall(queues.map(keysOf), { untilS: ceilToS(nowMs + leaseMs) }, rows)]);
   const [receipts, wrong] = listOf(link.label, reply);
-  const letters = String(receipts);
-  const lost = leases.filter((_, n) => letters[n] === "l");
+  const lost = leases.filter((_, n) => String(receipts)[n] === "l");
   for (const { group, id } of lost) {
     const at = group.ids.indexOf(id);
     if (at >= 0) group.ids.splice(at, 1);
   }
-  const cancelled = leases.flatMap((held, n) => {
-    const how = cancellationOf[letters[n]!];
-    return how === undefined ? [] : [[...toldLease(held), how] as const];
-  });
-  if (lost.length + cancelled.length > 0) tell({ lost: lost.map(toldLease), cancelled });
+  if (lost.length > 0) tell({ lost: lost.map(({ group, id }) => [group.queue, id, group.token]) });
   return String(wrong) === "" ? [] : [String(wrong)];
 }
-
-const cancellationOf: Readonly<Record<string, Cancellation>> = { t: "retry", a: "archive" };
-const toldLease = ({ group, id }: Held): ToldLease => [group.queue, id, group.token];
 
 function tellProblem(error: unknown): void {
   const problem = HoldfastError.is(error, "BROKER_UNAVAILABLE") ? error.data.problem : String(error);

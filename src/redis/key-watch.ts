@@ -46,8 +46,6 @@ export class KeyWatch {
   readonly #events: KeyWatchEvents;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
-  /** Resolves when it has tried to connect once. */
-  readonly tried: Promise<void>;
   #pair: Pair | undefined;
   #watching = false;
 
@@ -56,9 +54,7 @@ export class KeyWatch {
     this.#clock = clock;
     this.#channel = channel;
     this.#events = events;
-    let tried = () => {};
-    this.tried = new Promise((resolve) => (tried = resolve));
-    this.#running = this.#run(tried);
+    this.#running = this.#run();
   }
 
   /** Whether keys can be watched at present. */
@@ -95,11 +91,10 @@ export class KeyWatch {
     await this.#running;
   }
 
-  async #run(tried: () => void): Promise<void> {
+  async #run(): Promise<void> {
     const { signal } = this.#closing;
     for (let failures = 0; !signal.aborted;) {
       const pair = await this.#open();
-      tried();
       if (pair === undefined) {
         const longestMs = Math.min(backoffMs * 2 ** failures++, maxBackoffMs);
         await pause(longestMs * (0.5 + Math.random() / 2), signal);

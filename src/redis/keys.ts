@@ -48,6 +48,9 @@ export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
 /** STREAM: what was done to the queue and its tasks by hand. */
 export const auditKey = (queue: string) => `${keysOf(queue).holdfast}audit`;
 
+/** LIST: a worker's last lease request and what it got; of a call for several queues, at the first. */
+export const requestKey = (queue: string, workerId: string) => `${keysOf(queue).holdfast}req:${workerId}`;
+
 /** Where the ids of a state are, in the order in which they are told; a group's name for `aggregating`. */
 export const setsOf = {
   scheduled: (queue: string) => [scheduledKey(queue)],

@@ -34,6 +34,9 @@ export interface RedisLink {
   close(): Promise<void>;
 }
 
+/** As much of a link as a verb needs that only sends calls. */
+export type Caller = Pick<RedisLink, "label" | "run">;
+
 /** One server by itself. */
 export interface RedisNode {
   /** For connections of one's own. */

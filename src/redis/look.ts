@@ -21,8 +21,9 @@ export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[
   const [members] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
   const names = listOf(link.label, members).map(String).toSorted();
   const calls = [];
-  for (let n = 0; n < names.length; n += queuesPerCall) {
-    calls.push(queuesCall(names.slice(n, n + queuesPerCall).map(keysOf), { maxGroups }));
+  const perCall = link.oneSlotPerCall ? 1 : queuesPerCall;
+  for (let n = 0; n < names.length; n += perCall) {
+    calls.push(queuesCall(names.slice(n, n + perCall).map(keysOf), { maxGroups }));
   }
   const values = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
   return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));

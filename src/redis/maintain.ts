@@ -8,14 +8,14 @@ import { maxRows } from "./batches.js";
 import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
 import { keysOf } from "./keys.js";
-import type { RedisLink, Reply, ScriptCall } from "./link.js";
+import type { Caller, Reply, ScriptCall } from "./link.js";
 import { promote as promoteCall, prune as pruneCall, reclaim as reclaimCall } from "./scripts.gen.js";
 
 // A queue that cannot be worked on is worth an error only when nothing was done in the others, for with an error what was
 // done there would not be told. Callers call again, so it comes to that soon.
 
 export async function reclaim(
-  link: RedisLink,
+  link: Caller,
   queues: readonly string[],
   limit: number,
   nowMs: number,
@@ -46,7 +46,7 @@ export async function reclaim(
 }
 
 export async function promote(
-  link: RedisLink,
+  link: Caller,
   queues: readonly string[],
   limit: number,
   nowMs: number,
@@ -60,7 +60,7 @@ export async function promote(
   return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : Math.ceil(Number(nextS)) * 1_000 };
 }
 
-export async function prune(link: RedisLink, queues: readonly string[], limit: number, nowMs: number): Promise<number> {
+export async function prune(link: Caller, queues: readonly string[], limit: number, nowMs: number): Promise<number> {
   const { nowS, keep, beforeS } = statisticsOf(nowMs);
   const head = {
     nowS,
@@ -77,7 +77,7 @@ export async function prune(link: RedisLink, queues: readonly string[], limit: n
   return Number(count);
 }
 
-async function answer(link: RedisLink, call: ScriptCall): Promise<readonly Reply[]> {
+async function answer(link: Caller, call: ScriptCall): Promise<readonly Reply[]> {
   const [reply] = await link.run([call]);
   return listOf(link.label, reply);
 }

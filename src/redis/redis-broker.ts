@@ -1,6 +1,5 @@
 import type {
   Broker,
-  Cancellation,
   EnqueueReceipt,
   KeeperOptions,
   LeaseKeeper,
@@ -12,7 +11,6 @@ import type {
 } from "../broker/broker.js";
 import type {
   Act,
-  CancelReceipt,
   DropReceipt,
   Inspecting,
   MoveReceipt,
@@ -29,9 +27,8 @@ import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { DayStats, Page, PageRequest, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
-import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
-import { enqueue } from "./enqueue.js";
+import { enqueue, KnownQueues } from "./enqueue.js";
 import { exchange } from "./exchange.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
@@ -41,6 +38,8 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
+import { spread } from "./spread.js";
+import { promoteShared, pruneShared, reclaimShared } from "./share.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
@@ -51,12 +50,13 @@ const notListening: Subscription = { listening: false, watch: () => {}, [Symbol.
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker
-  implements Broker, Steering, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe" | "cancellations">
+  implements Broker, Omit<Steering, "cancel">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
 {
   readonly label: string;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
+  readonly #known = new KnownQueues();
   readonly #keepers = new Set<LeaseKeeper>();
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
@@ -87,25 +87,25 @@ export class RedisBroker
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
     return this.#run(
-      (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now())),
+      (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known),
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    return this.#run((link) => exchange(link, turn, nowMs));
+    return this.#run((link) => (link.oneSlotPerCall ? spread(link, turn, nowMs) : exchange(link, turn, nowMs)));
   }
 
   async reclaim(queueNames: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
-    return this.#run((link) => reclaim(link, queueNames, limit, nowMs));
+    return this.#run((link) => (link.oneSlotPerCall ? reclaimShared : reclaim)(link, queueNames, limit, nowMs));
   }
 
   async promote(queueNames: readonly string[], limit: number, nowMs: number): Promise<Promotion> {
-    return this.#run((link) => promote(link, queueNames, limit, nowMs));
+    return this.#run((link) => (link.oneSlotPerCall ? promoteShared : promote)(link, queueNames, limit, nowMs));
   }
 
   async prune(queueNames: readonly string[], limit: number, nowMs: number): Promise<number> {
-    return this.#run((link) => prune(link, queueNames, limit, nowMs));
+    return this.#run((link) => (link.oneSlotPerCall ? pruneShared : prune)(link, queueNames, limit, nowMs));
   }
 
   async queues(nowMs: number): Promise<QueueInfo[]> {
@@ -144,7 +144,7 @@ export class RedisBroker
     by: Act,
     nowMs: number,
   ): Promise<DropReceipt> {
-    return this.#run((link) => dropQueue(link, queue, options, by, nowMs));
+    return this.#run((link) => dropQueue(link, queue, options, by, nowMs)).finally(() => this.#known.clear());
   }
 
   async memory(queueNames: readonly string[]): Promise<number[]> {
@@ -170,14 +170,6 @@ export class RedisBroker
     return keeper;
   }
 
-  async cancel(tasks: readonly TaskRef[], how: Cancellation, by: Act, nowMs: number): Promise<CancelReceipt[]> {
-    return this.#run((link) => cancel(link, tasks, how, by, nowMs));
-  }
-
-  async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {
-    return this.#run((link) => cancellations(link, tasks));
-  }
-
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
     const options = this.#linkOptions;
     return this.#run(async (link) => {
@@ -195,7 +187,6 @@ export class RedisBroker
         },
       );
       this.#subscriptions.add(subscription);
-      await subscription.tried;
       return subscription;
     });
   }

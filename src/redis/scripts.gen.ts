@@ -3,85 +3,6 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
-export interface CancelKeys {
-  readonly asynq: string;
-  readonly holdfast: string;
-}
-
-export interface CancelHead {
-  readonly ids: Argument;
-  readonly how: Argument;
-  readonly channel: Argument;
-  readonly nowMs: Argument;
-  readonly actor: Argument;
-  readonly reason: Argument;
-  readonly request: Argument;
-}
-
-export const cancelScript: Script = {
-  name: "cancel",
-  sha1: "70d53b1029f8ad23e36e1507b6916a1fa71bb237",
-  text: `-- Ask for active tasks of one queue to be aborted: a mark in the task's hash where a worker of ours holds it, which each
--- renewal of its lease reads, then the id on a channel that all workers hear.
--- Reply: a letter for each of \`ids\` (JSON), r(equested), a (not active), n(ot found); or { what is wrong with a key }.
-local asynq, holdfast = unpack(KEYS)
-local deadline_ms, ids, how, channel, now_ms, actor, reason, request = unpack(ARGV)
--- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
--- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
-if tonumber(deadline_ms) > 0 then
-  local time = redis.call("TIME")
-  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
-end
--- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
-local function misfit(key, kind)
-  local found = redis.call("TYPE", key).ok
-  if found ~= "none" and found ~= kind then
-    return key .. " is a " .. found .. ", not a " .. kind
-  end
-end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
-local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
-end
-
-local lease, leases = asynq .. "lease", holdfast .. "leases"
-local problem = misfit(lease, "zset") or misfit(leases, "hash") or misfit(holdfast .. "audit", "stream")
-if problem then return { problem } end
-
-local receipts, active, ours = {}, {}, {}
-for n, id in ipairs(cjson.decode(ids)) do
-  local task = asynq .. "t:" .. id
-  local message, state = unpack(redis.pcall("HMGET", task, "msg", "state"), 1, 2)
-  if not message then
-    receipts[n] = "n"
-  elseif state ~= "active" then
-    receipts[n] = "a"
-  else
-    receipts[n] = "r"
-    active[#active + 1] = id
-    -- A Go worker never reads the mark, nor takes it away: it would hit a later attempt.
-    local score = redis.call("ZSCORE", lease, id)
-    local held = score and redis.call("HGET", leases, id)
-    if held and held:sub(-#score - 1) == ":" .. score then ours[#ours + 1] = task end
-  end
-end
-if #active > 0 then
-  for _, task in ipairs(ours) do redis.call("HSET", task, "hf_cancel", how) end
-  record(holdfast, now_ms, actor, reason, request, "cancel " .. how, cjson.encode(active), #active)
-  -- Who may not publish is heard at the next renewal.
-  for _, id in ipairs(active) do redis.pcall("PUBLISH", channel, id) end
-end
-return table.concat(receipts)
-`,
-};
-
-export function cancel(keys: CancelKeys, head: CancelHead): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.ids, head.how, head.channel, head.nowMs, head.actor, head.reason, head.request];
-  return { script: cancelScript, keys: [keys.asynq, keys.holdfast], args };
-}
-
 export interface DropKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -241,8 +162,9 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "d4ac92acd4498ac7f693c4b764123b7c1d68632b",
+  sha1: "ad49a1d04ea75b1888f25d754155d686b3a388aa",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
+-- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
 -- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -333,7 +255,7 @@ end
 
 if #ready > 0 then redis.call("LPUSH", pending, unpack(ready)) end
 if #later > 0 then redis.call("ZADD", scheduled, unpack(later)) end
-if #ready + #later > 0 then redis.call("SADD", queues, queue) end
+if #ready + #later > 0 and queue ~= "" then redis.call("SADD", queues, queue) end
 return reply
 `,
 };
@@ -384,7 +306,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "8ba36cb926220edb0f9e28727112c70ea51ae6fc",
+  sha1: "e7ab9d1d9e96dd14afe65e1caee88c3ae13a4489",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -630,11 +552,7 @@ local function keep_tasks(queue, plan)
       fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
     end
     redis.call("HSET", task, unpack(fields))
-    if move == "completed" then
-      redis.call("HDEL", task, "hf_failure", "hf_cancel", "hf_progress")
-    elseif move ~= "released" then
-      redis.call("HDEL", task, "hf_cancel", "hf_progress")
-    end
+    if move == "completed" then redis.call("HDEL", task, "hf_failure") end
     -- What never started is as if it had not been leased: its detail is "".
     if detail ~= "" and (move == "returned" or move == "released") then redis.pcall("HINCRBY", task, "hf_returns", 1) end
     local list = entries[target_of[move]]
@@ -803,7 +721,7 @@ local function lease(queue)
   hold(queue, found.ids)
   for n, id in ipairs(found.ids) do
     redis.call("HSET", queue.tasks .. id, "state", "active")
-    redis.call("HDEL", queue.tasks .. id, "pending_since", "hf_progress")
+    redis.call("HDEL", queue.tasks .. id, "pending_since")
     give(queue, id, found.tasks[n])
   end
 end
@@ -1929,7 +1847,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "a2ccf587d263efacb20b625987e1a41d1f90f2ab",
+  sha1: "fccbae9676a6bae5ba8dc69797292ae414f31c72",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2108,7 +2026,6 @@ local function reclaim(number, asynq, holdfast)
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
         redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
-        redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.
         table.insert(front, 1, id)
@@ -2161,11 +2078,10 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "32a74e235ffde006d8fae2f06db5b356bfbf368f",
+  sha1: "df602e770036317746943dd6e9592e79f18fe4d4",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
--- Reply: a letter a row, r(enewed) or l(ost), t or a when it is renewed and is to be aborted, to be tried again or to be
--- archived; w(rong) when a key of its queue is in the way, "" or which one.
+-- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
 local deadline_ms, until_s = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
@@ -2204,7 +2120,7 @@ end
 local queues = {}
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
-  queues[#queues + 1] = { tasks = asynq .. "t:", lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
+  queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
 end
 for i = 1, #ROWS, 3 do
   local number, id, held = unpack(ROWS, i, i + 2)
@@ -2215,7 +2131,6 @@ for i = 1, #ROWS, 3 do
 end
 
 local receipts = {}
-local letter_of = { retry = "t", archive = "a" }
 local wrong = ""
 
 local function renew(queue)
@@ -2233,8 +2148,7 @@ local function renew(queue)
     if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) then
       receipts[at] = "l"
     else
-      local how = redis.pcall("HGET", queue.tasks .. id, "hf_cancel")
-      receipts[at] = letter_of[how] or "r"
+      receipts[at] = "r"
       if tonumber(scores[n]) < tonumber(until_s) then
         ids[#ids + 1] = id
         entries[#entries + 1], entries[#entries + 2] = until_s, id

@@ -59,7 +59,7 @@ describeBroker("answers in order", ({ it }) => {
     expect(await t.enqueue([])).toEqual([]);
     expect(await t.settle([])).toEqual([]);
     expect(await t.broker.find([])).toEqual([]);
-    expect(await t.broker.exchange({ settle: [] }, t.at(0))).toEqual({ settled: [], leased: [], more: false });
+    expect(await t.broker.exchange({ settle: [] }, t.at(0))).toMatchObject({ settled: [], leased: [], more: false });
     expect(await t.broker.reclaim([], 10, t.at(0))).toEqual([]);
     expect(await t.broker.promote([], 10, t.at(0))).toEqual({ moved: 0, nextDueMs: undefined });
     expect(await t.broker.prune([], 10, t.at(0))).toBe(0);

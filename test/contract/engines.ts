@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Redis } from "ioredis";
 import type { Broker, TaskRef } from "../../src/broker/broker.js";
 import { loadDriver, type SqlValue } from "../../src/embedded/driver.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
 import { redisBroker } from "../../src/redis/index.js";
-import { keysOf, taskKey } from "../../src/redis/keys.js";
+import { pausedKey, taskKey } from "../../src/redis/keys.js";
+import { RedisCluster } from "../support/redis-cluster.js";
+import { RedisSentinels } from "../support/redis-sentinels.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
@@ -22,7 +25,7 @@ export interface Storage extends AsyncDisposable {
 }
 
 export interface Engine {
-  readonly name: "memory" | "file" | "redis";
+  readonly name: "memory" | "file" | "redis" | "cluster" | "sentinel";
   /** What it lacks, and why; tests that need it are skipped and say so. */
   readonly gaps: { readonly [N in Need]?: string };
   readonly needsRedis: boolean;
@@ -83,39 +86,59 @@ async function write(path: string, statement: string, ...values: SqlValue[]): Pr
   database.close();
 }
 
-const redis: Engine = {
-  name: "redis",
-  gaps: {},
-  needsRedis: true,
-  async start() {
-    const server = await RedisServer.start();
-    return {
-      // All tests of a file share the server: queue names are their own.
-      storage: async () => ({
-        ...nothingToDispose,
-        open: () => redisBroker({ url: server.url }),
-        async damage({ queue, id }, bytes) {
-          await server.admin.hset(taskKey(queue, id), "msg", Buffer.from(bytes));
-        },
-        async pause(queue) {
-          await server.admin.set(`${keysOf(queue).asynq}paused`, "1700000000");
-        },
-      }),
-      [Symbol.asyncDispose]: () => server.stop(),
-    };
-  },
-};
+/** On Redis, wherever it is that a key is to be found. All tests of a file share the servers: queue names are their own. */
+function redisEngine(
+  name: "redis" | "cluster" | "sentinel",
+  start: () => Promise<AsyncDisposable & { readonly url: string; admin(key: string): Redis }>,
+  gaps: Engine["gaps"] = {},
+): Engine {
+  return {
+    name,
+    gaps,
+    needsRedis: true,
+    async start() {
+      const servers = await start();
+      return {
+        storage: async () => ({
+          ...nothingToDispose,
+          open: () => redisBroker({ url: servers.url }),
+          async damage({ queue, id }, bytes) {
+            const key = taskKey(queue, id);
+            await servers.admin(key).hset(key, "msg", Buffer.from(bytes));
+          },
+          async pause(queue) {
+            const key = pausedKey(queue);
+            await servers.admin(key).set(key, "1700000000");
+          },
+        }),
+        [Symbol.asyncDispose]: () => servers[Symbol.asyncDispose](),
+      };
+    },
+  };
+}
 
-/** All engines, or those that BROKERS names (a list with commas): memory, file, redis, or "embedded" for both files. */
+const redis = redisEngine("redis", async () => {
+  const server = await RedisServer.start();
+  return { url: server.url, admin: () => server.admin, [Symbol.asyncDispose]: () => server.stop() };
+});
+const cluster = redisEngine("cluster", () => RedisCluster.start(), {
+  signals: "the keys of a Cluster's queues are not watched yet",
+});
+const sentinel = redisEngine("sentinel", async () => {
+  const servers = await RedisSentinels.start();
+  return { url: servers.url, admin: () => servers.master.admin, [Symbol.asyncDispose]: () => servers.stop() };
+});
+
+/** All engines, or those that BROKERS names (a list with commas): memory, file, redis, cluster, sentinel, or "embedded" for both files. */
 export const engines: readonly Engine[] = chosen(process.env["BROKERS"]);
 
 function chosen(names: string | undefined): readonly Engine[] {
-  const all = [memory, file, redis];
+  const all = [memory, file, redis, cluster, sentinel];
   if (names === undefined || names === "") return all;
   const wanted = names.split(",").flatMap((name) => (name === "embedded" ? ["memory", "file"] : [name.trim()]));
   for (const name of wanted) {
     if (!all.some((engine) => engine.name === name))
-      throw new Error(`BROKERS names "${name}"; there are memory, file, redis`);
+      throw new Error(`BROKERS names "${name}"; there are ${all.map(({ name: one }) => one).join(", ")}`);
   }
   return all.filter(({ name }) => wanted.includes(name));
 }

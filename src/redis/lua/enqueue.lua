@@ -1,4 +1,5 @@
 -- Put tasks of one queue where they belong: pending, or scheduled.
+-- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
 -- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -77,5 +78,5 @@ end
 
 if #ready > 0 then redis.call("LPUSH", pending, unpack(ready)) end
 if #later > 0 then redis.call("ZADD", scheduled, unpack(later)) end
-if #ready + #later > 0 then redis.call("SADD", queues, queue) end
+if #ready + #later > 0 and queue ~= "" then redis.call("SADD", queues, queue) end
 return reply
