@@ -66,7 +66,8 @@ export interface Maintaining {
 }
 
 export interface Looking {
-  queues(nowMs: number): Promise<QueueInfo[]>;
+  /** By name: all there are, or those of `names` that there are. */
+  queues(nowMs: number, names?: readonly string[]): Promise<QueueInfo[]>;
   find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]>;
   /** Pending in the order of running, the others by time. @throws QUEUE_NOT_FOUND never: an unknown queue is empty */
   list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>>;

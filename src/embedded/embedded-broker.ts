@@ -114,8 +114,8 @@ export class EmbeddedBroker implements Broker, Steering, Inspecting, Signalling 
   }
 
   /** The default is for callers without types. */
-  async queues(nowMs: number = this.clock.nowMs()): Promise<QueueInfo[]> {
-    return this.#ask([], (link) => link.call("queues", { nowMs }));
+  async queues(nowMs: number = this.clock.nowMs(), names?: readonly string[]): Promise<QueueInfo[]> {
+    return this.#ask([], (link) => link.call("queues", { nowMs, names }));
   }
 
   async find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {

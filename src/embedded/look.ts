@@ -20,8 +20,19 @@ type QueueRow = Record<StoredState | "paused" | "processed" | "failed", number> 
   readonly pause_reason: string | null;
 };
 
-export function queues(sql: Sql, { nowMs }: { readonly nowMs: number }): QueueInfo[] {
-  const rows = sql("SELECT * FROM queue ORDER BY name").all() as QueueRow[];
+export interface QueuesCall {
+  readonly nowMs: number;
+  readonly names?: readonly string[] | undefined;
+}
+
+export function queues(sql: Sql, { nowMs, names }: QueuesCall): QueueInfo[] {
+  const rows = (
+    names === undefined
+      ? sql("SELECT * FROM queue ORDER BY name").all()
+      : sql("SELECT * FROM queue WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name").all(
+          JSON.stringify(names),
+        )
+  ) as QueueRow[];
   return rows.map((row) => {
     const { name, pending, active, scheduled, retry, archived, completed, processed, failed } = row;
     const earliestAtMs = earliest(sql, row);

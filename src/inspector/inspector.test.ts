@@ -19,7 +19,8 @@ class FakeBroker {
   onMove: (() => void) | undefined;
   drops: ("more" | "active" | "notEmpty" | "dropped")[] = [];
 
-  async queues() {
+  async queues(_: number, names: readonly string[]) {
+    if (!names.includes("q")) return [];
     const counts = Object.fromEntries(taskStates.map((state) => [state, this.tasks.length])) as Record<
       TaskState,
       number

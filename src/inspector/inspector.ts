@@ -57,7 +57,7 @@ export class Inspector {
   /** @throws QUEUE_NOT_FOUND */
   async queue(name: string): Promise<QueueInfo> {
     const queue = storedName(name, "queue");
-    const found = (await this.queues()).find((one) => one.name === queue);
+    const [found] = await this.#broker.queues(this.#broker.clock.nowMs(), [queue]);
     if (found === undefined) throw new HoldfastError("QUEUE_NOT_FOUND", { queue });
     return found;
   }

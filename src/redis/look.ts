@@ -17,9 +17,8 @@ const queuesPerCall = 50;
 /** Groups of one queue that are counted; asynq counts them all, however many. */
 const maxGroups = 1_000;
 
-export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[]> {
-  const [members] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
-  const names = listOf(link.label, members).map(String).toSorted();
+export async function queues(link: RedisLink, nowMs: number, wanted?: readonly string[]): Promise<QueueInfo[]> {
+  const names = (wanted === undefined ? await allQueues(link) : await existing(link, [...new Set(wanted)])).toSorted();
   const calls = [];
   const perCall = link.oneSlotPerCall ? 1 : queuesPerCall;
   for (let n = 0; n < names.length; n += perCall) {
@@ -27,6 +26,19 @@ export async function queues(link: RedisLink, nowMs: number): Promise<QueueInfo[
   }
   const values = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
   return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));
+}
+
+async function allQueues(link: RedisLink): Promise<string[]> {
+  const [members] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
+  return listOf(link.label, members).map(String);
+}
+
+/** Those that there are, in their order. */
+export async function existing(link: RedisLink, wanted: readonly string[]): Promise<string[]> {
+  if (wanted.length === 0) return [];
+  const [known] = await link.run([{ name: "SMISMEMBER", args: [queuesKey, ...wanted] }]);
+  const there = listOf(link.label, known);
+  return wanted.filter((_, n) => there[n] === 1);
 }
 
 function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {

@@ -108,8 +108,8 @@ export class RedisBroker
     return this.#run((link) => (link.oneSlotPerCall ? pruneShared : prune)(link, queueNames, limit, nowMs));
   }
 
-  async queues(nowMs: number): Promise<QueueInfo[]> {
-    return this.#run((link) => queues(link, nowMs));
+  async queues(nowMs: number, names?: readonly string[]): Promise<QueueInfo[]> {
+    return this.#run((link) => queues(link, nowMs, names));
   }
 
   async find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {

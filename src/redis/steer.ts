@@ -6,7 +6,8 @@ import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers
 import { maxRows } from "./batches.js";
 import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
-import { keysOf, queuesKey } from "./keys.js";
+import { keysOf } from "./keys.js";
+import { existing } from "./look.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { move as moveCall, pause as pauseCall } from "./scripts.gen.js";
 
@@ -112,10 +113,7 @@ export async function setPaused(
   by: Act,
   nowMs: number,
 ): Promise<PauseReceipt[]> {
-  if (queues.length === 0) return [];
-  const [known] = await link.run([{ name: "SMISMEMBER", args: [queuesKey, ...queues] }]);
-  const there = listOf(link.label, known);
-  const existing = queues.filter((_, n) => there[n] === 1);
+  const there = await existing(link, queues);
   const head = {
     nowS: floorToS(nowMs),
     nowMs,
@@ -124,8 +122,8 @@ export async function setPaused(
     reason: by.reason,
     request: by.requestId,
   };
-  const replies = await link.run(existing.map((queue) => pauseCall([keysOf(queue)], head)));
+  const replies = await link.run(there.map((queue) => pauseCall([keysOf(queue)], head)));
   const answers = replies.map((reply) => listOf(link.label, reply)[0]!);
   throwProblems(link.label, answers.filter((answer) => Buffer.isBuffer(answer)).map(String));
-  return queues.map((_, n) => (there[n] !== 1 ? "notFound" : answers.shift() === 1 ? "changed" : "unchanged"));
+  return queues.map((queue) => (!there.includes(queue) ? "notFound" : answers.shift() === 1 ? "changed" : "unchanged"));
 }

@@ -127,6 +127,9 @@ describeBroker("looking", ({ it }) => {
       [1, 0],
       [1, 0],
     ]);
+    const [a, none, c] = [names[1]!, t.queueNamed("none"), names[2]!];
+    expect((await t.broker.queues(t.at(0), [c, none, a, c])).map(({ name }) => name)).toEqual([a, c]);
+    expect(await t.broker.queues(t.at(0), [])).toEqual([]);
   });
 
   it("changes nothing", async (t) => {
