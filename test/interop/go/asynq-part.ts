@@ -35,25 +35,29 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
 }
 
 const time = "<time>";
-const orNone = (ms: number) => (ms === 0 ? "none" : time);
-
 function task(fields: Record<string, Buffer>): Record<string, unknown> {
-  const { msg, pending_since: since, result, ...others } = fields;
-  const texts = Object.entries(others).filter(([name]) => !name.startsWith("hf_"));
-  return {
-    ...Object.fromEntries(texts.map(([name, value]) => [name, value.toString()])),
-    ...(msg === undefined ? {} : { msg: message(msg) }),
-    ...(since === undefined ? {} : { pending_since: /^\d{19}$/.test(since.toString()) ? time : since.toString() }),
-    ...(result === undefined ? {} : { result: result.toString("hex") }),
-  };
+  const told = Object.entries(fields).filter(([name]) => !name.startsWith("hf_"));
+  return Object.fromEntries(
+    told.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => [name, fieldOf(name, value)]),
+  );
 }
 
-function message(bytes: Buffer) {
-  const decoded = decodeMessage(bytes);
-  return {
-    ...decoded,
-    payload: Buffer.from(decoded.payload).toString("hex"),
-    lastFailedAtMs: orNone(decoded.lastFailedAtMs),
-    completedAtMs: orNone(decoded.completedAtMs),
+function fieldOf(name: string, value: Buffer): unknown {
+  if (name === "msg") return message(value);
+  if (name === "result") return value.toString("hex");
+  if (name === "pending_since") return /^\d{19}$/.test(value.toString()) ? time : value.toString();
+  return value.toString();
+}
+
+/** What is set in it. */
+function message(bytes: Buffer): Record<string, unknown> {
+  const { payload, lastFailedAtMs, completedAtMs, headers, ...others } = decodeMessage(bytes);
+  const told = {
+    ...others,
+    payload: Buffer.from(payload).toString("hex"),
+    lastFailedAt: lastFailedAtMs === 0 ? "" : time,
+    completedAt: completedAtMs === 0 ? "" : time,
   };
+  const set = Object.entries(told).filter(([, value]) => value !== "" && value !== 0);
+  return { ...Object.fromEntries(set), ...(Object.keys(headers).length === 0 ? {} : { headers }) };
 }

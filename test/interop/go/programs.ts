@@ -47,8 +47,16 @@ export const buildTimeoutMs = 600_000;
 
 const run = promisify(execFile);
 
+const programs = new Map<GoProgram, Promise<string>>();
+
 /** Builds a program, if it is not as built before; answers its path. */
-export async function goProgram(name: GoProgram): Promise<string> {
+export function goProgram(name: GoProgram): Promise<string> {
+  const program = programs.get(name) ?? build(name);
+  programs.set(name, program);
+  return program;
+}
+
+async function build(name: GoProgram): Promise<string> {
   const built = join(import.meta.dirname, "../../../.cache/go", name);
   await run("go", ["build", "-buildvcs=false", "-o", built, packages[name]], { env, cwd: folderOf(name) });
   return built;

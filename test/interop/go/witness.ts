@@ -44,6 +44,7 @@ export interface GoServer {
   readonly taskCheckMs?: number;
   readonly forwardMs?: number;
   readonly janitorMs?: number;
+  readonly shutdownMs?: number;
   readonly journal?: string;
 }
 

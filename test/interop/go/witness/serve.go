@@ -23,6 +23,8 @@ type serveIn struct {
 	TaskCheckMs  int64 `json:"taskCheckMs"`
 	ForwardMs    int64 `json:"forwardMs"`
 	JanitorMs    int64 `json:"janitorMs"`
+	// ShutdownMs is how long stopping waits for handlers.
+	ShutdownMs int64 `json:"shutdownMs"`
 	// Journal is a file to which each start and end is appended by a write of its own; then no events are told.
 	Journal string `json:"journal"`
 }
@@ -82,6 +84,7 @@ func serve(in serveIn) (any, error) {
 		TaskCheckInterval:        ms(in.TaskCheckMs),
 		DelayedTaskCheckInterval: ms(in.ForwardMs),
 		JanitorInterval:          ms(in.JanitorMs),
+		ShutdownTimeout:          ms(in.ShutdownMs),
 		Logger:                   stderrLogger{log.New(os.Stderr, "", 0)},
 		LogLevel:                 asynq.WarnLevel,
 	})

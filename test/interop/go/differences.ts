@@ -1,0 +1,77 @@
+/** What one of the two writes or leaves behind, and the other does not, with the reason: each is a rule, and each is used. */
+export interface Difference {
+  readonly title: string;
+  readonly why: string;
+  /** Operations, by name; default: all. */
+  readonly in?: RegExp;
+  readonly asynq?: RegExp;
+  readonly holdfast?: RegExp;
+}
+
+export const differences: readonly Difference[] = [
+  {
+    title: "Keys and fields of our own",
+    why: "Who holds a lease, what a lease request got, crashes, returns, the last failure, who paused a queue and who did what: `holdfast:…` keys and `hf_…` fields, which asynq neither reads nor writes. Some are taken away where they might be, without looking first.",
+    holdfast: /holdfast:|hf_/,
+  },
+  {
+    title: "Since when a task waits",
+    why: "asynq does not say so of tasks that come to pending by hand or are given back, and then shows a latency of 0. Holdfast says it of each: latencies are right, in asynq's tools as well.",
+    in: /^run(,| all,)|given back/,
+    holdfast: /pending_since/,
+  },
+  {
+    title: "A lock is set only for a task that is put in",
+    why: "asynq sets the lock first. Of a duplicate that changes nothing; but where the id is taken, it leaves a lock that nobody will release, for as long as it lasts. Holdfast looks at lock and id, then writes.",
+    in: /duplicate|id that is taken/,
+    asynq: /unique:/,
+    holdfast: /^write: set asynq:\{q\}:t:a msg$/,
+  },
+  {
+    title: "A crash uses up no retry",
+    why: "asynq counts a worker's death as a failure of the task: a retry less, the delay before it, and a dead letter where no retry is left. Holdfast puts the task back to the front of pending, with the crash counted in a field of its own; at the third one it is quarantined.",
+    in: /^reclaim/,
+    asynq: /retry|archived|processed|failed|t:a/,
+    holdfast: /pending|t:a/,
+  },
+  {
+    title: "All of a state, in bounded steps",
+    why: "asynq takes all of them in one script, however many there are, and deletes the key. Holdfast takes at most 500 a step, and takes out those: the key goes with its last entry.",
+    in: / all, /,
+    asynq: /^write: delete asynq:\{q\}:(pending|scheduled|retry|archived|completed|g:g)$/,
+    holdfast: /^write: remove from asynq:\{q\}:(pending|scheduled|retry|archived|completed|g:g)$/,
+  },
+  {
+    title: "The archive is never trimmed by deleting",
+    why: "asynq takes out what is beyond its bounds with each act of archiving, and leaves their hashes without a set. Holdfast moves what is beyond its own, smaller bounds to a set of its own, and here there is nothing to move (docs/decisions, 11).",
+    in: /^archive/,
+    asynq: /^write: remove from asynq:\{q\}:archived$/,
+  },
+  {
+    title: "Deleting releases the lock",
+    why: "asynq keeps the lock of a pending task when all are deleted: nobody can enqueue it again before the lock is over.",
+    in: /^delete all, pending, unique/,
+    asynq: /unique:/,
+    holdfast: /unique:/,
+  },
+  {
+    title: "The lock goes with the payload",
+    why: "asynq leaves the lock of the old payload, so that a second task with the new one is accepted, and one with the old one is not.",
+    in: /^another payload/,
+    asynq: /unique|state/,
+    holdfast: /unique/,
+  },
+  {
+    title: "Who goes on is woken",
+    why: "The last entry of pending is put where it is: sleeping workers watch that key.",
+    in: /^resume/,
+    holdfast: /^write: touch asynq:\{q\}:pending$/,
+  },
+  {
+    title: "A queue is dropped with all that belongs to it",
+    why: "asynq leaves behind completed tasks, groups, locks, counters and the mark of a pause, so that a queue of the same name would come up with them. Holdfast takes them all, in bounded steps, paused meanwhile.",
+    in: /^drop/,
+    asynq: /./,
+    holdfast: /./,
+  },
+];

@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { describeRedis, RedisServer } from "../../support/redis-server.js";
+import { asynqPart } from "./asynq-part.js";
+import { differences, type Difference } from "./differences.js";
+import { operations, type Side } from "./operations.js";
+import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { GoSide, OurSide } from "./sides.js";
+import { Recorder, type Trace } from "./trace.js";
+
+const recorded = join(import.meta.dirname, "traces.json");
+const page = join(import.meta.dirname, "../../../docs/internals/trace-differences.md");
+
+/** Of an operation: what was written, and what is there after it. */
+interface Told {
+  readonly writes: Trace;
+  readonly leaves: Record<string, unknown>;
+}
+type Traces = Record<string, Told>;
+
+async function traces(server: RedisServer, open: () => Promise<Side>): Promise<Traces> {
+  const recorder = await Recorder.on(server);
+  const told: Traces = {};
+  for (const { name, arrange, act } of operations) {
+    await server.admin.flushall();
+    const side = await open();
+    await arrange(side);
+    const writes = await recorder.record(() => act(side));
+    told[name] = { writes, leaves: await asynqPart(server.admin) };
+    await side.close();
+  }
+  recorder.close();
+  return told;
+}
+
+describe("what Holdfast and asynq write", () => {
+  describeGo("asynq", () => {
+    beforeAll(() => goProgram("witness"), buildTimeoutMs);
+
+    it("writes, for each operation, what is recorded of it", async () => {
+      await using server = await RedisServer.start();
+      const told = await traces(server, () => GoSide.open(server));
+
+      await expect(`${JSON.stringify(told, undefined, 2)}\n`).toMatchFileSnapshot(recorded);
+    }, 60_000);
+  });
+
+  describeRedis("Holdfast", () => {
+    it("writes the same and leaves the same, but for differences of which each has a reason", async () => {
+      await using server = await RedisServer.start();
+      const asynq = JSON.parse(readFileSync(recorded, "utf8")) as Traces;
+      const holdfast = await traces(server, async () => new OurSide(server));
+
+      expect(Object.keys(asynq)).toEqual(operations.map(({ name }) => name));
+      const found = operations.flatMap(({ name }) => [
+        ...only(linesOf(asynq[name]!), linesOf(holdfast[name]!)).map((line) => ({
+          name,
+          side: "asynq" as const,
+          line,
+        })),
+        ...only(linesOf(holdfast[name]!), linesOf(asynq[name]!)).map((line) => ({
+          name,
+          side: "holdfast" as const,
+          line,
+        })),
+      ]);
+      const explained = found.map((one) => ({ ...one, rule: ruleOf(one.name, one.side, one.line) }));
+      expect(explained.filter(({ rule }) => rule === undefined)).toEqual([]);
+      expect(differences.filter((rule) => !explained.some((one) => one.rule === rule))).toEqual([]);
+      await expect(pageOf(explained)).toMatchFileSnapshot(page);
+    }, 30_000);
+  });
+});
+
+type SideName = "asynq" | "holdfast";
+interface Explained {
+  readonly name: string;
+  readonly side: SideName;
+  readonly line: string;
+  readonly rule: Difference | undefined;
+}
+
+const linesOf = ({ writes, leaves }: Told) => [...writes.map((line) => `write: ${line}`), ...leavings(leaves, "left:")];
+
+/** A tree as lines, one a leaf. */
+function leavings(tree: unknown, path: string): string[] {
+  if (typeof tree !== "object" || tree === null) return [`${path} = ${JSON.stringify(tree)}`];
+  if (Array.isArray(tree)) return [`${path} = ${JSON.stringify(tree)}`];
+  return Object.entries(tree).flatMap(([name, below]) => leavings(below, `${path} ${name}`));
+}
+
+const only = (of: readonly string[], others: readonly string[]) => of.filter((line) => !others.includes(line));
+
+const ruleOf = (name: string, side: SideName, line: string) =>
+  differences.find((rule) => (rule.in ?? /./).test(name) && rule[side]?.test(line) === true);
+
+/** docs/internals/trace-differences.md, as it has to be. */
+function pageOf(explained: readonly Explained[]): string {
+  const sections = differences.map((rule) => {
+    const of = explained.filter((one) => one.rule === rule);
+    const names = operations.map(({ name }) => name).filter((name) => of.some((one) => one.name === name));
+    const parts = (["asynq", "holdfast"] as const).flatMap((side) => {
+      const lines = new Set(of.filter((one) => one.side === side).map(({ line }) => line));
+      if (lines.size === 0) return [];
+      const name = side === "asynq" ? "asynq" : "Holdfast";
+      return [`${name} alone:`, "", ...[...lines].toSorted().map((line) => `- \`${line}\``), ""];
+    });
+    const where = names.length > 20 ? `In ${names.length} of the operations.` : `In: ${names.join(" · ")}.`;
+    return [`## ${rule.title}`, "", rule.why, "", where, "", ...parts].join("\n");
+  });
+  return `${preface}\n${sections.join("\n")}`;
+}
+
+const preface = `# Where Holdfast writes other than asynq
+
+Tests let asynq 0.26 and Holdfast do the same ${operations.length} operations on a queue of the same content, record with MONITOR what each
+writes, and compare that and what is there afterwards: keys, types, fields, messages, and what expires. What asynq does is
+kept in \`test/interop/go/traces.json\`; a test runs asynq and holds it against that. All differences are below, each with its
+reason: a difference without one fails the test, as does a reason without a difference. This page is written by that test
+(\`npx vitest run test/interop/go/traces -u\`).
+
+A line starting with \`write:\` is a command, told by what it does; \`left:\` is what is there afterwards. \`q\` is the queue,
+\`a\` to \`f\` are tasks, \`g\` is a group. What a server does now and then, whatever its tasks are (saying that it lives, looking
+for aggregation sets that are over), is left out.
+`;
