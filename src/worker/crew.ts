@@ -45,8 +45,8 @@ export class Crew {
   /** Leased, and waiting until everybody else has finished. */
   #waitingAlone: LeasedTask | undefined;
   #runningAlone = false;
-  /** Since when every slot is taken; the end of a task begins it anew. */
-  #fullSinceMs: number | undefined;
+  /** When the last task ended, or the first began after none was running. */
+  #busySinceMs = 0;
   #lineIsWatched = false;
   /** Others, of another program, serve the same queues: nothing is to be held back from them. */
   shared = false;
@@ -200,18 +200,16 @@ export class Crew {
       this.#beginAlone();
       this.#advance();
     });
+    if (this.#running.size === 0) this.#busySinceMs = performance.now();
     this.#running.set(key, attempt);
     count(this.#runningOf, type, 1);
-    if (this.#running.size === this.#options.concurrency) this.#fullSinceMs ??= performance.now();
     attempt.start();
   }
 
-  /** One ends while every slot is taken: that is how fast tasks come to be started. */
   #keepPace(): void {
-    if (this.#fullSinceMs === undefined) return;
     const nowMs = performance.now();
-    this.#pace.ended(nowMs - this.#fullSinceMs);
-    this.#fullSinceMs = this.#line.size > 0 ? nowMs : undefined;
+    this.#pace.ended(nowMs - this.#busySinceMs);
+    this.#busySinceMs = nowMs;
   }
 
   #awaitAlone(task: LeasedTask): void {

@@ -6,8 +6,9 @@ const mostAhead = 400;
 const weight = 1 / 20;
 
 /**
- * How fast this worker gets through its tasks while every slot is taken, told by the gaps between their ends: that holds
- * for handlers that wait, which end side by side, and for those that compute, which end one after the other.
+ * How fast this worker gets through its tasks, told by the gaps between their ends while any is running: that holds for
+ * handlers that wait, which end side by side, and for those that compute, which end one after the other. While slots are
+ * free it could be faster, but then nothing has to wait.
  */
 export class Pace {
   #gapMs: number | undefined;
