@@ -13,9 +13,6 @@ import { keysOf } from "./keys.js";
 import { type Caller, LinkError, type Reply, type ScriptCall } from "./link.js";
 import { type ExchangeHead, type ExchangeRow, exchange as exchangeCall } from "./scripts.gen.js";
 
-/** Of a leased task, in the script's reply. */
-const taskColumns = 6;
-
 type Row = ExchangeRow & { readonly message: Uint8Array | ""; readonly detail: Uint8Array | string };
 /** A row that does not know yet which of its call's queues is its own. */
 type PlacelessRow = Omit<Row, "number"> & { readonly queue: string };
@@ -49,7 +46,7 @@ export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: num
       continue;
     }
     done.push(...idsOf(cut[n]!));
-    const [receipts, notes, moreThere, dryThere, pausedThere, ...tasks] = listOf(link.label, reply);
+    const [receipts, notes, moreThere, dryThere, pausedThere, ...stored] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
     const letters = String(receipts);
     unwritten ||= letters.includes("w");
@@ -57,11 +54,11 @@ export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: num
     more ||= moreThere === 1;
     dry = namesOf(dryThere, queues);
     paused = namesOf(pausedThere, queues);
-    if (tasks.length > 0) {
-      leased = await decoded(link, tasks, queues, lease!, nowMs);
-      const given = tasks.length / taskColumns;
+    const given = storedTasks(stored, queues);
+    if (given.length > 0) {
+      leased = await decoded(link, given, lease!, nowMs);
       // As many as one call gives at the most, or as were asked for and some of no use.
-      more ||= given === Math.min(lease!.limit, maxRows) && leased.length < lease!.limit;
+      more ||= given.length === Math.min(lease!.limit, maxRows) && leased.length < lease!.limit;
     }
   }
   const hopeless = unwritten || failed.some(({ error }) => error.outcome === "failed");
@@ -209,11 +206,46 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
   }
 }
 
+interface StoredTask {
+  readonly queue: string;
+  readonly id: Buffer;
+  readonly message: Buffer;
+  crashes: number;
+  returns: number;
+  atMostOnce: boolean;
+}
+
+/** What the script wrote as sizes, bytes and the rest. */
+function storedTasks([sizes, bytes, rest]: readonly Reply[], queues: readonly string[]): StoredTask[] {
+  const tasks: StoredTask[] = [];
+  const text = String(sizes);
+  if (text === "") return tasks;
+  const numbers = text.split(" ");
+  let at = 0;
+  for (let n = 0; n < numbers.length; n += 3) {
+    const middle = at + Number(numbers[n + 1]);
+    const end = middle + Number(numbers[n + 2]);
+    const id = (bytes as Buffer).subarray(at, middle);
+    const message = (bytes as Buffer).subarray(middle, end);
+    tasks.push({ queue: queues[Number(numbers[n]) - 1]!, id, message, crashes: 0, returns: 0, atMostOnce: false });
+    at = end;
+  }
+  const more = rest as readonly Reply[];
+  for (let n = 0; n < more.length; n += 4) {
+    const [which, crashes, returns, once] = more.slice(n, n + 4).map(String);
+    Object.assign(tasks[Number(which)]!, {
+      crashes: Number(crashes) || 0,
+      returns: Number(returns) || 0,
+      atMostOnce: once === "1",
+    });
+  }
+  return tasks;
+}
+
 /** Leased tasks; one whose message cannot be decoded is archived as it is, and spoils nothing for the others. */
 async function decoded(
   link: Caller,
-  flat: readonly Reply[],
-  queues: readonly string[],
+  stored: readonly StoredTask[],
   request: LeaseRequest,
   nowMs: number,
 ): Promise<LeasedTask[]> {
@@ -221,17 +253,10 @@ async function decoded(
   const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
   const broken: PlacelessRow[] = [];
-  for (let n = 0; n < flat.length; n += taskColumns) {
-    const queue = queues[Number(flat[n]) - 1]!;
-    const id = flat[n + 1] as Buffer;
+  for (const { queue, id, message, crashes, returns, atMostOnce } of stored) {
     try {
-      leased.push({
-        message: decodeMessage(flat[n + 2] as Buffer),
-        lease: { queue, id: String(id), token: requestId, untilMs },
-        crashes: Number(String(flat[n + 3])),
-        returns: Number(String(flat[n + 4])),
-        atMostOnce: String(flat[n + 5]) === "1",
-      });
+      const lease = { queue, id: String(id), token: requestId, untilMs };
+      leased.push({ message: decodeMessage(message), lease, crashes, returns, atMostOnce });
     } catch (error) {
       if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
       const failure = undecodable(error.message, nowMs);

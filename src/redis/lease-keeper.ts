@@ -1,12 +1,13 @@
 import { Worker } from "node:worker_threads";
-import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, LostLease, TaskRef } from "../broker/broker.js";
+import type { HeldLease, KeeperOptions, Lease, LeaseKeeper, LostLease } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { threadFile } from "../core/thread-file.js";
 import { HoldLog } from "./hold-log.js";
 import type { KeeperHears, KeeperStart, KeeperTells, LeaseGroup } from "./keeper-thread.js";
 import type { LinkOptions } from "./link-options.js";
 
-const keyOf = ({ queue, id }: TaskRef) => `${queue} ${id}`;
+/** What one request got, and is still held of it: by queue, then by id. */
+type Batch = Map<string, Map<string, HeldLease>>;
 
 /** A thread that ends by itself may do so again and again. */
 const restartMs = 1_000;
@@ -18,8 +19,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   readonly #start: KeeperStart;
   readonly #options: KeeperOptions;
   readonly #onClosed: () => void;
-  /** By token: what one request got, and is still held of it. */
-  readonly #batches = new Map<string, Map<string, HeldLease>>();
+  /** By token. */
+  readonly #batches = new Map<string, Batch>();
   /** Tokens that the thread knows, those of which something was dropped since, and those that it only finds in the log. */
   readonly #told = new Set<string>();
   readonly #dropped = new Set<string>();
@@ -40,10 +41,8 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     if (leases.length === 0) return;
     const finite = leases.map(bounded);
     for (const held of finite) {
-      const { token } = held.lease;
-      const batch = this.#batches.get(token);
-      if (batch === undefined) this.#batches.set(token, new Map([[keyOf(held.lease), held]]));
-      else batch.set(keyOf(held.lease), held);
+      const { token, queue, id } = held.lease;
+      inMap(inMap<Batch>(this.#batches, token), queue).set(id, held);
       this.#untold.add(token);
     }
     // Written down before any of their handlers starts, for one may block this thread at once.
@@ -63,10 +62,12 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   }
 
   /** Answers whether it was held. */
-  #forget(lease: LostLease): boolean {
-    const batch = this.#batches.get(lease.token);
-    if (batch === undefined || !batch.delete(keyOf(lease))) return false;
-    if (batch.size === 0) this.#batches.delete(lease.token);
+  #forget({ token, queue, id }: LostLease): boolean {
+    const batch = this.#batches.get(token);
+    const held = batch?.get(queue);
+    if (batch === undefined || held?.delete(id) !== true) return false;
+    if (held.size === 0) batch.delete(queue);
+    if (batch.size === 0) this.#batches.delete(token);
     return true;
   }
 
@@ -80,7 +81,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     this.#tellTimer = undefined;
     const changed = new Set([...this.#dropped, ...this.#untold]);
     const drop = [...changed].filter((token) => this.#told.delete(token));
-    const held = [...changed].flatMap((token) => [...(this.#batches.get(token)?.values() ?? [])]);
+    const held = [...changed].flatMap((token) => heldOf(this.#batches.get(token)));
     for (const { lease } of held) this.#told.add(lease.token);
     if (drop.length + held.length > 0) this.#tell({ drop, hold: groupsOf(held) });
     this.#dropped.clear();
@@ -123,6 +124,15 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     for (const token of this.#batches.keys()) this.#untold.add(token);
     this.#tellAll();
   }
+}
+
+const heldOf = (batch: Batch | undefined) => [...(batch?.values() ?? [])].flatMap((held) => [...held.values()]);
+
+/** The map at a key, made when it is missing. */
+function inMap<M extends Map<string, unknown>>(maps: Map<string, M>, key: string): M {
+  let map = maps.get(key);
+  if (map === undefined) maps.set(key, (map = new Map() as M));
+  return map;
 }
 
 /** JSON knows no infinity: it would be null, which is past every time. */

@@ -12,7 +12,7 @@ import { Pace } from "./pace.js";
 export const unstartedMs = 1_000;
 
 /** A task that was lost and leased again runs twice here, each time with a token of its own. */
-const keyOf = ({ queue, id, token }: LostLease) => `${token}\n${queue}\n${id}`;
+const isSame = (a: LostLease, b: LostLease) => a.id === b.id && a.queue === b.queue && a.token === b.token;
 const isSuspect = (task: LeasedTask) => task.crashes > 0;
 /** One more crash and the task is quarantined: nothing else may be there to take the blame, or to cause it. */
 const mustBeAlone = (task: LeasedTask) => task.crashes >= maxCrashes - 1;
@@ -35,12 +35,12 @@ export class Crew {
   readonly #options: ResolvedWorkerOptions;
   readonly #clock: Clock;
   readonly #events: CrewEvents;
-  readonly #running = new Map<string, Attempt>();
+  readonly #running = new Set<Attempt>();
   readonly #line = new Line();
   readonly #pace = new Pace();
-  /** Running tasks by type, and held ones by queue. */
+  /** Running tasks by type, and held ones by queue: of those that have a bound. */
   readonly #runningOf = new Map<string, number>();
-  readonly #heldOf = new Map<string, number>();
+  readonly #heldOf: Map<string, number>;
   #suspects = 0;
   /** Leased, and waiting until everybody else has finished. */
   #waitingAlone: LeasedTask | undefined;
@@ -56,6 +56,8 @@ export class Crew {
     this.#options = options;
     this.#clock = clock;
     this.#events = events;
+    const bounded = options.queues.filter(({ concurrency }) => concurrency !== undefined);
+    this.#heldOf = new Map(bounded.map(({ name }) => [name, 0]));
   }
 
   get running(): number {
@@ -107,7 +109,7 @@ export class Crew {
   begin(tasks: readonly LeasedTask[]): void {
     const sinceMs = performance.now();
     for (const task of tasks) {
-      count(this.#heldOf, task.lease.queue, 1);
+      this.#count(task, 1);
       if (this.#isReserved) this.#end(task, unstarted);
       else if (mustBeAlone(task)) this.#awaitAlone(task);
       else this.#queue(task, sinceMs);
@@ -116,13 +118,13 @@ export class Crew {
 
   /** These leases are gone: whoever has the tasks now must not be disturbed. */
   lost(leases: readonly LostLease[]): void {
-    const keys = new Set(leases.map(keyOf));
-    for (const task of this.#line.remove(({ lease }) => keys.has(keyOf(lease)))) this.#leave(task, undefined);
-    for (const lease of leases) {
-      this.#running.get(keyOf(lease))?.abort(new HoldfastError("LEASE_LOST", { id: lease.id }));
-      const waiting = this.#waitingAlone;
-      if (waiting !== undefined && keyOf(waiting.lease) === keyOf(lease)) this.#giveUpWaiting(waiting, undefined);
+    const isLost = ({ lease }: LeasedTask) => leases.some((lost) => isSame(lost, lease));
+    for (const task of this.#line.remove(isLost)) this.#leave(task, undefined);
+    for (const attempt of this.#running) {
+      if (isLost(attempt.leased)) attempt.abort(new HoldfastError("LEASE_LOST", { id: attempt.id }));
     }
+    const waiting = this.#waitingAlone;
+    if (waiting !== undefined && isLost(waiting)) this.#giveUpWaiting(waiting, undefined);
   }
 
   /** What waits goes back, in order: all of it, or what came from these queues. */
@@ -135,7 +137,7 @@ export class Crew {
     this.release();
     const waiting = this.#waitingAlone;
     if (waiting !== undefined) this.#giveUpWaiting(waiting, unstarted);
-    for (const attempt of this.#running.values()) {
+    for (const attempt of this.#running) {
       attempt.abort(new HoldfastError("WORKER_STOPPING", { id: attempt.id }));
     }
   }
@@ -188,21 +190,21 @@ export class Crew {
   }
 
   #start(task: LeasedTask): void {
-    const key = keyOf(task.lease);
     const { type } = task.message;
+    const isBounded = this.#handlers.limitOf(type) !== undefined;
     if (this.waits(task)) this.#events.onLate(task);
     const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (outcome) => {
       this.#keepPace();
-      this.#running.delete(key);
-      count(this.#runningOf, type, -1);
+      this.#running.delete(attempt);
+      if (isBounded) this.#runningOf.set(type, this.#runningOf.get(type)! - 1);
       if (mustBeAlone(task)) this.#runningAlone = false;
       this.#leave(task, outcome);
       this.#beginAlone();
       this.#advance();
     });
     if (this.#running.size === 0) this.#busySinceMs = performance.now();
-    this.#running.set(key, attempt);
-    count(this.#runningOf, type, 1);
+    this.#running.add(attempt);
+    if (isBounded) this.#runningOf.set(type, (this.#runningOf.get(type) ?? 0) + 1);
     attempt.start();
   }
 
@@ -241,14 +243,13 @@ export class Crew {
     this.#end(task, outcome);
   }
 
+  #count({ lease: { queue } }: LeasedTask, change: 1 | -1): void {
+    const held = this.#heldOf.get(queue);
+    if (held !== undefined) this.#heldOf.set(queue, held + change);
+  }
+
   #end(task: LeasedTask, outcome: Outcome | undefined): void {
-    count(this.#heldOf, task.lease.queue, -1);
+    this.#count(task, -1);
     this.#events.onEnded(task, outcome);
   }
-}
-
-function count(counts: Map<string, number>, key: string, change: number): void {
-  const sum = (counts.get(key) ?? 0) + change;
-  if (sum === 0) counts.delete(key);
-  else counts.set(key, sum);
 }

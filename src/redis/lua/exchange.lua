@@ -4,11 +4,14 @@
 -- A row moves its task to: "gone", "completed", "retry", "returned" (to retry, but no failure), "archived", "released".
 -- Most tasks just go: those without a lock need no row, they come in `gone_groups` that share what a row would say of
 -- each, as JSON: [[number, held, made, [id, …]], …].
--- Reply: { receipts, notes, more, dry, paused, number, id, message, crashes, returns, once, … }. A receipt is a letter, for each id of the groups
+-- Reply: { receipts, notes, more, dry, paused, sizes, bytes, rest }. A receipt is a letter, for each id of the groups
 -- and then for each row: s(ettled), l(ost), b(roken: there is no task to write to), w(rong: a key is in the way, nothing was written for this queue).
 -- Notes are { number, id or "", problem, … }: tasks and queues that were set aside or passed over. `more` is 1 when a queue
 -- may hold more that could be leased: an answer's bound was met, or tasks were set aside. `dry` are the numbers, with
--- commas, of queues looked at that hold no more, `paused` of those that are paused.
+-- commas, of queues looked at that hold no more, `paused` of those that are paused. What was leased is two strings, for a
+-- list of them is dear to take apart: `sizes`, "number id message" for each task with the lengths of its id and message,
+-- and `bytes`, ids and messages one after the other. `rest` is { which of them, crashes, returns, once, … } for those of
+-- which there is more to say.
 -- Of what is leased the first `startable` start at once, the others wait in the worker; `limits` is one for each queue that
 -- is leased from, as JSON, or "".
 local deadline_ms, now_s, now_ns, day, keep_until_s, bucket, keep, before_s, worker, token, until_s, limit, startable, limits, suspects, max_crashes, lease_queues, max_bytes, gone_groups = unpack(ARGV)
@@ -194,8 +197,8 @@ end
 -- How far from the tail of pending others are looked for behind suspects that must wait.
 local furthest = 2000
 
-local head_columns, task_columns = 5, 6
-local reply, size = { table.concat(receipts), notes, 0, "", "" }, head_columns
+local reply = { table.concat(receipts), notes, 0, "", "", "", "", {} }
+local sizes, parts, rest, given = {}, {}, reply[8], {}
 local wanted, may_start = tonumber(limit), tonumber(startable)
 local most_of = limits ~= "" and cjson.decode(limits) or {}
 local dry, paused = {}, {}
@@ -210,9 +213,13 @@ end
 
 local function give(queue, id, task)
   local message, crashes, returns, once = unpack(task, 1, 4)
-  reply[size + 1], reply[size + 2], reply[size + 3] = queue.number, id, message
-  reply[size + 4], reply[size + 5], reply[size + 6] = crashes or "0", returns or "0", once or ""
-  size = size + task_columns
+  local n = #parts
+  parts[n + 1], parts[n + 2] = id, message
+  sizes[#sizes + 1] = string.format("%d %d %d", queue.number, #id, #message)
+  if crashes or returns or once then
+    for _, value in ipairs({ n / 2, crashes or "0", returns or "0", once or "" }) do rest[#rest + 1] = value end
+  end
+  given[n + 1], given[n + 2] = queue.number, id
   bytes = bytes + #message
   wanted, may_start = wanted - 1, may_start - 1
 end
@@ -232,7 +239,7 @@ end
 local function look(queue, window, found)
   for n = #window, 1, -1 do
     if found.left <= 0 or alone then break end
-    local first = size + #found.ids == head_columns
+    local first = #given + #found.ids == 0
     if found.room <= 0 and not first then
       found.left = 0
       return may_hold_more()
@@ -339,11 +346,17 @@ local function lease_again(last)
   if wanted > 0 then may_hold_more() end
 end
 
+local function answer()
+  reply[4], reply[5] = table.concat(dry, ","), table.concat(paused, ",")
+  reply[6], reply[7] = table.concat(sizes, " "), table.concat(parts)
+  return reply
+end
+
 if wanted <= 0 then return reply end
 local request = queues[1].holdfast .. "req:" .. worker
 if redis.pcall("LINDEX", request, 0) == token then
   lease_again(redis.call("LRANGE", request, 0, -1))
-  return reply
+  return answer()
 end
 -- The sender will hear of an error instead of tasks.
 if wrong then return reply end
@@ -355,15 +368,10 @@ for number = 1, lease_queues do
   end
   lease(queues[number])
 end
-reply[4], reply[5] = table.concat(dry, ","), table.concat(paused, ",")
-if size > head_columns then
-  local given = { token }
-  for n = head_columns + 1, size, task_columns do
-    given[#given + 1], given[#given + 2] = reply[n], reply[n + 1]
-  end
+if #given > 0 then
   redis.call("UNLINK", request)
-  redis.call("RPUSH", request, unpack(given))
+  redis.call("RPUSH", request, token, unpack(given))
   -- As long as its leases last, a request may come again.
   redis.call("EXPIRE", request, math.max(60, until_s - now_s))
 end
-return reply
+return answer()
