@@ -77,7 +77,10 @@ export interface RunningTask {
   readonly limitAtMs: number;
 }
 
-/** What storage says of itself: a node for each server, each with its own words ("redis_version" …). */
+/**
+ * What storage says of itself: a node for each server, each with its own words ("redis_version" …), and on Redis the user
+ * that it knows us as ("acl_user").
+ */
 export interface StorageInfo {
   readonly kind: "redis" | "embedded";
   readonly nodes: readonly { readonly label: string; readonly fields: Readonly<Record<string, string>> }[];

@@ -51,8 +51,12 @@ export async function storage(link: RedisLink): Promise<StorageInfo> {
   const nodes = await link.nodes();
   const fields = await Promise.all(
     nodes.map(async (node) => {
-      const [info] = await node.run([{ name: "INFO", args: [] }]);
-      return infoOf(info, link);
+      const [info, user] = await node.run([
+        { name: "INFO", args: [] },
+        { name: "ACL", args: ["WHOAMI"] },
+      ]);
+      // Not every user may ask who it is.
+      return { ...infoOf(info, link), ...(user instanceof LinkError ? {} : { acl_user: String(user) }) };
     }),
   );
   return { kind: "redis", nodes: nodes.map(({ address }, n) => ({ label: address.label, fields: fields[n]! })) };
