@@ -2,13 +2,16 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { build, type Plugin } from "esbuild";
 
-/** dist/cli/main.js: the program with its dependencies inside; the library stays outside, in dist/esm. */
+/** dist/cli/main.js and what it loads late: the program with its dependencies inside; the library stays outside, in dist/esm. */
 export async function bundleCli(root: string, outdir: string): Promise<void> {
   const { metafile } = await build({
     entryPoints: ["src/cli/main.ts"],
     absWorkingDir: root,
     outdir,
     bundle: true,
+    // What is loaded late, and only by some commands, is in files of its own.
+    splitting: true,
+    chunkNames: "[name]-[hash]",
     platform: "node",
     target: "node20.19",
     format: "esm",

@@ -1,6 +1,6 @@
-import { fileURLToPath } from "node:url";
 import type { Broker } from "./broker/broker.js";
-import { hasControl, invalidOption, shown } from "./core/errors.js";
+import { invalidOption, shown } from "./core/errors.js";
+import { filePath } from "./embedded/file-url.js";
 import { embeddedBroker } from "./embedded/index.js";
 import { type RedisBrokerOptions, redisBroker } from "./redis/index.js";
 import { redisSettings } from "./redis/options.js";
@@ -54,19 +54,3 @@ function requireOptionsOf(scheme: string | undefined, options: ConnectOptions): 
 }
 
 const redisOptions = [...Object.keys(redisSettings).filter((name) => name !== "url"), "log"];
-
-/** The path of a file URL; unlike other URLs it may be relative to the working directory. */
-export function filePath(url: string): string {
-  const path = url.slice("file:".length);
-  if (/[?#]/.test(path)) throw invalidOption("connect.url", "must not hold ? or #; in a file's name write %3F and %23");
-  try {
-    const plain = path.startsWith("/") ? fileURLToPath(url) : decodeURIComponent(path);
-    if (plain !== "" && !plain.startsWith(":") && !plain.endsWith("/") && !hasControl(plain)) return plain;
-  } catch {
-    // Not an absolute path on this machine, or a stray %: as below.
-  }
-  throw invalidOption(
-    "connect.url",
-    `must name a file, such as file:./tasks.db or file:///var/lib/tasks.db, got ${shown(url)}`,
-  );
-}

@@ -1,4 +1,4 @@
-import { type ErrorCode, HoldfastError } from "../index.js";
+import { type ErrorCode, HoldfastError } from "../core/errors.js";
 
 /** The program was called wrongly. */
 export const usageExitCode = 2;

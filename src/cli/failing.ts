@@ -1,5 +1,5 @@
 import ansis from "ansis";
-import { HoldfastError } from "../index.js";
+import { HoldfastError } from "../core/errors.js";
 import { CalledOff } from "./confirm.js";
 import { calledOffExitCode, exitCodeOf } from "./exit-codes.js";
 import { printable, printableJson, wrapped } from "./terminal.js";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { type Broker, type Duration, Inspector, type InspectorBroker, connect } from "../index.js";
-import { filePath } from "../connect.js";
 import { invalidOption } from "../core/errors.js";
+import { filePath } from "../embedded/file-url.js";
+import type * as Library from "../index.js";
 import { thisProcess } from "../inspector/options.js";
 import { storageUrl } from "./env.js";
 import type { ActFlags, StorageFlags } from "./flags.js";
@@ -15,12 +15,13 @@ interface How {
   /** A file that is not there may be made: not by what only looks. */
   readonly mayCreate?: boolean;
   /** Longest wait for Redis, where it is not the library's. */
-  readonly timeout?: Duration;
+  readonly timeout?: Library.Duration;
 }
 
 export interface Opened {
-  readonly broker: Broker & InspectorBroker;
-  readonly inspector: Inspector;
+  readonly broker: Library.Broker & Library.InspectorBroker;
+  readonly inspector: Library.Inspector;
+  readonly Client: typeof Library.Client;
 }
 
 /** Opens storage for one command, and lets go of it. */
@@ -30,35 +31,39 @@ export async function withStorageOpen<T>(
   how: How = {},
 ): Promise<T> {
   const url = flags.url ?? storageUrl() ?? defaultUrl;
-  const broker = opened(url, how) as Broker & InspectorBroker;
+  // Loaded only now: help, completion and what is wrong with a call come three times as soon without it.
+  const { Client, Inspector, connect } = await import("../index.js");
+  const broker = connect(url, optionsOf(url, how)) as Opened["broker"];
   try {
-    return await work({ broker, inspector: new Inspector(broker) });
+    return await work({ broker, inspector: new Inspector(broker), Client });
   } finally {
     await broker.close();
   }
 }
 
-function opened(url: string, { mayCreate = false, ...rest }: How): Broker {
+function optionsOf(url: string, { mayCreate = false, ...rest }: How): Library.ConnectOptions {
   if (/^file:/i.test(url)) {
     const path = filePath(url);
     if (!mayCreate && !existsSync(path)) throw invalidOption("--url", `there is no file ${JSON.stringify(path)}`);
-    return connect(url);
   }
-  if (!/^redis/i.test(url)) return connect(url);
+  if (!/^redis/i.test(url)) return {};
   // A server that may evict tasks can be looked at, for how else would it be mended; only enqueueing is refused.
-  return connect(url, { ...quiet, ...rest, allowEviction: !mayCreate });
+  return { ...quiet, ...rest, allowEviction: !mayCreate };
 }
 
 /**
  * Who acts, and why: kept with each act. The user of this machine's account and, on Redis, the user that the server knows
  * us as, for that one cannot be made up.
  */
-export async function actOf(flags: ActFlags, inspector: Inspector): Promise<{ actor: string; reason?: string }> {
+export async function actOf(
+  flags: ActFlags,
+  inspector: Library.Inspector,
+): Promise<{ actor: string; reason?: string }> {
   const actor = flags.actor ?? (await whoWeAre(inspector));
   return flags.reason === undefined ? { actor } : { actor, reason: flags.reason };
 }
 
-async function whoWeAre(inspector: Inspector): Promise<string> {
+async function whoWeAre(inspector: Library.Inspector): Promise<string> {
   const { nodes } = await inspector.storage();
   const redisUser = nodes[0]?.fields["acl_user"];
   return redisUser === undefined ? thisProcess() : `${thisProcess()}, Redis user ${redisUser}`;

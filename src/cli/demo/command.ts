@@ -5,7 +5,6 @@ import { calledAs } from "../env.js";
 import { calledOffExitCode, storageExitCode } from "../exit-codes.js";
 import { packageRoot } from "../package-root.js";
 import { columns, count, endOf, printable, wrapped } from "../terminal.js";
-import { runDemo } from "./demo.js";
 import { progressFor } from "./progress.js";
 import { printedReport } from "./tables.js";
 
@@ -56,6 +55,7 @@ async function demo(given: string | undefined, flags: Flags): Promise<void> {
   const directory = resolve(given ?? ownFiles());
   const badFiles = join(packageRoot, "examples/bad-files");
   const silent = flags.json === true;
+  const { runDemo } = await import("./demo.js"); // With all of the library.
   const report = await runDemo({
     directory,
     // They are indexed from a copy, together with those that cannot be shipped.

@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { HoldfastError, type QueueInfo } from "../../index.js";
+import { HoldfastError } from "../../core/errors.js";
+import type { QueueInfo } from "../../index.js";
 import { confirmed } from "../confirm.js";
 import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, withStorage } from "../flags.js";
 import { queueJson } from "../json-shapes.js";

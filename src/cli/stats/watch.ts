@@ -1,6 +1,6 @@
 import ansis from "ansis";
 import { pause } from "../../core/loop.js";
-import { HoldfastError } from "../../index.js";
+import { HoldfastError } from "../../core/errors.js";
 import { print } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { printable, wrapped } from "../terminal.js";

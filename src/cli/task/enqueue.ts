@@ -1,8 +1,9 @@
 import { Command, Option } from "commander";
-import { type Duration, Client, type EnqueueReceipt, defineTask, rawBytes } from "../../index.js";
+import type { Duration, EnqueueReceipt } from "../../index.js";
 import { invalidOption, shown } from "../../core/errors.js";
+import { rawBytes } from "../../core/payload.js";
 import type { Setting } from "../../core/settings.js";
-import { callSettings } from "../../core/task.js";
+import { callSettings, defineTask } from "../../core/task.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { isJson, textOf } from "../payload-view.js";
@@ -105,7 +106,7 @@ async function enqueue(flags: Flags): Promise<void> {
     payload === undefined
       ? defineTask(type)(undefined, options)
       : defineTask<Uint8Array>(type, { codec: rawBytes })(payload, options);
-  const receipt = await withStorageOpen(flags, async ({ broker }) => new Client(broker).enqueue(request), {
+  const receipt = await withStorageOpen(flags, async ({ broker, Client }) => new Client(broker).enqueue(request), {
     mayCreate: true,
   });
   const name = queue ?? request.definition.options.queue;

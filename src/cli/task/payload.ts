@@ -1,6 +1,5 @@
 import { Command } from "commander";
-import { HoldfastError } from "../../index.js";
-import { invalidOption } from "../../core/errors.js";
+import { HoldfastError, invalidOption } from "../../core/errors.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
 import { encoded, hexLines, payloadLines } from "../payload-view.js";
 import { print, printJson } from "../output.js";

@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { HoldfastError, type TaskInfo } from "../../index.js";
+import { HoldfastError } from "../../core/errors.js";
+import type { TaskInfo } from "../../index.js";
 import { type StorageFlags, queueAndRest, queueOption, teaching, withStorage } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { print, printJson } from "../output.js";
