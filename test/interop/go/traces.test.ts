@@ -35,6 +35,9 @@ async function traces(server: RedisServer, open: () => Promise<Side>): Promise<T
 }
 
 describe("what Holdfast and asynq write", () => {
+  /** What was recorded just now; where there is no Go, the file tells. */
+  let fresh: Traces | undefined;
+
   describeGo("asynq", () => {
     beforeAll(() => goProgram("witness"), buildTimeoutMs);
 
@@ -42,6 +45,7 @@ describe("what Holdfast and asynq write", () => {
       await using server = await RedisServer.start();
       const told = await traces(server, () => GoSide.open(server));
 
+      fresh = told;
       await expect(`${JSON.stringify(told, undefined, 2)}\n`).toMatchFileSnapshot(recorded);
     }, 60_000);
   });
@@ -49,7 +53,7 @@ describe("what Holdfast and asynq write", () => {
   describeRedis("Holdfast", () => {
     it("writes the same and leaves the same, but for differences of which each has a reason", async () => {
       await using server = await RedisServer.start();
-      const asynq = JSON.parse(readFileSync(recorded, "utf8")) as Traces;
+      const asynq = fresh ?? (JSON.parse(readFileSync(recorded, "utf8")) as Traces);
       const holdfast = await traces(server, async () => new OurSide(server));
 
       expect(Object.keys(asynq)).toEqual(operations.map(({ name }) => name));
