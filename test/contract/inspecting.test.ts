@@ -225,6 +225,21 @@ describeBroker("pages", ({ it: any }) => {
     expect(new Set(seen).size).toBe(seen.length);
   });
 
+  it("go on where they were though workers have taken many meanwhile", async (t) => {
+    const ids = await many(t, "pending", 900);
+    const first = await t.broker.list({ queue: t.queue, state: "pending" }, { limit: 700 });
+
+    await t.lease({ limit: 450 });
+
+    const second = await t.broker.list({ queue: t.queue, state: "pending" }, { limit: 700, cursor: first.next });
+    expect(second.items.map(({ id }) => id)).toEqual(ids.slice(700));
+    const back = await t.broker.list(
+      { queue: t.queue, state: "pending" },
+      { limit: 700, cursor: second.previous, backwards: true },
+    );
+    expect(back.items.map(({ id }) => id)).toEqual(ids.slice(450, 700));
+  });
+
   it("do not end among tasks of the same time of which the one last told is gone", async (t) => {
     const ids = Array.from({ length: 50 }, (_, n) => String(n).padStart(4, "0"));
     await t.enqueue(ids.map((id) => t.task(id, {}, { processAtMs: t.at(60_000) })));

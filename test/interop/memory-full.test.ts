@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Broker, LeaseRequest } from "../../src/broker/broker.js";
+import type { MoveTarget, Steering } from "../../src/broker/roles.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { failure, newTask, settled } from "../support/builders.js";
 import { renew } from "../support/renew.js";
@@ -19,11 +20,11 @@ const request = (limit: number): LeaseRequest => ({
 
 describeRedis("when memory is full", () => {
   let server: RedisServer;
-  let broker: Broker;
+  let broker: Broker & Omit<Steering, "cancel">;
 
   beforeAll(async () => {
     server = await RedisServer.start({ config: { maxmemory: "12mb", "maxmemory-policy": "noeviction" } });
-    broker = redisBroker({ url: server.url });
+    broker = redisBroker({ url: server.url }) as unknown as typeof broker;
   });
   afterAll(async () => {
     await broker.close();
@@ -63,6 +64,37 @@ describeRedis("when memory is full", () => {
     await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
       data: { outcome: "refused" },
     });
+  });
+
+  it("tasks are archived, run and deleted, queues paused, resumed and dropped, which makes room", async () => {
+    await server.admin.flushall();
+    const by = { actor: "ops", reason: "", requestId: "r" };
+    const queue = "full";
+    await broker.enqueue(
+      ["a", "b", "c"]
+        .map((id) => newTask({ id, queue }))
+        .concat(newTask({ id: "d", queue }, { processAtMs: nowMs + 9 })),
+      nowMs,
+    );
+    await fill(server);
+
+    const move = (ids: readonly string[], to: MoveTarget) => broker.move({ queue, ids }, to, by, { limit: 9 }, nowMs);
+    expect(await move(["a"], "archived")).toEqual({ receipts: ["moved"] });
+    expect(await move(["d", "a"], "pending")).toEqual({ receipts: ["moved", "moved"] });
+    expect(await move(["b"], "deleted")).toEqual({ receipts: ["moved"] });
+    expect(await broker.setPaused([queue], true, by, nowMs)).toEqual(["changed"]);
+    expect(await broker.setPaused([queue], false, by, nowMs)).toEqual(["changed"]);
+    expect(await broker.move({ queue, state: "pending" }, "archived", by, { limit: 2 }, nowMs)).toMatchObject({
+      moved: 2,
+    });
+    await expect(broker.enqueue([newTask({ id: "more" })], nowMs)).rejects.toMatchObject({
+      data: { outcome: "refused" },
+    });
+    let receipt;
+    do receipt = await broker.dropQueue(queue, { force: true, limit: 2 }, by, nowMs);
+    while (receipt === "more");
+    expect(receipt).toBe("dropped");
+    expect(await server.admin.keys("*{full}*")).toEqual([]);
   });
 });
 

@@ -238,6 +238,24 @@ describeRedis("steering on Redis", () => {
     });
   });
 
+  it("finds tasks anywhere in a long line, a few with each call", async () => {
+    await server.admin.eval("for n = 1, 200000 do redis.call('LPUSH', KEYS[1], n) end", 1, "asynq:{q}:pending");
+    const far = ["199990", "150000", "100000", "99500", "50000", "10"];
+    for (const id of far) {
+      await server.admin.hset(`asynq:{q}:t:${id}`, { msg: Buffer.from(msg(id), "hex"), state: "pending" });
+    }
+    await server.admin.hset("asynq:{q}:t:lost", { msg: Buffer.from(msg("lost"), "hex"), state: "pending" });
+
+    expect(await move([...far, "lost", "10"], "deleted")).toEqual({
+      receipts: [...far, "lost"].map(() => "moved").concat("notFound"),
+    });
+
+    expect(await server.admin.llen("asynq:{q}:pending")).toBe(199_994);
+    expect(await Promise.all(far.map((id) => server.admin.lpos("asynq:{q}:pending", id)))).toEqual(far.map(() => null));
+    expect(await server.admin.lrange("asynq:{q}:pending", -11, -8)).toEqual(["12", "11", "9", "8"]);
+    expect((await server.admin.xlen("holdfast:{q}:audit")) > 1).toBe(true);
+  });
+
   it("reaches what a Go peer's trim has left behind: a dead letter in no set", async () => {
     await put("orphan", "archived");
     await server.admin.del("asynq:{q}:archived");
