@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { lastTimeMs } from "./duration.js";
 import { HoldfastError } from "./errors.js";
 import type { TaskMessage } from "./message.js";
 import { noHeaders } from "./names.js";
@@ -217,8 +218,8 @@ class Writer {
   }
 }
 
-/** Times beyond this many seconds cannot be told in exact milliseconds; they are read as this one (year 287396). */
-const maxSeconds = BigInt(Math.floor(Number.MAX_SAFE_INTEGER / 1_000));
+/** Times beyond this many seconds are read as this one (year 275760). */
+const maxSeconds = BigInt(lastTimeMs / 1_000);
 
 class Reader {
   readonly #buffer: Buffer;

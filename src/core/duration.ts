@@ -24,6 +24,9 @@ export function toMs(duration: Duration, option: string): number {
   return ms;
 }
 
+/** The last time that a Date can tell, Unix ms; the first is as far on the other side. */
+export const lastTimeMs = 8.64e15;
+
 /** Whole seconds that are not earlier: what storage keeps of a time to come (until, process at). */
 export const ceilToS = (ms: number): number => Math.ceil(ms / 1_000);
 

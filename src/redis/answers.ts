@@ -1,3 +1,4 @@
+import { lastTimeMs } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
 import { LinkError, type Reply } from "./link.js";
@@ -25,6 +26,21 @@ export function throwFailed(broker: string, failed: readonly Failed[], done: rea
     ...done,
     ...failed.flatMap(({ taskIds }) => taskIds),
   ]);
+}
+
+/**
+ * A score as a time, Unix ms. Other programs may write fractions, or what is no time at all: that is as far away as a Date
+ * can tell.
+ */
+export function timeOf(score: string): number {
+  const ms = Math.ceil(Number(score.replace("inf", "Infinity"))) * 1_000;
+  return Number.isNaN(ms) ? 0 : Math.max(-lastTimeMs, Math.min(ms, lastTimeMs));
+}
+
+/** A count from a task's hash, into which anyone may have written anything. */
+export function countOf(stored: unknown): number {
+  const count = Number(String(stored));
+  return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 /** A script's list, or the error to throw. @throws BROKER_UNAVAILABLE BROKER_FAILED */

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { archiveKeep, archiveKeepMs, maxCrashes, minLeaseMs } from "../broker/broker.js";
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
 import { undecodable } from "../broker/failures.js";
@@ -6,7 +7,7 @@ import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { countOf, type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
 import { batches, maxBytes, maxRows } from "./batches.js";
 import { bucketOf, rememberedIn } from "./done-ids.js";
 import { keysOf } from "./keys.js";
@@ -234,8 +235,8 @@ function storedTasks([sizes, bytes, rest]: readonly Reply[], queues: readonly st
   for (let n = 0; n < more.length; n += 4) {
     const [which, crashes, returns, once] = more.slice(n, n + 4).map(String);
     Object.assign(tasks[Number(which)]!, {
-      crashes: Number(crashes) || 0,
-      returns: Number(returns) || 0,
+      crashes: countOf(crashes),
+      returns: countOf(returns),
       atMostOnce: once === "1",
     });
   }
@@ -255,6 +256,7 @@ async function decoded(
   const broken: PlacelessRow[] = [];
   for (const { queue, id, message, crashes, returns, atMostOnce } of stored) {
     try {
+      if (!isUtf8(id)) throw new HoldfastError("MESSAGE_INVALID", { problem: "its id is not valid UTF-8", offset: 0 });
       const lease = { queue, id: String(id), token: requestId, untilMs };
       leased.push({ message: decodeMessage(message), lease, crashes, returns, atMostOnce });
     } catch (error) {

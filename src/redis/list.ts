@@ -99,7 +99,7 @@ async function groupsOf(link: RedisLink, queue: string, group: string | undefine
 
 /** From a list's tail on. A cursor is an id, and how far from the tail it was, so that it is found again quickly. */
 async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit }: Place): Promise<Ids> {
-  const [near, id] = cursor === undefined ? ["0", ""] : inTwo(cursor);
+  const [near, id] = cursor === undefined ? ["0", Buffer.of()] : inTwo(cursor);
   const [reply] = await link.run([
     lineCall(
       { list: key },
@@ -108,7 +108,7 @@ async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit
   ]);
   if (Buffer.isBuffer(reply)) throwProblems(link.label, [String(reply)]);
   const [first, rest, ids] = listOf(link.label, reply) as [number, number, Buffer[]];
-  const entries = ids.map((entry, n) => ({ id: entry, cursor: `${first + n} ${String(entry)}` }));
+  const entries = ids.map((entry, n) => ({ id: entry, cursor: cursorOf(first + n, entry) }));
   return paged(entries, rest === 1, { cursor, backwards, limit });
 }
 
@@ -118,7 +118,7 @@ async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit
  */
 async function byScore(link: RedisLink, keys: readonly string[], { cursor, backwards, limit }: Place): Promise<Ids> {
   if (keys.length === 0) return { ids: [], previous: undefined, next: undefined };
-  const [score, id] = cursor === undefined ? ["", ""] : inTwo(cursor);
+  const [score, id] = cursor === undefined ? ["", Buffer.of()] : inTwo(cursor);
   const head = { score: Number.isNaN(scoreOf(score)) ? "0" : score, id, limit, backwards: flag(backwards) };
   const [reply] = await link.run([
     pageCall(
@@ -162,7 +162,7 @@ function entriesOf(flat: readonly Reply[]): Entry[] {
   for (let n = 0; n < flat.length; n += 2) {
     const id = flat[n] as Buffer;
     const score = String(flat[n + 1]);
-    entries.push({ id, score: scoreOf(score), cursor: `${score} ${String(id)}` });
+    entries.push({ id, score: scoreOf(score), cursor: cursorOf(score, id) });
   }
   return entries;
 }
@@ -172,9 +172,12 @@ const scoreOf = (text: string) => (text === "" ? Number.NaN : Number(text.replac
 
 const inOrder = (a: Entry, b: Entry) => (a.score === b.score ? Buffer.compare(a.id, b.id) : a.score < b.score ? -1 : 1);
 
-function inTwo(cursor: string): [string, string] {
+/** An id need not be text, and must come back as it was. */
+const cursorOf = (place: string | number, id: Buffer) => `${place} ${id.toString("latin1")}`;
+
+function inTwo(cursor: string): [string, Buffer] {
   const space = cursor.indexOf(" ");
-  return [cursor.slice(0, space), cursor.slice(space + 1)];
+  return [cursor.slice(0, space), Buffer.from(cursor.slice(space + 1), "latin1")];
 }
 
 const flag = (on: boolean) => (on ? 1 : 0);

@@ -7,7 +7,7 @@ import type { QueueInfo, TaskInfo } from "../core/info.js";
 import type { TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
 import type { TaskState } from "../core/state.js";
-import { listOf } from "./answers.js";
+import { countOf, listOf, timeOf } from "./answers.js";
 import { keysOf, queuesKey, setsOf, taskKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { queues as queuesCall } from "./scripts.gen.js";
@@ -70,10 +70,8 @@ function queueInfo(name: string, values: readonly Reply[], nowMs: number): Queue
   };
 }
 
-/** A score as a time. Other programs may write fractions. */
 function earliest(state: TaskState, score = ""): Partial<Record<TaskState, number>> {
-  const seconds = Math.ceil(Number(score));
-  return score === "" || !Number.isFinite(seconds) ? {} : { [state]: seconds * 1_000 };
+  return score === "" ? {} : { [state]: timeOf(score) };
 }
 
 /** Our own note is of this pause only if it was written with it: a Go program that resumes leaves it there. */
@@ -95,12 +93,12 @@ export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(
     setsFor(found[at]?.state, ref.queue).map((key) => ({ at, command: { name: "ZSCORE", args: [key, ref.id] } })),
   );
   const scores = await link.run(asked.map(({ command }) => command));
-  const scoreAt = new Map<number, number>();
+  const timeAt = new Map<number, number>();
   for (const [n, { at }] of asked.entries()) {
     const score = scores[n];
-    if (Buffer.isBuffer(score)) scoreAt.set(at, Number(String(score)));
+    if (Buffer.isBuffer(score)) timeAt.set(at, timeOf(String(score)));
   }
-  return refs.map((ref, at) => (found[at] === undefined ? undefined : infoOf(ref, found[at], scoreAt.get(at))));
+  return refs.map((ref, at) => (found[at] === undefined ? undefined : infoOf(ref, found[at], timeAt.get(at))));
 }
 
 interface StoredTask {
@@ -123,16 +121,15 @@ function storedTask(hash: Reply): StoredTask | undefined {
     state: String(state) as TaskState,
     result: result ?? undefined,
     failure: failure ? storedFailure(String(failure)) : undefined,
-    crashes: Number(String(crashes ?? 0)) || 0,
+    crashes: countOf(crashes),
   };
 }
 
 function setsFor(state: string | undefined, queue: string): string[] {
-  return state !== undefined && state in setsOf ? setsOf[state as keyof typeof setsOf](queue) : [];
+  return state !== undefined && Object.hasOwn(setsOf, state) ? setsOf[state as keyof typeof setsOf](queue) : [];
 }
 
-function infoOf({ queue, id }: TaskRef, task: StoredTask, score: number | undefined): TaskInfo {
-  const atMs = score === undefined ? undefined : Math.ceil(score) * 1_000;
+function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefined): TaskInfo {
   const archived = task.state === "archived";
   const message = messageFrom(task.bytes);
   return {

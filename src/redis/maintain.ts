@@ -3,7 +3,7 @@ import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { Failure } from "../core/outcome.js";
-import { heed, listOf, throwProblems } from "./answers.js";
+import { heed, listOf, throwProblems, timeOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
@@ -56,8 +56,7 @@ export async function promote(
   const problems = heed(link.label, notes, queues);
   if (moved === 0) throwProblems(link.label, problems);
   const nextS = String(next);
-  // Other programs may write fractions.
-  return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : Math.ceil(Number(nextS)) * 1_000 };
+  return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : timeOf(nextS) };
 }
 
 export async function prune(link: Caller, queues: readonly string[], limit: number, nowMs: number): Promise<number> {

@@ -306,7 +306,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "b8e0c068a4e6a9035017ad187637fd45e81db574",
+  sha1: "c9e9ee21f7cc5d2d74af6c91228ff8aaddc5e98d",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -340,6 +340,7 @@ local function misfit(key, kind)
   end
 end
 local largest = "9223372036854775807"
+local smallest = "-9223372036854775808"
 
 -- What is wrong with a counter, in words that name it; nil when it can be added to.
 local function uncountable(key)
@@ -348,7 +349,7 @@ local function uncountable(key)
   local value = redis.call("GET", key)
   if not value or value == "0" then return end
   local digits = value:match("^%-?([1-9]%d*)$")
-  if not digits or #digits > 19 or (#digits == 19 and digits > largest) then
+  if not digits or #digits > 19 or (#digits == 19 and digits > largest and value ~= smallest) then
     return key .. " does not hold a count"
   end
 end
@@ -427,6 +428,28 @@ local function write_leases(lease, entries)
   else
     redis.call("ZADD", lease, unpack(entries))
   end
+end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
 end
 
 local notes = {}
@@ -557,7 +580,11 @@ local function keep_tasks(queue, plan)
     redis.call("HSET", task, unpack(fields))
     if move == "completed" then redis.call("HDEL", task, "hf_failure") end
     -- What never started is as if it had not been leased: its detail is "".
-    if detail ~= "" and (move == "returned" or move == "released") then redis.pcall("HINCRBY", task, "hf_returns", 1) end
+    if detail ~= "" and (move == "returned" or move == "released") then
+      local returns = redis.pcall("HINCRBY", task, "hf_returns", 1)
+      -- What was there may be no number, or one that would never come to its bound.
+      if type(returns) ~= "number" or returns < 1 then redis.call("HSET", task, "hf_returns", 1) end
+    end
     local list = entries[target_of[move]]
     if list then list[#list + 1], list[#list + 2] = score, id end
   end
@@ -642,7 +669,7 @@ local function hold(queue, ids)
 end
 
 -- Looks at a piece of pending in the order of running (from its tail), until enough are found. Strays are second entries
--- of a task that is held, or already chosen.
+-- of a task that is held, or already chosen, or has its place in another state.
 local function look(queue, window, found)
   for n = #window, 1, -1 do
     if found.left <= 0 or alone then break end
@@ -655,7 +682,7 @@ local function look(queue, window, found)
     local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
     local message, crashes, _, once, state = unpack(task, 1, 5)
     local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
-    if found.chosen[id] or (state == "active" and redis.call("ZSCORE", queue.lease, id)) then
+    if found.chosen[id] or (message and state ~= "pending" and is_in_place(queue.asynq, queue.holdfast, id, state)) then
       found.strays[#found.strays + 1] = id
     elseif not message then
       found.broken[#found.broken + 1] = id
@@ -804,7 +831,7 @@ export interface LineHead {
 
 export const lineScript: Script = {
   name: "line",
-  sha1: "ac6b2fd89d1c9ee18e511a16ae04bc7c3e7043a9",
+  sha1: "bf29c816cd671b51efe57346c5f63b25c9fb26f8",
   text: `-- What follows a place in a list, counted from its tail, or comes before it. The place is the one right before the entry
 -- \`id\`, which was \`near\` entries from the tail when it was last seen; with no \`id\` it is the tail or, backwards, the
 -- head. Workers take from the tail: when the entry has left, so has all before it, and the place is the tail. Writes
@@ -838,9 +865,13 @@ near = tonumber(near)
 local function distance()
   local nearest = math.max(0, near - 200)
   local window = redis.call("LRANGE", list, -near - 201, -nearest - 1)
+  local found
   for n = #window, 1, -1 do
-    if window[n] == id then return nearest + #window - n end
+    local at = nearest + #window - n
+    -- An id may be there twice: then it is the one that is least far from where it was.
+    if window[n] == id and (not found or math.abs(at - near) < math.abs(found - near)) then found = at end
   end
+  if found then return found end
   local index = redis.call("LPOS", list, id, "RANK", -1, "MAXLEN", near + 10000)
   return index and length - 1 - index or 0
 end
@@ -1555,7 +1586,7 @@ export interface PromoteHead {
 
 export const promoteScript: Script = {
   name: "promote",
-  sha1: "cdc2d707a624050d7e8b84f2ce3385351a188cb6",
+  sha1: "8779cc0ea9a704ab8b705cb561898a7fc8748a97",
   text: `-- What is due moves from scheduled and retry to pending; a task with a group (a Go peer's) moves into its group.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { moved, next due score or "", notes }; notes are { number, id or "", problem, … }.
@@ -1574,6 +1605,28 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
 
 local left, next_s = tonumber(limit), nil
 local notes = {}
@@ -1586,21 +1639,24 @@ local function misfits(asynq, holdfast)
     or misfit(asynq .. "groups", "set") or misfit(holdfast .. "broken", "list")
 end
 
-local function promote(number, asynq, holdfast, from)
+local function promote(number, asynq, holdfast, state)
+  local from = asynq .. state
   local due = redis.call("ZRANGEBYSCORE", from, "-inf", now_s, "LIMIT", 0, left)
   if #due == 0 then return end
   local tasks = {}
   for n, id in ipairs(due) do
-    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "group")
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "group", "state")
   end
   redis.call("ZREM", from, unpack(due))
   local ready = {}
   for n, id in ipairs(due) do
     local task = asynq .. "t:" .. id
-    local message, group = unpack(tasks[n], 1, 2)
+    local message, group, its_state = unpack(tasks[n], 1, 3)
     if not message then
       redis.call("LPUSH", holdfast .. "broken", id)
       note(number, id, "there is no task of this id")
+    elseif its_state ~= state and is_in_place(asynq, holdfast, id, its_state) then
+      -- A stray: it runs, waits or rests elsewhere.
     elseif group and group ~= "" and not misfit(asynq .. "g:" .. group, "zset") then
       redis.call("ZADD", asynq .. "g:" .. group, now_s, id)
       redis.call("SADD", asynq .. "groups", group)
@@ -1621,9 +1677,9 @@ for k = 1, #KEYS, 2 do
   if problem then
     note(number, "", problem)
   else
-    for _, from in ipairs({ asynq .. "scheduled", asynq .. "retry" }) do
-      if left > 0 then promote(number, asynq, holdfast, from) end
-      local score = redis.call("ZRANGE", from, 0, 0, "WITHSCORES")[2]
+    for _, state in ipairs({ "scheduled", "retry" }) do
+      if left > 0 then promote(number, asynq, holdfast, state) end
+      local score = redis.call("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")[2]
       if score and (not next_s or tonumber(score) < tonumber(next_s)) then next_s = score end
     end
   end
@@ -1654,11 +1710,11 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "bb4cb5ac365f2105f323959e6bef4d2d7a0b6b34",
+  sha1: "bb92aab3015a888909022bec1f9d5c4bc6f7ffe7",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
--- Reply: { how many tasks, notes }; notes are { number, "", problem, … }.
+-- Reply: { how many tasks, notes }; notes are { number, id or "", problem, … }.
 local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
@@ -1719,23 +1775,62 @@ local function remember(holdfast, ids)
     end
   end
 end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
 
 local left = tonumber(limit)
 local notes = {}
 
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
-    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
+    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash") or misfit(holdfast .. "broken", "list")
 end
 
-local function forget_completed(asynq, holdfast)
+local function note(number, id, problem)
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+-- Only what is completed is deleted. What merely has its id among the completed ones stays, and when it has no other
+-- place, its id is set aside.
+local function forget_completed(number, asynq, holdfast)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "completed", "-inf", now_s, "LIMIT", 0, left)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
-  remember(holdfast, ids)
-  for n, id in ipairs(ids) do ids[n] = asynq .. "t:" .. id end
-  redis.call("UNLINK", unpack(ids))
   left = left - #ids
+  local completed, tasks = {}, {}
+  for _, id in ipairs(ids) do
+    local task = asynq .. "t:" .. id
+    local state = redis.pcall("HGET", task, "state")
+    if state == "completed" then
+      completed[#completed + 1], tasks[#tasks + 1] = id, task
+    elseif redis.call("EXISTS", task) == 1 and not is_in_place(asynq, holdfast, id, state) then
+      redis.call("LPUSH", holdfast .. "broken", id)
+      note(number, id, "it is among the completed tasks, and is none")
+    end
+  end
+  if #tasks == 0 then return end
+  remember(holdfast, completed)
+  redis.call("UNLINK", unpack(tasks))
 end
 
 -- A sample at each call finds them all in time; those of held leases are left alone.
@@ -1754,9 +1849,9 @@ for k = 1, #KEYS, 2 do
   if left <= 0 then break end
   local problem = misfits(asynq, holdfast)
   if problem then
-    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
+    note((k + 1) / 2, "", problem)
   else
-    forget_completed(asynq, holdfast)
+    forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
   end
@@ -1882,7 +1977,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "fccbae9676a6bae5ba8dc69797292ae414f31c72",
+  sha1: "0307030ff1a48a3672531428ff0de8cf8b1fac19",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -1903,6 +1998,7 @@ local function misfit(key, kind)
   end
 end
 local largest = "9223372036854775807"
+local smallest = "-9223372036854775808"
 
 -- What is wrong with a counter, in words that name it; nil when it can be added to.
 local function uncountable(key)
@@ -1911,7 +2007,7 @@ local function uncountable(key)
   local value = redis.call("GET", key)
   if not value or value == "0" then return end
   local digits = value:match("^%-?([1-9]%d*)$")
-  if not digits or #digits > 19 or (#digits == 19 and digits > largest) then
+  if not digits or #digits > 19 or (#digits == 19 and digits > largest and value ~= smallest) then
     return key .. " does not hold a count"
   end
 end
@@ -1973,6 +2069,28 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
 end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
 
 local reply = { {} }
 local left = tonumber(limit)
@@ -2004,21 +2122,30 @@ local function expired(asynq, holdfast)
   return due
 end
 
--- Ids in active without any lease, which nothing would ever find: a lease is missing for good when it is missed twice,
--- a grace apart. Looked for at the tail, where the oldest are.
-local function unleased(asynq, holdfast)
-  local sightings = holdfast .. "unleased"
-  local ids = redis.call("LRANGE", asynq .. "active", -200, -1)
-  if #ids == 0 then
-    redis.call("UNLINK", sightings)
-    return {}
+-- Longer than any lease is.
+local endless_s = 86400
+
+-- Ids in active without any lease, and leases that would never end: nothing else would ever find either. Active ids are
+-- looked for at the tail, where the oldest are.
+local function suspects(asynq)
+  local ids = redis.call("ZRANGEBYSCORE", asynq .. "lease", now_s + endless_s, "+inf", "LIMIT", 0, 50)
+  local active = redis.call("LRANGE", asynq .. "active", -200, -1)
+  if #active == 0 then return ids end
+  for n, score in ipairs(redis.call("ZMSCORE", asynq .. "lease", unpack(active))) do
+    if not score then ids[#ids + 1] = active[n] end
   end
-  local due, news = {}, {}
-  local scores = redis.call("ZMSCORE", asynq .. "lease", unpack(ids))
-  for n, id in ipairs(ids) do
-    if not scores[n] then
-      local since = tonumber(redis.call("HGET", sightings, id) or now_s)
-      if #due < left and since <= now_s - grace_s then
+  return ids
+end
+
+-- A lease is missing for good when it is missed twice, a grace apart.
+local function unleased(asynq, holdfast, most)
+  local sightings = holdfast .. "unleased"
+  local due, news, seen = {}, {}, {}
+  for _, id in ipairs(suspects(asynq)) do
+    if not seen[id] then
+      seen[id] = true
+      local since = tonumber((redis.call("HGET", sightings, id))) or tonumber(now_s)
+      if #due < most and since <= now_s - grace_s then
         due[#due + 1] = id
       else
         news[#news + 1], news[#news + 2] = id, since
@@ -2030,12 +2157,14 @@ local function unleased(asynq, holdfast)
   return due
 end
 
+-- A count in a task's hash, into which anyone may have written anything.
+local function count_of(text)
+  return text and text:match("^%d%d?%d?%d?$") and tonumber(text) or 0
+end
+
 local function reclaim(number, asynq, holdfast)
   local due = expired(asynq, holdfast)
-  local lost = unleased(asynq, holdfast)
-  for _, id in ipairs(lost) do
-    if #due < left then due[#due + 1] = id end
-  end
+  for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
   if #due == 0 then return end
   local tasks = {}
   for n, id in ipairs(due) do
@@ -2051,8 +2180,8 @@ local function reclaim(number, asynq, holdfast)
     if not message then
       redis.call("LPUSH", holdfast .. "broken", id)
       note(number, id, "there is no task of this id")
-    elseif state == "active" or not state then
-      crashes = (tonumber(crashes) or 0) + 1
+    elseif state == "active" or not is_in_place(asynq, holdfast, id, state) then
+      crashes = count_of(crashes) + 1
       local to = "pending"
       if at_most_once == "1" or crashes >= tonumber(max_crashes) then
         to = "archived"
@@ -2069,7 +2198,7 @@ local function reclaim(number, asynq, holdfast)
       local size = #reply
       reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = number, id, to, crashes
     end
-    -- A task in any other state has its place: what was taken out above was a stray.
+    -- Any other task is where its state says: what was taken out above was a stray.
   end
   if #front > 0 then redis.call("RPUSH", asynq .. "pending", unpack(front)) end
   if #archived > 0 then

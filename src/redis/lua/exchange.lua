@@ -21,6 +21,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include counters
 --! include archive
 --! include holder
+--! include place
 
 local notes = {}
 local function note(number, id, problem)
@@ -150,7 +151,11 @@ local function keep_tasks(queue, plan)
     redis.call("HSET", task, unpack(fields))
     if move == "completed" then redis.call("HDEL", task, "hf_failure") end
     -- What never started is as if it had not been leased: its detail is "".
-    if detail ~= "" and (move == "returned" or move == "released") then redis.pcall("HINCRBY", task, "hf_returns", 1) end
+    if detail ~= "" and (move == "returned" or move == "released") then
+      local returns = redis.pcall("HINCRBY", task, "hf_returns", 1)
+      -- What was there may be no number, or one that would never come to its bound.
+      if type(returns) ~= "number" or returns < 1 then redis.call("HSET", task, "hf_returns", 1) end
+    end
     local list = entries[target_of[move]]
     if list then list[#list + 1], list[#list + 2] = score, id end
   end
@@ -235,7 +240,7 @@ local function hold(queue, ids)
 end
 
 -- Looks at a piece of pending in the order of running (from its tail), until enough are found. Strays are second entries
--- of a task that is held, or already chosen.
+-- of a task that is held, or already chosen, or has its place in another state.
 local function look(queue, window, found)
   for n = #window, 1, -1 do
     if found.left <= 0 or alone then break end
@@ -248,7 +253,7 @@ local function look(queue, window, found)
     local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
     local message, crashes, _, once, state = unpack(task, 1, 5)
     local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
-    if found.chosen[id] or (state == "active" and redis.call("ZSCORE", queue.lease, id)) then
+    if found.chosen[id] or (message and state ~= "pending" and is_in_place(queue.asynq, queue.holdfast, id, state)) then
       found.strays[#found.strays + 1] = id
     elseif not message then
       found.broken[#found.broken + 1] = id

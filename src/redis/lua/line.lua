@@ -19,9 +19,13 @@ near = tonumber(near)
 local function distance()
   local nearest = math.max(0, near - 200)
   local window = redis.call("LRANGE", list, -near - 201, -nearest - 1)
+  local found
   for n = #window, 1, -1 do
-    if window[n] == id then return nearest + #window - n end
+    local at = nearest + #window - n
+    -- An id may be there twice: then it is the one that is least far from where it was.
+    if window[n] == id and (not found or math.abs(at - near) < math.abs(found - near)) then found = at end
   end
+  if found then return found end
   local index = redis.call("LPOS", list, id, "RANK", -1, "MAXLEN", near + 10000)
   return index and length - 1 - index or 0
 end

@@ -4,6 +4,7 @@
 local deadline_ms, now_s, now_ns, limit = unpack(ARGV)
 --! include fence
 --! include types
+--! include place
 
 local left, next_s = tonumber(limit), nil
 local notes = {}
@@ -16,21 +17,24 @@ local function misfits(asynq, holdfast)
     or misfit(asynq .. "groups", "set") or misfit(holdfast .. "broken", "list")
 end
 
-local function promote(number, asynq, holdfast, from)
+local function promote(number, asynq, holdfast, state)
+  local from = asynq .. state
   local due = redis.call("ZRANGEBYSCORE", from, "-inf", now_s, "LIMIT", 0, left)
   if #due == 0 then return end
   local tasks = {}
   for n, id in ipairs(due) do
-    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "group")
+    tasks[n] = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "group", "state")
   end
   redis.call("ZREM", from, unpack(due))
   local ready = {}
   for n, id in ipairs(due) do
     local task = asynq .. "t:" .. id
-    local message, group = unpack(tasks[n], 1, 2)
+    local message, group, its_state = unpack(tasks[n], 1, 3)
     if not message then
       redis.call("LPUSH", holdfast .. "broken", id)
       note(number, id, "there is no task of this id")
+    elseif its_state ~= state and is_in_place(asynq, holdfast, id, its_state) then
+      -- A stray: it runs, waits or rests elsewhere.
     elseif group and group ~= "" and not misfit(asynq .. "g:" .. group, "zset") then
       redis.call("ZADD", asynq .. "g:" .. group, now_s, id)
       redis.call("SADD", asynq .. "groups", group)
@@ -51,9 +55,9 @@ for k = 1, #KEYS, 2 do
   if problem then
     note(number, "", problem)
   else
-    for _, from in ipairs({ asynq .. "scheduled", asynq .. "retry" }) do
-      if left > 0 then promote(number, asynq, holdfast, from) end
-      local score = redis.call("ZRANGE", from, 0, 0, "WITHSCORES")[2]
+    for _, state in ipairs({ "scheduled", "retry" }) do
+      if left > 0 then promote(number, asynq, holdfast, state) end
+      local score = redis.call("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")[2]
       if score and (not next_s or tonumber(score) < tonumber(next_s)) then next_s = score end
     end
   end

@@ -1,29 +1,47 @@
 -- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
--- Reply: { how many tasks, notes }; notes are { number, "", problem, … }.
+-- Reply: { how many tasks, notes }; notes are { number, id or "", problem, … }.
 local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
 --! include fence
 --! include types
 --! include archive
 --! include done
+--! include place
 
 local left = tonumber(limit)
 local notes = {}
 
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
-    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
+    or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash") or misfit(holdfast .. "broken", "list")
 end
 
-local function forget_completed(asynq, holdfast)
+local function note(number, id, problem)
+  notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = number, id, problem
+end
+
+-- Only what is completed is deleted. What merely has its id among the completed ones stays, and when it has no other
+-- place, its id is set aside.
+local function forget_completed(number, asynq, holdfast)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "completed", "-inf", now_s, "LIMIT", 0, left)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
-  remember(holdfast, ids)
-  for n, id in ipairs(ids) do ids[n] = asynq .. "t:" .. id end
-  redis.call("UNLINK", unpack(ids))
   left = left - #ids
+  local completed, tasks = {}, {}
+  for _, id in ipairs(ids) do
+    local task = asynq .. "t:" .. id
+    local state = redis.pcall("HGET", task, "state")
+    if state == "completed" then
+      completed[#completed + 1], tasks[#tasks + 1] = id, task
+    elseif redis.call("EXISTS", task) == 1 and not is_in_place(asynq, holdfast, id, state) then
+      redis.call("LPUSH", holdfast .. "broken", id)
+      note(number, id, "it is among the completed tasks, and is none")
+    end
+  end
+  if #tasks == 0 then return end
+  remember(holdfast, completed)
+  redis.call("UNLINK", unpack(tasks))
 end
 
 -- A sample at each call finds them all in time; those of held leases are left alone.
@@ -42,9 +60,9 @@ for k = 1, #KEYS, 2 do
   if left <= 0 then break end
   local problem = misfits(asynq, holdfast)
   if problem then
-    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
+    note((k + 1) / 2, "", problem)
   else
-    forget_completed(asynq, holdfast)
+    forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
   end

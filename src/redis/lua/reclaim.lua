@@ -7,6 +7,7 @@ local deadline_ms, now_s, now_ns, day, keep_until_s, keep, before_s, limit, max_
 --! include types
 --! include counters
 --! include archive
+--! include place
 
 local reply = { {} }
 local left = tonumber(limit)
@@ -38,21 +39,30 @@ local function expired(asynq, holdfast)
   return due
 end
 
--- Ids in active without any lease, which nothing would ever find: a lease is missing for good when it is missed twice,
--- a grace apart. Looked for at the tail, where the oldest are.
-local function unleased(asynq, holdfast)
-  local sightings = holdfast .. "unleased"
-  local ids = redis.call("LRANGE", asynq .. "active", -200, -1)
-  if #ids == 0 then
-    redis.call("UNLINK", sightings)
-    return {}
+-- Longer than any lease is.
+local endless_s = 86400
+
+-- Ids in active without any lease, and leases that would never end: nothing else would ever find either. Active ids are
+-- looked for at the tail, where the oldest are.
+local function suspects(asynq)
+  local ids = redis.call("ZRANGEBYSCORE", asynq .. "lease", now_s + endless_s, "+inf", "LIMIT", 0, 50)
+  local active = redis.call("LRANGE", asynq .. "active", -200, -1)
+  if #active == 0 then return ids end
+  for n, score in ipairs(redis.call("ZMSCORE", asynq .. "lease", unpack(active))) do
+    if not score then ids[#ids + 1] = active[n] end
   end
-  local due, news = {}, {}
-  local scores = redis.call("ZMSCORE", asynq .. "lease", unpack(ids))
-  for n, id in ipairs(ids) do
-    if not scores[n] then
-      local since = tonumber(redis.call("HGET", sightings, id) or now_s)
-      if #due < left and since <= now_s - grace_s then
+  return ids
+end
+
+-- A lease is missing for good when it is missed twice, a grace apart.
+local function unleased(asynq, holdfast, most)
+  local sightings = holdfast .. "unleased"
+  local due, news, seen = {}, {}, {}
+  for _, id in ipairs(suspects(asynq)) do
+    if not seen[id] then
+      seen[id] = true
+      local since = tonumber((redis.call("HGET", sightings, id))) or tonumber(now_s)
+      if #due < most and since <= now_s - grace_s then
         due[#due + 1] = id
       else
         news[#news + 1], news[#news + 2] = id, since
@@ -64,12 +74,14 @@ local function unleased(asynq, holdfast)
   return due
 end
 
+-- A count in a task's hash, into which anyone may have written anything.
+local function count_of(text)
+  return text and text:match("^%d%d?%d?%d?$") and tonumber(text) or 0
+end
+
 local function reclaim(number, asynq, holdfast)
   local due = expired(asynq, holdfast)
-  local lost = unleased(asynq, holdfast)
-  for _, id in ipairs(lost) do
-    if #due < left then due[#due + 1] = id end
-  end
+  for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
   if #due == 0 then return end
   local tasks = {}
   for n, id in ipairs(due) do
@@ -85,8 +97,8 @@ local function reclaim(number, asynq, holdfast)
     if not message then
       redis.call("LPUSH", holdfast .. "broken", id)
       note(number, id, "there is no task of this id")
-    elseif state == "active" or not state then
-      crashes = (tonumber(crashes) or 0) + 1
+    elseif state == "active" or not is_in_place(asynq, holdfast, id, state) then
+      crashes = count_of(crashes) + 1
       local to = "pending"
       if at_most_once == "1" or crashes >= tonumber(max_crashes) then
         to = "archived"
@@ -103,7 +115,7 @@ local function reclaim(number, asynq, holdfast)
       local size = #reply
       reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = number, id, to, crashes
     end
-    -- A task in any other state has its place: what was taken out above was a stray.
+    -- Any other task is where its state says: what was taken out above was a stray.
   end
   if #front > 0 then redis.call("RPUSH", asynq .. "pending", unpack(front)) end
   if #archived > 0 then

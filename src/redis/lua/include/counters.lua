@@ -1,4 +1,5 @@
 local largest = "9223372036854775807"
+local smallest = "-9223372036854775808"
 
 -- What is wrong with a counter, in words that name it; nil when it can be added to.
 local function uncountable(key)
@@ -7,7 +8,7 @@ local function uncountable(key)
   local value = redis.call("GET", key)
   if not value or value == "0" then return end
   local digits = value:match("^%-?([1-9]%d*)$")
-  if not digits or #digits > 19 or (#digits == 19 and digits > largest) then
+  if not digits or #digits > 19 or (#digits == 19 and digits > largest and value ~= smallest) then
     return key .. " does not hold a count"
   end
 end
