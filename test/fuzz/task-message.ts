@@ -58,7 +58,7 @@ function mustBeSmall(read: TaskMessage, length: number): void {
   if (kept > length) throw new Error(`${kept} characters and bytes kept of ${length}`);
 }
 
-const latest = BigInt(Math.floor(Number.MAX_SAFE_INTEGER / 1_000));
+const latest = 8_640_000_000_000n; // The last second that a Date can tell.
 const seconds = (value = 0n) => Number(value < 0n ? 0n : value > latest ? latest : value) * 1_000;
 const count = (value = 0n) => Number(value < 0n ? 0n : value);
 const sorted = (headers: Iterable<[string, string]>) => [...headers].toSorted(([a], [b]) => (a < b ? -1 : 1));

@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Broker } from "../../src/broker/broker.js";
+import { redisBroker } from "../../src/redis/index.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { besiege } from "./siege.js";
+
+const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 30));
+const spaces = 200;
+
+describeRedis("whatever is in the keys of a queue", () => {
+  let server: RedisServer;
+  let broker: Broker;
+
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    broker = redisBroker({ url: server.url });
+  });
+  afterAll(async () => {
+    await broker.close();
+    await server.stop();
+  });
+
+  it("stops no healthy task, is never lost, and leaves nothing that a peer cannot read", async () => {
+    let told = 0;
+    for (let n = 0; n < spaces; n += 1) told += (await besiege(server.admin, broker, seed + n)).problems;
+
+    // Keys of the wrong type were among it.
+    expect(told).toBeGreaterThan(0);
+  }, 300_000);
+
+  it("is told with the seed it came from, when it is more than the engine takes", async () => {
+    const faulty = new Proxy(broker, {
+      get(target, name) {
+        if (name === "prune") return () => Promise.reject(new TypeError("cannot read properties of undefined"));
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+
+    await expect(besiege(server.admin, faulty, 7)).rejects.toThrow(/^seed 7, queue ".*": cannot read properties/);
+  });
+});
