@@ -36,7 +36,7 @@ export class Lookout {
   constructor(store: EmbeddedStore, location: string, tell: (subscriber: number, signal: Signal) => void) {
     this.#store = store;
     this.#tell = tell;
-    if (location !== memory) this.#bell = new Bell(`${location}-bell`, () => this.#news());
+    if (location !== memory) this.#bell = new Bell(`${location}-bell`, () => this.#haul());
   }
 
   subscribe(number: number, queues: readonly string[]): void {
@@ -77,7 +77,10 @@ export class Lookout {
     // In memory nobody else can write.
     if (this.#bell === undefined) return;
     this.#bell.listen();
-    this.#net = setInterval(() => this.#haul(), netMs);
+    this.#net = setInterval(() => {
+      this.#bell?.listen();
+      this.#haul();
+    }, netMs);
   }
 
   #end(): void {
@@ -86,8 +89,8 @@ export class Lookout {
     clearTimeout(this.#later);
   }
 
+  /** One hears one's own bell, too; the version does not change by what one writes oneself. */
   #haul(): void {
-    this.#bell?.listen();
     const version = this.#store.version();
     if (version === this.#version) return;
     this.#version = version;

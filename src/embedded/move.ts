@@ -99,7 +99,7 @@ function moverTo(sql: Sql, { to, by, attempts, nowMs }: MoveCall): (task: Movabl
     case "archived": {
       const failure = JSON.stringify(archivedBy(by, nowMs));
       return ({ queue, id }) => {
-        sql("UPDATE task SET state = 'archived', rank = ?, failure = ? WHERE queue = ? AND id = ?").run(
+        sql("UPDATE task SET state = 'archived', cancel = NULL, rank = ?, failure = ? WHERE queue = ? AND id = ?").run(
           floorToS(nowMs),
           failure,
           queue,

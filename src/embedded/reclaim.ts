@@ -40,7 +40,7 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
         ).run(place++, nowMs, crashes, queue, task.id);
       } else {
         sql(
-          "UPDATE task SET state = 'archived', token = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
+          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
         ).run(
           floorToS(nowMs),
           JSON.stringify(failure),

@@ -62,7 +62,7 @@ function move(
       places.set(row.queue, place + 1);
       return done(
         sql(
-          "UPDATE task SET state = 'pending', token = NULL, cancel = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
+          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
         ).run(place, nowMs, row.unstarted ? 0 : 1, ...held),
       );
     }

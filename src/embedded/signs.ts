@@ -14,7 +14,7 @@ export function signs(sql: Sql, withWaiting: boolean): Signs {
     ? sql("SELECT name FROM queue INDEXED BY queue_waiting WHERE pending > 0 AND paused = 0").all()
     : [];
   const cancelled = sql(
-    "SELECT queue, id, cancel || ' ' || token || ' ' || queue || ' ' || id AS key FROM task INDEXED BY task_cancelled WHERE cancel IS NOT NULL",
+    "SELECT queue, id, cancel || ' ' || token || ' ' || queue || ' ' || id AS key FROM task INDEXED BY task_cancelled WHERE cancel IS NOT NULL AND state = 'active'",
   ).all();
   return {
     waiting: (waiting as { name: string }[]).map(({ name }) => name),

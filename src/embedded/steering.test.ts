@@ -98,7 +98,7 @@ describe("steering and inspecting the embedded store", () => {
     expect(database.prepare("SELECT day FROM day").all()).toHaveLength(1);
   });
 
-  it("keeps the wish to abort a task until it is settled, also when its worker dies, and tells it with each renewal", () => {
+  it("keeps the wish to abort a task until it is settled, also when its worker dies or gives it back, and tells it with each renewal", () => {
     enqueue([row("a"), row("b")]);
     const [a, b] = lease(t0, { limit: 1 }).concat(lease(t0, { limit: 1 }));
     const tasks = ["a", "b", "none"].map((id) => ({ queue: "default", id }));
@@ -118,7 +118,9 @@ describe("steering and inspecting the embedded store", () => {
     expect(ask("cancel", { tasks: [tasks[0]!], how: "archive", by, nowMs: t0 })).toEqual(["notActive"]);
     const [again] = lease(t0 + 30_000);
     expect(renew(again!)).toMatchObject({ cancelled: [{ id: "a", how: "retry" }] });
-    settle([again!], { to: "retry", dueMs: t0, failed: true });
+    settle([again!], { to: "pending" });
+    expect(asked()).toEqual(["retry", undefined, undefined]);
+    settle(lease(t0 + 30_000), { to: "retry", dueMs: t0, failed: true });
     expect(asked()).toEqual([undefined, undefined, undefined]);
   });
 
