@@ -92,7 +92,11 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { deadlineMs: Date.UTC(2026, 0, 1) },
     advice: "Seen as `signal.reason`, recorded as `deadline`. The task is archived: a deadline does not come back.",
   },
-  TASK_CANCELLED: { sample: { id: "0199…" }, advice: "Reserved for cancelling running tasks, which is still to come." },
+  TASK_CANCELLED: {
+    sample: { id: "0199…", how: "retry" },
+    advice:
+      "Seen as `signal.reason`, recorded as `cancelled`: somebody cancelled the task. End soon; it is tried again, or archived where `data.how` is `archive`.",
+  },
   LEASE_LOST: {
     sample: { id: "0199…" },
     advice:

@@ -34,7 +34,8 @@ const sentences = {
   TASK_TIMEOUT: (d: { timeoutMs: number }) => `the handler did not finish within ${d.timeoutMs} ms`,
   TASK_DEADLINE: (d: { deadlineMs: number }) =>
     `the task's deadline has passed (${new Date(d.deadlineMs).toISOString()})`,
-  TASK_CANCELLED: (d: { id: string }) => `task ${d.id} was cancelled`,
+  TASK_CANCELLED: (d: { id: string; how: "retry" | "archive" }) =>
+    `task ${d.id} was cancelled${d.how === "archive" ? ", and is not to be tried again" : ""}`,
   LEASE_LOST: (d: { id: string }) => `the lease on task ${d.id} was lost: another worker may be running it`,
   WORKER_STOPPING: (d: { id: string }) => `the worker is stopping: task ${d.id} goes back to its queue`,
   HANDLER_MISSING: (d: { type: string }) => `no handler for "${d.type}" in this worker`,

@@ -40,7 +40,18 @@ describe("verdict", () => {
   it.each<[what: string, thrown: unknown, first: string, last: string]>([
     ["an error", new Error("boom"), "retry: failed, in 60 s", "archived: retries_exhausted"],
     ["a timeout", holdfast("TASK_TIMEOUT", { timeoutMs: 5 }), "retry: timeout, in 60 s", "archived: timeout"],
-    ["a cancel", holdfast("TASK_CANCELLED", { id: "1" }), "retry: cancelled, in 60 s", "archived: cancelled"],
+    [
+      "a cancel",
+      holdfast("TASK_CANCELLED", { id: "1", how: "retry" }),
+      "retry: cancelled, in 60 s",
+      "archived: cancelled",
+    ],
+    [
+      "a cancel for good",
+      holdfast("TASK_CANCELLED", { id: "1", how: "archive" }),
+      "archived: cancelled",
+      "archived: cancelled",
+    ],
     ["a passed deadline", holdfast("TASK_DEADLINE", { deadlineMs: 5 }), "archived: deadline", "archived: deadline"],
     [
       "no handler",

@@ -91,7 +91,8 @@ function judged(error: unknown, attempt: Attempt, policy: RetryPolicy, nowMs: nu
   const reason = reasonOf(error, message.type);
   // Another worker may know this type: it is no failure of the task.
   if (reason === "no_handler") return givenBack(error, reason, noHandlerDelayMs, attempt, nowMs);
-  if (hopeless.has(reason)) return { kind: "archived", failure: failureOf(error, reason, attempt) };
+  const isFinal = hopeless.has(reason) || (HoldfastError.is(error, "TASK_CANCELLED") && error.data.how === "archive");
+  if (isFinal) return { kind: "archived", failure: failureOf(error, reason, attempt) };
   if (message.retried >= message.maxRetry) {
     const last = reason === "failed" ? "retries_exhausted" : reason;
     return { kind: "archived", failure: failureOf(error, last, attempt) };

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { Cancellation } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
 import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
@@ -17,10 +18,12 @@ export interface KeeperStart {
   readonly log: SharedArrayBuffer;
 }
 
-/** What the thread tells: leases that are gone, or what kept it from renewing. */
+/** What the thread tells: leases that are gone or whose tasks are to be aborted, or what kept it from renewing. */
 export type KeeperTells =
-  | { readonly lost: readonly (readonly [queue: string, id: string, token: string])[] }
+  | { readonly lost: readonly ToldLease[]; readonly cancelled: readonly (readonly [...ToldLease, Cancellation])[] }
   | { readonly broker: string; readonly problem: string };
+
+type ToldLease = readonly [queue: string, id: string, token: string];
 
 /** What it is told, as JSON: tokens of which nothing is held any more, then leases that are held. */
 export interface KeeperHears {
@@ -125,14 +128,22 @@ async function renewSome(leases: readonly Held[], nowMs: number): Promise<string
   const rows = leases.map(({ group, id }) => ({ number: queues.indexOf(group.queue) + 1, id, held: group.token }));
   const [reply] = await link.run([renewCall(queues.map(keysOf), { untilS: ceilToS(nowMs + leaseMs) }, rows)]);
   const [receipts, wrong] = listOf(link.label, reply);
-  const lost = leases.filter((_, n) => String(receipts)[n] === "l");
+  const letters = String(receipts);
+  const lost = leases.filter((_, n) => letters[n] === "l");
   for (const { group, id } of lost) {
     const at = group.ids.indexOf(id);
     if (at >= 0) group.ids.splice(at, 1);
   }
-  if (lost.length > 0) tell({ lost: lost.map(({ group, id }) => [group.queue, id, group.token]) });
+  const cancelled = leases.flatMap((held, n) => {
+    const how = cancellationOf[letters[n]!];
+    return how === undefined ? [] : [[...toldLease(held), how] as const];
+  });
+  if (lost.length + cancelled.length > 0) tell({ lost: lost.map(toldLease), cancelled });
   return String(wrong) === "" ? [] : [String(wrong)];
 }
+
+const cancellationOf: Readonly<Record<string, Cancellation>> = { t: "retry", a: "archive" };
+const toldLease = ({ group, id }: Held): ToldLease => [group.queue, id, group.token];
 
 function tellProblem(error: unknown): void {
   const problem = HoldfastError.is(error, "BROKER_UNAVAILABLE") ? error.data.problem : String(error);

@@ -46,6 +46,8 @@ export class KeyWatch {
   readonly #events: KeyWatchEvents;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
+  /** Resolves when it has tried to connect once. */
+  readonly tried: Promise<void>;
   #pair: Pair | undefined;
   #watching = false;
 
@@ -54,7 +56,9 @@ export class KeyWatch {
     this.#clock = clock;
     this.#channel = channel;
     this.#events = events;
-    this.#running = this.#run();
+    let tried = () => {};
+    this.tried = new Promise((resolve) => (tried = resolve));
+    this.#running = this.#run(tried);
   }
 
   /** Whether keys can be watched at present. */
@@ -91,10 +95,11 @@ export class KeyWatch {
     await this.#running;
   }
 
-  async #run(): Promise<void> {
+  async #run(tried: () => void): Promise<void> {
     const { signal } = this.#closing;
     for (let failures = 0; !signal.aborted;) {
       const pair = await this.#open();
+      tried();
       if (pair === undefined) {
         const longestMs = Math.min(backoffMs * 2 ** failures++, maxBackoffMs);
         await pause(longestMs * (0.5 + Math.random() / 2), signal);

@@ -114,6 +114,10 @@ export class RedisLeaseKeeper implements LeaseKeeper {
     // One that was dropped in the meantime is gone because its task was settled.
     const lost = tells.lost.map(([queue, id, token]) => ({ queue, id, token })).filter((lease) => this.#forget(lease));
     if (lost.length > 0) this.#options.onLost(lost);
+    const cancelled = tells.cancelled
+      .map(([queue, id, token, how]) => ({ queue, id, token, how }))
+      .filter(({ queue, id, token }) => this.#batches.get(token)?.get(queue)?.has(id));
+    if (cancelled.length > 0) this.#options.onCancelled?.(cancelled);
   }
 
   /** A thread that ended by itself (out of memory, say) is replaced, and told all that is held. */

@@ -1,5 +1,6 @@
 import type {
   Broker,
+  Cancellation,
   EnqueueReceipt,
   KeeperOptions,
   LeaseKeeper,
@@ -11,6 +12,7 @@ import type {
 } from "../broker/broker.js";
 import type {
   Act,
+  CancelReceipt,
   DropReceipt,
   Inspecting,
   MoveReceipt,
@@ -27,6 +29,7 @@ import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { DayStats, Page, PageRequest, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -50,7 +53,7 @@ const notListening: Subscription = { listening: false, watch: () => {}, [Symbol.
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker
-  implements Broker, Omit<Steering, "cancel">, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe">
+  implements Broker, Steering, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe" | "cancellations">
 {
   readonly label: string;
   readonly #link: RedisLink;
@@ -170,6 +173,14 @@ export class RedisBroker
     return keeper;
   }
 
+  async cancel(tasks: readonly TaskRef[], how: Cancellation, by: Act, nowMs: number): Promise<CancelReceipt[]> {
+    return this.#run((link) => cancel(link, tasks, how, by, nowMs));
+  }
+
+  async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {
+    return this.#run((link) => cancellations(link, tasks));
+  }
+
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
     const options = this.#linkOptions;
     return this.#run(async (link) => {
@@ -187,6 +198,7 @@ export class RedisBroker
         },
       );
       this.#subscriptions.add(subscription);
+      await subscription.tried;
       return subscription;
     });
   }

@@ -3,6 +3,85 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
+export interface CancelKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface CancelHead {
+  readonly ids: Argument;
+  readonly how: Argument;
+  readonly channel: Argument;
+  readonly nowMs: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const cancelScript: Script = {
+  name: "cancel",
+  sha1: "70d53b1029f8ad23e36e1507b6916a1fa71bb237",
+  text: `-- Ask for active tasks of one queue to be aborted: a mark in the task's hash where a worker of ours holds it, which each
+-- renewal of its lease reads, then the id on a channel that all workers hear.
+-- Reply: a letter for each of \`ids\` (JSON), r(equested), a (not active), n(ot found); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, ids, how, channel, now_ms, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local lease, leases = asynq .. "lease", holdfast .. "leases"
+local problem = misfit(lease, "zset") or misfit(leases, "hash") or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local receipts, active, ours = {}, {}, {}
+for n, id in ipairs(cjson.decode(ids)) do
+  local task = asynq .. "t:" .. id
+  local message, state = unpack(redis.pcall("HMGET", task, "msg", "state"), 1, 2)
+  if not message then
+    receipts[n] = "n"
+  elseif state ~= "active" then
+    receipts[n] = "a"
+  else
+    receipts[n] = "r"
+    active[#active + 1] = id
+    -- A Go worker never reads the mark, nor takes it away: it would hit a later attempt.
+    local score = redis.call("ZSCORE", lease, id)
+    local held = score and redis.call("HGET", leases, id)
+    if held and held:sub(-#score - 1) == ":" .. score then ours[#ours + 1] = task end
+  end
+end
+if #active > 0 then
+  for _, task in ipairs(ours) do redis.call("HSET", task, "hf_cancel", how) end
+  record(holdfast, now_ms, actor, reason, request, "cancel " .. how, cjson.encode(active), #active)
+  -- Who may not publish is heard at the next renewal.
+  for _, id in ipairs(active) do redis.pcall("PUBLISH", channel, id) end
+end
+return table.concat(receipts)
+`,
+};
+
+export function cancel(keys: CancelKeys, head: CancelHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.ids, head.how, head.channel, head.nowMs, head.actor, head.reason, head.request];
+  return { script: cancelScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DropKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -306,7 +385,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "c9e9ee21f7cc5d2d74af6c91228ff8aaddc5e98d",
+  sha1: "5114e4a218f3b38c6dfb7fe59ec363db209f29bc",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -578,7 +657,11 @@ local function keep_tasks(queue, plan)
       fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
     end
     redis.call("HSET", task, unpack(fields))
-    if move == "completed" then redis.call("HDEL", task, "hf_failure") end
+    if move == "completed" then
+      redis.call("HDEL", task, "hf_failure", "hf_cancel", "hf_progress")
+    elseif move ~= "released" then
+      redis.call("HDEL", task, "hf_cancel", "hf_progress")
+    end
     -- What never started is as if it had not been leased: its detail is "".
     if detail ~= "" and (move == "returned" or move == "released") then
       local returns = redis.pcall("HINCRBY", task, "hf_returns", 1)
@@ -755,7 +838,7 @@ local function lease(queue)
   hold(queue, found.ids)
   for n, id in ipairs(found.ids) do
     redis.call("HSET", queue.tasks .. id, "state", "active")
-    redis.call("HDEL", queue.tasks .. id, "pending_since")
+    redis.call("HDEL", queue.tasks .. id, "pending_since", "hf_progress")
     give(queue, id, found.tasks[n])
   end
 end
@@ -1977,7 +2060,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "0307030ff1a48a3672531428ff0de8cf8b1fac19",
+  sha1: "85ca34ca561aa75a9a76eb88b13ceec420aedfd0",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2190,6 +2273,7 @@ local function reclaim(number, asynq, holdfast)
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
         redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.
         table.insert(front, 1, id)
@@ -2242,10 +2326,11 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "df602e770036317746943dd6e9592e79f18fe4d4",
+  sha1: "32a74e235ffde006d8fae2f06db5b356bfbf368f",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
--- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
+-- Reply: a letter a row, r(enewed) or l(ost), t or a when it is renewed and is to be aborted, to be tried again or to be
+-- archived; w(rong) when a key of its queue is in the way, "" or which one.
 local deadline_ms, until_s = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
@@ -2284,7 +2369,7 @@ end
 local queues = {}
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
-  queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
+  queues[#queues + 1] = { tasks = asynq .. "t:", lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
 end
 for i = 1, #ROWS, 3 do
   local number, id, held = unpack(ROWS, i, i + 2)
@@ -2295,6 +2380,7 @@ for i = 1, #ROWS, 3 do
 end
 
 local receipts = {}
+local letter_of = { retry = "t", archive = "a" }
 local wrong = ""
 
 local function renew(queue)
@@ -2312,7 +2398,8 @@ local function renew(queue)
     if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) then
       receipts[at] = "l"
     else
-      receipts[at] = "r"
+      local how = redis.pcall("HGET", queue.tasks .. id, "hf_cancel")
+      receipts[at] = letter_of[how] or "r"
       if tonumber(scores[n]) < tonumber(until_s) then
         ids[#ids + 1] = id
         entries[#entries + 1], entries[#entries + 2] = until_s, id

@@ -58,6 +58,11 @@ export class RedisSubscription implements Subscription {
     });
   }
 
+  /** Resolves when it listens, or could not connect at the first try. */
+  get tried(): Promise<void> {
+    return this.#watch.tried;
+  }
+
   get listening(): boolean {
     return this.#watch.watching;
   }

@@ -13,7 +13,9 @@ import type { ResolvedWorkerOptions } from "./options.js";
 /** `undefined`: the lease is lost, there is nothing to settle. */
 export type Ended = (outcome: Outcome | undefined) => void;
 
-type AbortReason = HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE" | "LEASE_LOST" | "WORKER_STOPPING">;
+type AbortReason = HoldfastError<
+  "TASK_TIMEOUT" | "TASK_DEADLINE" | "TASK_CANCELLED" | "LEASE_LOST" | "WORKER_STOPPING"
+>;
 
 /** setTimeout takes no longer delay than this; a longer limit is armed again when it fires. */
 const longestTimerMs = 2_147_483_647;

@@ -1,4 +1,4 @@
-import { type LeasedTask, type LostLease, maxCrashes } from "../broker/broker.js";
+import { type Cancellation, type Lease, type LeasedTask, type LostLease, maxCrashes } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
@@ -130,6 +130,20 @@ export class Crew {
   /** What waits goes back, in order: all of it, or what came from these queues. */
   release(queues?: readonly string[]): void {
     this.#release(({ lease }) => queues === undefined || queues.includes(lease.queue));
+  }
+
+  /** Somebody asked for these to be aborted. Of one that has not started yet the next renewal of its lease tells again. */
+  cancelled(leases: readonly (LostLease & { readonly how: Cancellation })[]): void {
+    for (const lease of leases) {
+      const { id, how } = lease;
+      const running = [...this.#running].find(({ leased }) => isSame(leased.lease, lease));
+      running?.abort(new HoldfastError("TASK_CANCELLED", { id, how }));
+    }
+  }
+
+  /** Leases of running tasks with this id, which is unique per queue only. */
+  leasesOf(id: string): Lease[] {
+    return [...this.#running].map(({ leased }) => leased.lease).filter((lease) => lease.id === id);
   }
 
   /** Abort every handler; what does not end on its own is released after the abort grace. */

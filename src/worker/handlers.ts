@@ -16,7 +16,7 @@ export interface TaskContext {
   readonly crashes: number;
   /** Differs with each run of the task: give it to systems that fence late writers. */
   readonly leaseToken: string;
-  /** Aborts on timeout, deadline, lost lease and forced stop; `signal.reason` is a HoldfastError that says which. */
+  /** Aborts on timeout, deadline, cancel, lost lease and forced stop; `signal.reason` is a HoldfastError that says which. */
   readonly signal: AbortSignal;
 }
 

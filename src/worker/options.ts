@@ -39,7 +39,10 @@ export const workerSettings = {
 };
 
 /** What a worker needs of a broker. */
-export type WorkerBroker = Working & Maintaining & Pick<Broker, "ping"> & Partial<Pick<Signalling, "subscribe">>;
+export type WorkerBroker = Working &
+  Maintaining &
+  Pick<Broker, "ping"> &
+  Partial<Pick<Signalling, "subscribe" | "cancellations">>;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

@@ -1,23 +1,28 @@
-import type { Working } from "../broker/broker.js";
-import type { Signalling, Subscription } from "../broker/roles.js";
+import type { Cancellation, Lease } from "../broker/broker.js";
+import type { Subscription } from "../broker/roles.js";
+import { HoldfastError } from "../core/errors.js";
+import { pause } from "../core/loop.js";
+import type { WorkerBroker } from "./options.js";
 
 export interface SignalEvents {
   /** There may be something to lease: in this queue, or in any. */
   readonly onWake: (queue: string | undefined) => void;
+  /** Of running tasks with this id. */
+  readonly leasesOf: (id: string) => readonly Lease[];
+  readonly onCancelled: (leases: readonly (Lease & { readonly how: Cancellation })[]) => void;
 }
+
+const againMs = 1_000;
 
 /** What a worker hears from storage between its turns. An engine that tells nothing is looked at more often. */
 export class Signals {
-  readonly #broker: Working & Partial<Pick<Signalling, "subscribe">>;
+  readonly #broker: WorkerBroker;
   readonly #queues: readonly string[];
   readonly #events: SignalEvents;
+  readonly #stopping = new AbortController();
   #subscription: Subscription | undefined;
 
-  constructor(
-    broker: Working & Partial<Pick<Signalling, "subscribe">>,
-    queues: readonly string[],
-    events: SignalEvents,
-  ) {
+  constructor(broker: WorkerBroker, queues: readonly string[], events: SignalEvents) {
     this.#broker = broker;
     this.#queues = queues;
     this.#events = events;
@@ -27,6 +32,7 @@ export class Signals {
   async start(): Promise<void> {
     this.#subscription = await this.#broker.subscribe?.(this.#queues, (signal) => {
       if (signal.kind === "wake") this.#events.onWake(signal.queue);
+      else void this.#cancel(signal.id);
     });
   }
 
@@ -46,6 +52,31 @@ export class Signals {
   }
 
   async stop(): Promise<void> {
+    this.#stopping.abort();
     await this.#subscription?.[Symbol.asyncDispose]();
+  }
+
+  /** An id says neither which queue's task is meant nor what is to become of it; asynq's own wish stands nowhere. */
+  async #cancel(id: string): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let leases = this.#events.leasesOf(id); leases.length > 0; leases = this.#events.leasesOf(id)) {
+      const hows = await this.#asked(leases);
+      if (hows !== undefined) {
+        this.#events.onCancelled(leases.map((lease, n) => ({ ...lease, how: hows[n] ?? "retry" })));
+        return;
+      }
+      await pause(againMs, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  /** `undefined` while storage does not answer. */
+  async #asked(leases: readonly Lease[]): Promise<readonly (Cancellation | undefined)[] | undefined> {
+    try {
+      return (await this.#broker.cancellations?.(leases)) ?? [];
+    } catch (error) {
+      if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return undefined;
+      return [];
+    }
   }
 }

@@ -76,7 +76,11 @@ export class Worker implements AsyncDisposable {
     this.#signals = new Signals(
       broker,
       this.#options.queues.map(({ name }) => name),
-      { onWake: (queue) => this.#exchanger.nudge(queue) },
+      {
+        onWake: (queue) => this.#exchanger.nudge(queue),
+        leasesOf: (id) => this.#crew.leasesOf(id),
+        onCancelled: (leases) => this.#crew.cancelled(leases),
+      },
     );
   }
 
@@ -119,6 +123,7 @@ export class Worker implements AsyncDisposable {
         for (const { queue, id } of leases) tellBroker({ event: "leaseLost", broker: this.#broker.label, queue, id });
         this.#crew.lost(leases);
       },
+      onCancelled: (leases) => this.#crew.cancelled(leases),
       onError: (error) => this.#options.log.warn({ error }, "renewing leases failed; trying again"),
     });
     await this.#signals.start();

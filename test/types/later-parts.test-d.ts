@@ -182,7 +182,7 @@ async function listen(
   return signalling.subscribe(["default"], (signal) => {
     switch (signal.kind) {
       case "cancel":
-        controllers.get(signal.id)?.abort(new HoldfastError("TASK_CANCELLED", { id: signal.id }));
+        controllers.get(signal.id)?.abort(new HoldfastError("TASK_CANCELLED", { id: signal.id, how: "retry" }));
         return;
       case "wake":
         return;

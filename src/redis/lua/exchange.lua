@@ -149,7 +149,11 @@ local function keep_tasks(queue, plan)
       fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
     end
     redis.call("HSET", task, unpack(fields))
-    if move == "completed" then redis.call("HDEL", task, "hf_failure") end
+    if move == "completed" then
+      redis.call("HDEL", task, "hf_failure", "hf_cancel", "hf_progress")
+    elseif move ~= "released" then
+      redis.call("HDEL", task, "hf_cancel", "hf_progress")
+    end
     -- What never started is as if it had not been leased: its detail is "".
     if detail ~= "" and (move == "returned" or move == "released") then
       local returns = redis.pcall("HINCRBY", task, "hf_returns", 1)
@@ -326,7 +330,7 @@ local function lease(queue)
   hold(queue, found.ids)
   for n, id in ipairs(found.ids) do
     redis.call("HSET", queue.tasks .. id, "state", "active")
-    redis.call("HDEL", queue.tasks .. id, "pending_since")
+    redis.call("HDEL", queue.tasks .. id, "pending_since", "hf_progress")
     give(queue, id, found.tasks[n])
   end
 end

@@ -107,6 +107,7 @@ local function reclaim(number, asynq, holdfast)
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
         redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.
         table.insert(front, 1, id)

@@ -1,6 +1,7 @@
 -- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
--- Reply: a letter a row, r(enewed) or l(ost); w(rong) when a key of its queue is in the way, "" or which one.
+-- Reply: a letter a row, r(enewed) or l(ost), t or a when it is renewed and is to be aborted, to be tried again or to be
+-- archived; w(rong) when a key of its queue is in the way, "" or which one.
 local deadline_ms, until_s = unpack(ARGV)
 --! include fence
 local ROWS = cmsgpack.unpack(ARGV[#ARGV])
@@ -10,7 +11,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 local queues = {}
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
-  queues[#queues + 1] = { lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
+  queues[#queues + 1] = { tasks = asynq .. "t:", lease = asynq .. "lease", leases = holdfast .. "leases", ids = {}, held = {}, rows = {} }
 end
 for i = 1, #ROWS, 3 do
   local number, id, held = unpack(ROWS, i, i + 2)
@@ -21,6 +22,7 @@ for i = 1, #ROWS, 3 do
 end
 
 local receipts = {}
+local letter_of = { retry = "t", archive = "a" }
 local wrong = ""
 
 local function renew(queue)
@@ -38,7 +40,8 @@ local function renew(queue)
     if not tokens[n] or not scores[n] or tokens[n] ~= holder(queue.held[n], scores[n]) then
       receipts[at] = "l"
     else
-      receipts[at] = "r"
+      local how = redis.pcall("HGET", queue.tasks .. id, "hf_cancel")
+      receipts[at] = letter_of[how] or "r"
       if tonumber(scores[n]) < tonumber(until_s) then
         ids[#ids + 1] = id
         entries[#entries + 1], entries[#entries + 2] = until_s, id
