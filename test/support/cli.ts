@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
-const program = join(import.meta.dirname, "../../dist/cli/main.js");
+export const program = join(import.meta.dirname, "../../dist/cli/main.js");
 
 export interface Ended {
   readonly status: number | null;
