@@ -10,6 +10,8 @@ const packages = {
   witness: ".",
   /** asynq's command line program. */
   cli: "github.com/hibiken/asynq/tools/asynq",
+  /** asynq's web interface with its HTTP API. */
+  asynqmon: ".",
 };
 export type GoProgram = keyof typeof packages;
 
