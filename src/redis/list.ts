@@ -25,6 +25,8 @@ interface Ids {
 const maxPage = 1_000;
 /** How far is looked for a type before the page ends, full or not. */
 const maxScanned = 5_000;
+/** A queue may have any number of groups, and a page of each is read to have one of all. */
+const entriesPerCall = 10_000;
 
 export async function list(
   link: RedisLink,
@@ -120,13 +122,12 @@ async function byScore(link: RedisLink, keys: readonly string[], { cursor, backw
   if (keys.length === 0) return { ids: [], previous: undefined, next: undefined };
   const [score, id] = cursor === undefined ? ["", Buffer.of()] : inTwo(cursor);
   const head = { score: Number.isNaN(scoreOf(score)) ? "0" : score, id, limit, backwards: flag(backwards) };
-  const [reply] = await link.run([
-    pageCall(
-      keys.map((set) => ({ set })),
-      head,
-    ),
-  ]);
-  const windows = listOf(link.label, reply);
+  const sets = keys.map((set) => ({ set }));
+  const setsPerCall = Math.max(1, Math.floor(entriesPerCall / limit));
+  const calls = Array.from({ length: Math.ceil(sets.length / setsPerCall) }, (_, n) =>
+    pageCall(sets.slice(n * setsPerCall, (n + 1) * setsPerCall), head),
+  );
+  const windows = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
   throwProblems(link.label, windows.filter((window) => Buffer.isBuffer(window)).map(String));
   const entries = (windows as [number, Reply[]][]).flatMap(([, flat]) => entriesOf(flat)).toSorted(inOrder);
   const rest = (windows as [number, Reply[]][]).some(([more]) => more === 1);

@@ -1093,7 +1093,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "ba92509d64468f9a543a9283824ae081fd4a8e13",
+  sha1: "978564a720357427d2f75f41a36dddebb0772319",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -1217,6 +1217,28 @@ local function record(holdfast, at_ms, actor, reason, request, verb, what, count
   redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
     "request", request, "verb", verb, "what", what, "count", count)
 end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
 
 local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -1256,10 +1278,6 @@ local function read(id)
   return message and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes }
 end
 
-local function is_leased(id)
-  return redis.call("ZSCORE", lease, id)
-end
-
 -- The sets of a state that hold this task; for pending, where a look costs the length of the list, as it says itself.
 local function places(task)
   local found = {}
@@ -1291,14 +1309,17 @@ local function receipt_of(id)
   if seen[id] then return seen[id] end
   local task = read(id)
   if not task or not task.state then return "n" end
-  if task.state == to or not is_state[task.state] or task.state == "active" or is_leased(id) then return "w" end
+  if task.state == to or not is_state[task.state] or task.state == "active" then return "w" end
   local there = places(task)
-  -- A task whose aggregation has begun is in a set of its own, and somebody else's.
-  if task.state == "aggregating" and #there == 0 then return "w" end
-  if task.state == "pending" and fits(pending, "list") and index_of[id] == nil then
-    if walked > may_walk then return "a" end
-    look_for(id)
+  if task.state == "pending" and fits(pending, "list") then
+    if index_of[id] == nil then
+      if walked > may_walk then return "a" end
+      look_for(id)
+    end
+    if not index_of[id] then there = {} end
   end
+  -- A task whose aggregation has begun is in a set of its own, and somebody else's; one with a lease is its worker's.
+  if #there == 0 and (task.state == "aggregating" or is_member(lease, id)) then return "w" end
   for _, key in ipairs(there) do leave(key, id) end
   if task.state == "aggregating" then left_groups[task.group] = true end
   chosen[#chosen + 1] = task
@@ -1314,7 +1335,7 @@ local function choose(key, entries)
       strays = strays + 1
     elseif not task then
       broken[#broken + 1] = id
-    elseif is_leased(id) or (task.state ~= state and #places(task) > 0) then
+    elseif task.state ~= state and is_in_place(asynq, holdfast, id, task.state) then
       strays = strays + 1
     else
       chosen[#chosen + 1] = task
@@ -1342,7 +1363,6 @@ end
 
 local receipts = {}
 local chosen_groups = {}
-if not fits(lease, "zset") then return problem end
 if by_ids then
   for n, id in ipairs(cjson.decode(ids)) do
     receipts[n] = receipt_of(id)
@@ -1384,7 +1404,7 @@ if problem then return problem end
 local gone = "\\0gone"
 local function take_out(ids)
   -- What is marked takes no more memory than before, but LSET may not come first.
-  redis.call("ZREM", lease, unpack(ids))
+  redis.pcall("ZREM", lease, unpack(ids))
   local marked = 0
   for _, id in ipairs(ids) do
     if index_of[id] then

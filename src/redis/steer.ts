@@ -42,7 +42,7 @@ export async function move(
       state: "state" in what ? what.state : "",
       group: ("state" in what ? what.group : undefined) ?? "",
       cursor,
-      ids: "ids" in what ? JSON.stringify(what.ids) : "[]",
+      ids: "ids" in what ? JSON.stringify(what.ids.map((id) => id.toWellFormed())) : "[]",
       limit: Math.max(1, Math.min(limit, maxRows)),
       actor: by.actor,
       reason: by.reason,

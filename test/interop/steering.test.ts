@@ -198,6 +198,16 @@ describeRedis("steering on Redis", () => {
       expect(await keyspace(server.admin)).toEqual(before);
     });
 
+    it("is told together with all others, however many there are, by time", async () => {
+      for (let n = 0; n < 60; n++)
+        await put(`t${n}`, "aggregating", { key: `asynq:{q}:g:g${n % 30}`, score: nowS - n });
+      await server.admin.sadd("asynq:{q}:groups", ...Array.from({ length: 30 }, (_, n) => `g${n}`));
+
+      const page = await broker.list({ queue: "q", state: "aggregating" }, { limit: 1_000 });
+
+      expect(page.items.map(({ id }) => id)).toEqual(Array.from({ length: 60 }, (_, n) => `t${59 - n}`));
+    });
+
     it("is told by name, with how many tasks it holds", async () => {
       await putInGroup("a", "b:1");
       await putInGroup("b", "b:1");
@@ -254,6 +264,18 @@ describeRedis("steering on Redis", () => {
     expect(await Promise.all(far.map((id) => server.admin.lpos("asynq:{q}:pending", id)))).toEqual(far.map(() => null));
     expect(await server.admin.lrange("asynq:{q}:pending", -11, -8)).toEqual(["12", "11", "9", "8"]);
     expect((await server.admin.xlen("holdfast:{q}:audit")) > 1).toBe(true);
+  });
+
+  it("leaves what has a lease to its worker, wherever its state says that it is", async () => {
+    for (const state of ["pending", "retry"] as const) {
+      await put(state, state);
+      await server.admin.del(`asynq:{q}:${state}`);
+      await server.admin.zadd("asynq:{q}:lease", nowS + 30, state);
+    }
+    const before = await keyspace(server.admin);
+
+    expect(await move(["pending", "retry"], "deleted")).toEqual({ receipts: ["wrongState", "wrongState"] });
+    expect(await keyspace(server.admin)).toEqual(before);
   });
 
   it("reaches what a Go peer's trim has left behind: a dead letter in no set", async () => {

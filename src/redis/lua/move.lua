@@ -13,6 +13,7 @@ local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, ke
 --! include message
 --! include done
 --! include audit
+--! include place
 
 local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -52,10 +53,6 @@ local function read(id)
   return message and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes }
 end
 
-local function is_leased(id)
-  return redis.call("ZSCORE", lease, id)
-end
-
 -- The sets of a state that hold this task; for pending, where a look costs the length of the list, as it says itself.
 local function places(task)
   local found = {}
@@ -87,14 +84,17 @@ local function receipt_of(id)
   if seen[id] then return seen[id] end
   local task = read(id)
   if not task or not task.state then return "n" end
-  if task.state == to or not is_state[task.state] or task.state == "active" or is_leased(id) then return "w" end
+  if task.state == to or not is_state[task.state] or task.state == "active" then return "w" end
   local there = places(task)
-  -- A task whose aggregation has begun is in a set of its own, and somebody else's.
-  if task.state == "aggregating" and #there == 0 then return "w" end
-  if task.state == "pending" and fits(pending, "list") and index_of[id] == nil then
-    if walked > may_walk then return "a" end
-    look_for(id)
+  if task.state == "pending" and fits(pending, "list") then
+    if index_of[id] == nil then
+      if walked > may_walk then return "a" end
+      look_for(id)
+    end
+    if not index_of[id] then there = {} end
   end
+  -- A task whose aggregation has begun is in a set of its own, and somebody else's; one with a lease is its worker's.
+  if #there == 0 and (task.state == "aggregating" or is_member(lease, id)) then return "w" end
   for _, key in ipairs(there) do leave(key, id) end
   if task.state == "aggregating" then left_groups[task.group] = true end
   chosen[#chosen + 1] = task
@@ -110,7 +110,7 @@ local function choose(key, entries)
       strays = strays + 1
     elseif not task then
       broken[#broken + 1] = id
-    elseif is_leased(id) or (task.state ~= state and #places(task) > 0) then
+    elseif task.state ~= state and is_in_place(asynq, holdfast, id, task.state) then
       strays = strays + 1
     else
       chosen[#chosen + 1] = task
@@ -138,7 +138,6 @@ end
 
 local receipts = {}
 local chosen_groups = {}
-if not fits(lease, "zset") then return problem end
 if by_ids then
   for n, id in ipairs(cjson.decode(ids)) do
     receipts[n] = receipt_of(id)
@@ -180,7 +179,7 @@ if problem then return problem end
 local gone = "\0gone"
 local function take_out(ids)
   -- What is marked takes no more memory than before, but LSET may not come first.
-  redis.call("ZREM", lease, unpack(ids))
+  redis.pcall("ZREM", lease, unpack(ids))
   local marked = 0
   for _, id in ipairs(ids) do
     if index_of[id] then
