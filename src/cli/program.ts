@@ -18,7 +18,8 @@ Start with:
   holdfast task enqueue -t email:welcome -p '{"to":"ann@example.com"}'
 
 Storage is redis://localhost:6379 unless HOLDFAST_URL or --url says another:
-  redis://… rediss://… redis-socket:///path file:./tasks.db
+  redis://… rediss://… redis-socket:///path redis-cluster://… redis-sentinel://…
+  file:./tasks.db
 
 Exit codes: 0 done; 2 a wrong call; 3 no such task or queue; 4 not in its state;
 5 storage cannot be used; 130 called off. Output on a terminal fits it; on a pipe
@@ -40,11 +41,11 @@ export function newProgram(): Command {
   for (const command of allCommands(program)) {
     command
       .exitOverride()
-      .helpCommand(false)
       .helpOption("-h, --help", "this help")
-      .configureHelp({ helpWidth, subcommandTerm });
+      .configureHelp({ helpWidth, subcommandTerm })
+      .helpCommand(false);
   }
-  return program;
+  return program.helpCommand("help [COMMAND]", "the help of a command");
 }
 
 /** "ls [QUEUE]": that there are options goes without saying. */

@@ -95,6 +95,7 @@ function commands(url: () => string): void {
     expect(dead.failure).toMatchObject({ reason: "skip_retry", class: "SkipRetry", message: "no address" });
     expect(completed).toMatch(/^ID +TYPE +DONE +EXPIRES +RESULT\nreport-1 +report:daily .*\{"rows":12\}\n$/);
     expect(pending).toMatchObject({ status: 0, stdout: "" });
+    expect(await run("task", "ls", "emial")).toMatchObject({ status: 3, stdout: "" });
     expect(pending.stderr).toBe('No pending tasks of type "no:such" in queue "email".\n');
     expect(await jsonLines("task", "ls", "low", "--all")).toMatchObject([{ id: "blob", payloadEncoding: "base64" }]);
   });
@@ -364,6 +365,7 @@ describe.concurrent("holdfast", () => {
     ["an unknown option", ["stats", "--fast"], 2, "unknown option"],
     ["no queue", ["task", "ls"], 2, "QUEUE: which queue?"],
     ["no task", ["task", "run", "q"], 2, "ID: which tasks?"],
+    ["no id", ["task", "show", "-q", "q", "--url", "memory:"], 2, "ID: which task?"],
     ["a wrong state", ["task", "ls", "q", "-s", "lost"], 2, "--state: must be one of pending, "],
     ["a state that cannot be archived", ["task", "archive", "q", "-s", "active"], 2, "--state: must be one of"],
     ["a wrong number", ["task", "ls", "q", "--limit", "0"], 2, "--limit: must be a whole number, 1 … 500"],

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { Selection } from "../../index.js";
+import type { Selection, TaskInfo } from "../../index.js";
 import type { TaskState } from "../../core/state.js";
 import {
   type StorageFlags,
@@ -62,26 +62,29 @@ export function lsCommand(): Command {
       ...(type === undefined ? {} : { type }),
       ...(group === undefined ? {} : { group }),
     };
-    await withStorageOpen(flags, async (opened) =>
-      flags.all === true ? all(opened, selection, flags) : page(opened, selection, flags),
-    );
+    await withStorageOpen(flags, async (opened) => {
+      const found = await (flags.all === true ? all(opened, selection, flags) : page(opened, selection, flags));
+      if (found > 0) return;
+      await opened.inspector.queue(queue); // Throws where the queue itself is not there: its name is wrong, probably.
+      if (flags.json !== true)
+        note(`No ${state} tasks${named(selection)}${flags.cursor === undefined ? "" : " here"}.`);
+    });
   });
 }
 
 type StateSelection = Exclude<Selection, { readonly ids: readonly string[] }>;
 
-async function page({ broker, inspector }: Opened, selection: StateSelection, flags: Flags): Promise<void> {
+async function page({ broker, inspector }: Opened, selection: StateSelection, flags: Flags): Promise<number> {
   const backwards = flags.last === true;
   const found = await inspector.list(selection, { limit: flags.limit, cursor: flags.cursor, backwards });
   const { items } = found;
   if (flags.json === true) for (const task of items) await printJsonLine(taskJson(task));
   else if (items.length > 0) await print(...taskListLines(items, selection.state, broker.clock.nowMs()));
-  else note(`No ${selection.state} tasks${named(selection)}${flags.cursor === undefined ? "" : " here"}.`);
-  if (flags.json === true) return;
   const cursor = backwards ? found.previous : found.next;
-  if (cursor === undefined) return;
+  if (flags.json === true || cursor === undefined) return items.length;
   const looked = found.scanned > items.length ? ` (${found.scanned} tasks were looked at)` : "";
   note(`More${looked}:`, `  ${again(selection, flags, cursor)}`);
+  return items.length;
 }
 
 const named = ({ queue, type }: StateSelection) =>
@@ -97,21 +100,22 @@ function again({ queue, state, type, group }: StateSelection, flags: Flags, curs
   return [...words, "--cursor", shellWord(cursor)].join(" ");
 }
 
-/** All of them. A table needs to know how wide its columns are: one a page. */
-async function all({ broker, inspector }: Opened, selection: StateSelection, flags: Flags): Promise<void> {
-  const backwards = flags.last === true;
-  if (flags.json === true) {
-    for await (const task of inspector.tasks(selection, { backwards })) {
-      if (!(await printJsonLine(taskJson(task)))) return;
+/** All of them. A table needs to know how wide its columns are: one for each 500. */
+async function all({ broker, inspector }: Opened, selection: StateSelection, flags: Flags): Promise<number> {
+  let found = 0;
+  let rows: TaskInfo[] = [];
+  const printRows = async () => print(...taskListLines(rows, selection.state, broker.clock.nowMs()));
+  for await (const task of inspector.tasks(selection, { backwards: flags.last === true })) {
+    found += 1;
+    if (flags.json === true) {
+      if (!(await printJsonLine(taskJson(task)))) return found;
+      continue;
     }
-    return;
-  }
-  let rows = [];
-  for await (const task of inspector.tasks(selection, { backwards })) {
     rows.push(task);
     if (rows.length < 500) continue;
-    if (!(await print(...taskListLines(rows, selection.state, broker.clock.nowMs())))) return;
+    if (!(await printRows())) return found;
     rows = [];
   }
-  if (rows.length > 0) await print(...taskListLines(rows, selection.state, broker.clock.nowMs()));
+  if (rows.length > 0) await printRows();
+  return found;
 }

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { HoldfastError } from "../../core/errors.js";
+import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { TaskInfo } from "../../index.js";
 import { type StorageFlags, queueAndRest, queueOption, teaching, withStorage } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
@@ -41,6 +41,7 @@ export function showCommand(): Command {
 
 /** @throws TASK_NOT_FOUND */
 async function findIn({ inspector }: Opened, queue: string, ids: readonly string[]): Promise<TaskInfo[]> {
+  if (ids.length === 0) throw invalidOption("ID", "which task? Give its id");
   return Promise.all(ids.map((id) => inspector.require(queue, id)));
 }
 
