@@ -90,6 +90,7 @@ export class Connection {
       reconnectOnError: null,
     });
     this.#redis.on("error", (error: Error) => this.#fail(error));
+    this.#redis.once("connect", () => this.#expectUnasked());
   }
 
   /** Whether calls can be sent: connected, and neither failed nor retired. */
@@ -190,6 +191,32 @@ export class Connection {
     } catch {
       // The user may not ask for it: then this host's clock has to do. A lost connection is told by the calls.
     }
+  }
+
+  /**
+   * When an answer comes that nobody asked for, the library takes it to pieces for its error, and of a null there are
+   * none: what is thrown then would end the process. So there is always somebody to give it to.
+   */
+  #expectUnasked(): void {
+    const queue = this.#redis.commandQueue;
+    const shift = queue.shift.bind(queue);
+    const shiftOrGuard = () => {
+      const asked = shift();
+      if (asked !== undefined) return asked;
+      this.#fail(new LinkProblem("it answered what nobody had asked"));
+      const command = new WireCommand("PING", []);
+      command.promise.catch(() => undefined);
+      return { command, stream: this.#redis.stream, select: 0 };
+    };
+    queue.shift = shiftOrGuard;
+    // It empties the queue until there is nothing left.
+    const redis = this.#redis as unknown as { flushQueue: (...how: unknown[]) => void };
+    const flush = redis.flushQueue.bind(redis);
+    redis.flushQueue = (...how) => {
+      queue.shift = shift;
+      flush(...how);
+      queue.shift = shiftOrGuard;
+    };
   }
 
   /** Over at once; what lies in a buffer is not to be sent later. */
