@@ -1,4 +1,4 @@
-import { expect } from "vitest";
+import { expect, it as test } from "vitest";
 import {
   type BulkProgress,
   Client,
@@ -10,7 +10,9 @@ import {
   Worker,
 } from "../../src/index.js";
 import { describeBroker, type Trial } from "../contract/describe-broker.js";
-import { settled } from "../support/builders.js";
+import { redisBroker } from "../../src/redis/index.js";
+import { newTask, settled } from "../support/builders.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
 
 const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `t${from + n}`);
 
@@ -182,5 +184,35 @@ describeBroker("an inspector", ({ it }) => {
     expect(greeted).toEqual(["Bob"]);
     expect(await inspector.updatePayload(t.queue, id, { name: "Eve" })).toEqual({ status: "notFound" });
     expect((await inspector.history(t.queue, 2)).map(({ processed }) => processed)).toEqual([1, 0]);
+  });
+});
+
+describeRedis("an inspector whose storage dies in the middle", () => {
+  test("says how far it came and why it stopped, and finishes when it is called again", async () => {
+    await using server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
+    await using broker = redisBroker({ url: server.url, timeout: "500ms" });
+    await broker.enqueue(
+      ids(0, 2_000).map((id) => newTask({ id })),
+      broker.clock.nowMs(),
+    );
+    const inspector = new Inspector(broker as unknown as InspectorBroker);
+    const pending = { queue: "default", state: "pending" } as const;
+    const underWay: Promise<void>[] = [];
+
+    const error = await inspector
+      .archive(pending, { onProgress: ({ moved }) => void (moved === 1_000 && underWay.push(server.kill())) })
+      .catch((thrown: unknown) => thrown);
+
+    expect(error).toMatchObject({
+      code: "BULK_INTERRUPTED",
+      data: { queue: "default", to: "archived", moved: 1_000, skipped: 0, total: 2_000 },
+      cause: { code: "BROKER_UNAVAILABLE" },
+    });
+    await Promise.all(underWay);
+    await server.start();
+    const { moved } = await inspector.archive(pending);
+    // The batch that failed may have been carried out.
+    expect([500, 1_000]).toContain(moved);
+    expect((await inspector.queue("default")).counts).toMatchObject({ pending: 0, archived: 2_000 });
   });
 });
