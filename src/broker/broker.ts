@@ -1,8 +1,12 @@
 import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
-import type { NewTask, TaskMessage } from "../core/message.js";
+import type { NewTask } from "../core/message.js";
 import type { Outcome } from "../core/outcome.js";
 import type { TaskState } from "../core/state.js";
+import type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
+import type { Inspecting, Signalling, Steering } from "./roles.js";
+
+export type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
 
 /**
  * The contract of a storage engine. It makes eight promises, each a file in test/contract, run against every engine:
@@ -17,9 +21,10 @@ import type { TaskState } from "../core/state.js";
  * 8. Expected is a receipt, unexpected is thrown: BROKER_UNAVAILABLE, BROKER_FAILED, BROKER_INCOMPATIBLE or CLOSED.
  *
  * All times are Unix ms. Storage keeps whole seconds: times to come are rounded up, `nowMs` is rounded down.
- * Later roles (steering, signals, groups) are in roles.ts; the spool's contract is in spool.ts.
+ * What operators do and see, and signals, are in roles.ts, with roles still to come; the spool's contract is in spool.ts.
  */
-export interface Broker extends Producing, Working, Maintaining, Looking, AsyncDisposable {
+export interface Broker
+  extends Producing, Working, Maintaining, Looking, Steering, Inspecting, Signalling, AsyncDisposable {
   /** Which storage, for logs and errors: never holds a password. */
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
@@ -73,11 +78,6 @@ export interface Looking {
   list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>>;
 }
 
-export interface TaskRef {
-  readonly queue: string;
-  readonly id: string;
-}
-
 export type EnqueueReceipt =
   | { readonly status: "enqueued"; readonly id: string; readonly state: TaskState }
   /** Durable on this machine, storage has not confirmed it yet. */
@@ -103,52 +103,10 @@ export interface TurnReply {
   readonly paused: readonly string[];
 }
 
-export interface LeaseRequest {
-  /** Who asks: a worker's id and, where it has several turns under way at once, which of them. */
-  readonly workerId: string;
-  /** Unique per request; becomes the token of the leases it gets. */
-  readonly requestId: string;
-  /** In the order in which to look. */
-  readonly queues: readonly string[];
-  /** At most so many. An engine may give fewer though more are waiting, to bound one answer (500 tasks, or some MiB). */
-  readonly limit: number;
-  /** A shorter one than `minLeaseMs` is made that long. */
-  readonly leaseMs: number;
-  /**
-   * So many of them start at once (default: all), the rest are leased ahead and wait: no crash suspect is among those,
-   * and no task that must not be started twice.
-   */
-  readonly startable?: number;
-  /** At most so many from these queues. */
-  readonly limits?: Readonly<Record<string, number>>;
-  /** At most so many of them may be crash suspects (tasks whose worker died): 0 while one is running. */
-  readonly suspects: number;
-}
-
-/** The right to run one task until `untilMs`. A new token each time the task is leased. */
-export interface Lease extends TaskRef {
-  readonly token: string;
-  readonly untilMs: number;
-}
-
-export interface LeasedTask {
-  readonly message: TaskMessage;
-  readonly lease: Lease;
-  /** How often a worker died while it ran this task. */
-  readonly crashes: number;
-  /** How often it was given back without a counted failure. */
-  readonly returns: number;
-  /** Once started, it must not be started again. */
-  readonly atMostOnce: boolean;
-}
-
 export interface Settlement {
   readonly task: LeasedTask;
   readonly outcome: Outcome;
 }
-
-/** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */
-export type SettleReceipt = "settled" | "leaseLost";
 
 export interface ReclaimReceipt extends TaskRef {
   readonly to: "pending" | "archived";
@@ -169,11 +127,6 @@ export interface KeeperOptions {
   readonly onCancelled?: (leases: readonly (LostLease & { readonly how: Cancellation })[]) => void;
   readonly onError: (error: unknown) => void;
 }
-
-/** A cancelled task is tried again as after a failure, or archived at once. */
-export type Cancellation = "retry" | "archive";
-
-export type LostLease = Pick<Lease, "queue" | "id" | "token">;
 
 export interface HeldLease {
   readonly lease: Lease;

@@ -1,10 +1,11 @@
 import type { DayStats, Selection, StorageInfo, WorkerInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
-import type { Cancellation, LeasedTask, LeaseRequest, SettleReceipt, TaskRef } from "./broker.js";
+import type { Cancellation, LeasedTask, LeaseRequest, SettleReceipt, TaskRef } from "./lease.js";
 
 /**
- * Roles that engines take on with the features that need them; their shape is settled so that the contract will not
- * have to change for them (test/types writes them against it).
+ * What an engine does beyond tasks on their way: steering, looking further, signals. Grouping and limiting come with the
+ * features that need them; their shape is settled, so that the contract will not have to change for them (test/types
+ * writes them against it).
  */
 
 /** Who does it, why, and under which request: kept with each act. */

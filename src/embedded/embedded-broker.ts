@@ -14,13 +14,11 @@ import type {
   Act,
   CancelReceipt,
   DropReceipt,
-  Inspecting,
   MoveReceipt,
   MoveSelection,
   MoveTarget,
   PauseReceipt,
   Signal,
-  Signalling,
   Steering,
   Subscription,
   UpdateReceipt,
@@ -47,7 +45,7 @@ import type { StoreLink } from "./store-link.js";
 import { workerInfo, workerText } from "./workers.js";
 
 /** The contract of storage on one SQLite file, shared by processes of one machine, or in memory. */
-export class EmbeddedBroker implements Broker, Steering, Inspecting, Signalling {
+export class EmbeddedBroker implements Broker {
   readonly label: string;
   readonly clock = new DisciplinedClock();
   readonly #location: string;

@@ -2,7 +2,17 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as keys from "./keys.js";
 
-const { cancelChannel, keysOf: _, queuesKey, schemaKey, setsOf, ...named } = keys;
+const {
+  cancelChannel,
+  keysOf: _,
+  ownServersKey,
+  queuesKey,
+  serversKey,
+  workersKey,
+  schemaKey,
+  setsOf,
+  ...named
+} = keys;
 
 describe("keys", () => {
   const queue = fc.stringMatching(/^[A-Za-z0-9_.:-]{1,20}$/);
@@ -19,6 +29,9 @@ describe("keys", () => {
       fc.property(queue, id, queue, id, (q1, i1, q2, i2) => {
         const meanings = new Map<string, string>([
           [queuesKey, "queues"],
+          [serversKey, "servers"],
+          [workersKey, "workers"],
+          [ownServersKey, "own servers"],
           [schemaKey, "schema"],
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
@@ -47,6 +60,8 @@ describe("keys", () => {
           .map(([kind, key]) => [kind, key("q", "")]),
       ),
     ).toEqual({
+      serverKey: "asynq:servers:{q}",
+      runningKey: "asynq:workers:{q}",
       pendingKey: "asynq:{q}:pending",
       pausedKey: "asynq:{q}:paused",
       activeKey: "asynq:{q}:active",

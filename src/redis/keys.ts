@@ -20,6 +20,15 @@ export const queuesKey = "asynq:queues";
 /** STRING: the version of our keys and fields, for all queues. */
 export const schemaKey = "holdfast:schema";
 
+/** ZSETs: keys of processes that work, and of what they run, by the time at which they expire. */
+export const serversKey = "asynq:servers";
+export const workersKey = "asynq:workers";
+/** ZSET: those of the first that are ours. */
+export const ownServersKey = "holdfast:servers";
+/** STRING: what a process says of itself; and HASH: the tasks it runs. Both expire. */
+export const serverKey = (id: string) => `${serversKey}:{${id}}`;
+export const runningKey = (id: string) => `${workersKey}:{${id}}`;
+
 /** HASH: asynq's `msg`, `state`, `pending_since`, `unique_key`, `group`, `result`; ours `hf_…`. */
 export const taskKey = (queue: string, id: string) => `${keysOf(queue).asynq}t:${id}`;
 

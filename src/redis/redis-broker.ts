@@ -14,21 +14,28 @@ import type {
   Act,
   CancelReceipt,
   DropReceipt,
-  Inspecting,
   MoveReceipt,
   MoveSelection,
   MoveTarget,
   PauseReceipt,
   Signal,
-  Signalling,
-  Steering,
   Subscription,
   UpdateReceipt,
 } from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import type { DayStats, Page, PageRequest, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
+import type {
+  DayStats,
+  Page,
+  PageRequest,
+  QueueInfo,
+  Selection,
+  StorageInfo,
+  TaskInfo,
+  WorkerInfo,
+} from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
@@ -52,9 +59,7 @@ import { UnderWay } from "./under-way.js";
 const notListening: Subscription = { listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} };
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
-export class RedisBroker
-  implements Broker, Steering, Omit<Inspecting, "workers">, Pick<Signalling, "subscribe" | "cancellations">
-{
+export class RedisBroker implements Broker {
   readonly label: string;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
@@ -64,6 +69,7 @@ export class RedisBroker
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
   readonly #forbidden = new Set<string>();
+  readonly #foreigners: Foreigners = new Map();
   readonly #underWay: UnderWay;
   #checked: Promise<void> | undefined;
   /** The look has ended well. */
@@ -179,6 +185,18 @@ export class RedisBroker
 
   async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {
     return this.#run((link) => cancellations(link, tasks));
+  }
+
+  async announce(worker: WorkerInfo, ttlMs: number, nowMs: number): Promise<{ readonly shared: readonly string[] }> {
+    return this.#run((link) => announce(link, worker, ttlMs, nowMs, this.#foreigners));
+  }
+
+  async withdraw(worker: WorkerInfo): Promise<void> {
+    return this.#run((link) => withdraw(link, worker));
+  }
+
+  async workers(nowMs: number): Promise<WorkerInfo[]> {
+    return this.#run((link) => workers(link, nowMs));
   }
 
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {

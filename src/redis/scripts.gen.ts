@@ -3,6 +3,95 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
+export interface AnnounceKeys {
+  readonly server: string;
+  readonly running: string;
+}
+
+export interface AnnounceHead {
+  readonly info: Argument;
+  readonly ttlS: Argument;
+}
+
+export interface AnnounceRow {
+  readonly id: Argument;
+  readonly task: Argument;
+}
+
+export const announceScript: Script = {
+  name: "announce",
+  sha1: "78aae1fb74696882db9e58a486717c130fcfa1ae",
+  text: `-- Write what a worker says of itself, as asynq's servers do: a string, and a hash of the tasks it runs by their ids. Both
+-- expire: who does not come again is gone.
+-- Reply: nothing.
+local server, running = unpack(KEYS)
+local deadline_ms, info, ttl_s = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+
+redis.call("UNLINK", running)
+redis.call("SET", server, info, "EX", ttl_s)
+local fields = {}
+for i = 1, #ROWS, 2 do
+  local id, task = unpack(ROWS, i, i + 1)
+  fields[i], fields[i + 1] = id, task
+end
+if #fields > 0 then
+  redis.call("HSET", running, unpack(fields))
+  redis.call("EXPIRE", running, ttl_s)
+end
+`,
+};
+
+export function announce(keys: AnnounceKeys, head: AnnounceHead, rows: readonly AnnounceRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.info, head.ttlS];
+  args.push(packedRows(rows, ["id", "task"]));
+  return { script: announceScript, keys: [keys.server, keys.running], args };
+}
+
+export interface BeatKeys {
+  readonly set: string;
+}
+
+export interface BeatHead {
+  readonly member: Argument;
+  readonly untilS: Argument;
+  readonly nowS: Argument;
+  readonly goneS: Argument;
+}
+
+export const beatScript: Script = {
+  name: "beat",
+  sha1: "f9df93cf2c64b493b5789712016101833b27576a",
+  text: `-- Enter a member in a set of those that live, by the time at which it expires, and take out those long gone.
+-- Reply: how many live.
+local set = unpack(KEYS)
+local deadline_ms, member, until_s, now_s, gone_s = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+redis.call("ZREMRANGEBYSCORE", set, "-inf", gone_s)
+redis.call("ZADD", set, until_s, member)
+return redis.call("ZCOUNT", set, now_s, "+inf")
+`,
+};
+
+export function beat(keys: BeatKeys, head: BeatHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.member, head.untilS, head.nowS, head.goneS];
+  return { script: beatScript, keys: [keys.set], args };
+}
+
 export interface CancelKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -31,7 +31,7 @@ export class Attempt implements TaskContext {
   readonly #clock: Clock;
   readonly #ended: Ended;
   /** When the signal is to abort, Unix ms. */
-  readonly #limitMs: number;
+  readonly limitMs: number;
   #controller: AbortController | undefined;
   #aborted: AbortReason | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -44,7 +44,7 @@ export class Attempt implements TaskContext {
     this.#clock = clock;
     this.#ended = ended;
     this.startedAtMs = clock.nowMs();
-    this.#limitMs = limitMs(leased, this.startedAtMs);
+    this.limitMs = limitMs(leased, this.startedAtMs);
   }
 
   get id(): string {
@@ -113,7 +113,7 @@ export class Attempt implements TaskContext {
   }
 
   #arm(): void {
-    const leftMs = this.#limitMs - this.#clock.nowMs();
+    const leftMs = this.limitMs - this.#clock.nowMs();
     this.#timer = setTimeout(
       () => (leftMs > longestTimerMs ? this.#arm() : this.abort(this.#limitError())),
       Math.min(leftMs, longestTimerMs),
@@ -122,9 +122,9 @@ export class Attempt implements TaskContext {
 
   #limitError(): HoldfastError<"TASK_TIMEOUT" | "TASK_DEADLINE"> {
     const { deadlineMs } = this.leased.message;
-    return this.#limitMs === deadlineMs
+    return this.limitMs === deadlineMs
       ? new HoldfastError("TASK_DEADLINE", { deadlineMs })
-      : new HoldfastError("TASK_TIMEOUT", { timeoutMs: this.#limitMs - this.startedAtMs });
+      : new HoldfastError("TASK_TIMEOUT", { timeoutMs: this.limitMs - this.startedAtMs });
   }
 
   #failed(error: unknown): void {

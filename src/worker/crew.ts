@@ -1,5 +1,6 @@
 import { type Cancellation, type Lease, type LeasedTask, type LostLease, maxCrashes } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
+import type { RunningTask } from "../core/info.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
 import { Attempt } from "./attempt.js";
@@ -144,6 +145,14 @@ export class Crew {
   /** Leases of running tasks with this id, which is unique per queue only. */
   leasesOf(id: string): Lease[] {
     return [...this.#running].map(({ leased }) => leased.lease).filter((lease) => lease.id === id);
+  }
+
+  /** What runs now, the longest first. */
+  runningTasks(): RunningTask[] {
+    return [...this.#running].map(({ leased: { message, lease }, startedAtMs, limitMs }) => {
+      const { type, payload } = message;
+      return { queue: lease.queue, id: lease.id, type, payload, startedAtMs, limitAtMs: limitMs };
+    });
   }
 
   /** Abort every handler; what does not end on its own is released after the abort grace. */

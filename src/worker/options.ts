@@ -39,10 +39,7 @@ export const workerSettings = {
 };
 
 /** What a worker needs of a broker. */
-export type WorkerBroker = Working &
-  Maintaining &
-  Pick<Broker, "ping"> &
-  Partial<Pick<Signalling, "subscribe" | "cancellations">>;
+export type WorkerBroker = Working & Maintaining & Signalling & Pick<Broker, "ping">;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

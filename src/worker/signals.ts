@@ -30,10 +30,12 @@ export class Signals {
 
   /** @throws as the broker's `subscribe` */
   async start(): Promise<void> {
-    this.#subscription = await this.#broker.subscribe?.(this.#queues, (signal) => {
+    this.#subscription = await this.#broker.subscribe(this.#queues, (signal) => {
       if (signal.kind === "wake") this.#events.onWake(signal.queue);
       else void this.#cancel(signal.id);
     });
+    // It may have been stopped meanwhile.
+    if (this.#stopping.signal.aborted) await this.stop();
   }
 
   /** Whether a task that comes is told. */
@@ -73,7 +75,7 @@ export class Signals {
   /** `undefined` while storage does not answer. */
   async #asked(leases: readonly Lease[]): Promise<readonly (Cancellation | undefined)[] | undefined> {
     try {
-      return (await this.#broker.cancellations?.(leases)) ?? [];
+      return await this.#broker.cancellations(leases);
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return undefined;
       return [];

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { LeasedTask, LeaseKeeper, Settlement, SettleReceipt } from "../broker/broker.js";
 import { type Duration, toMs } from "../core/duration.js";
+import type { WorkerInfo } from "../core/info.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { pause, stopSignals, untilSignal } from "../core/loop.js";
 import type { Outcome } from "../core/outcome.js";
@@ -10,6 +11,7 @@ import { tellBroker, tellTask } from "../core/telemetry.js";
 import { limitMs } from "./attempt.js";
 import { Crew, unstartedMs } from "./crew.js";
 import { Exchanger } from "./exchanger.js";
+import { beat } from "./heartbeat.js";
 import { type Handler, type HandlerOptions, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
 import { Signals } from "./signals.js";
@@ -54,6 +56,8 @@ export class Worker implements AsyncDisposable {
   #state: "new" | "running" | "stopped" = "new";
   #keeper: LeaseKeeper | undefined;
   #maintaining: Promise<void> | undefined;
+  readonly #over = new AbortController();
+  #beating: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   /** @throws OPTION_INVALID */
@@ -126,7 +130,12 @@ export class Worker implements AsyncDisposable {
       onCancelled: (leases) => this.#crew.cancelled(leases),
       onError: (error) => this.#options.log.warn({ error }, "renewing leases failed; trying again"),
     });
+    this.#beating = beat(this.#broker, this.#infoSince(this.#broker.clock.nowMs()), this.#over.signal, {
+      log: this.#options.log,
+      onShared: (queues) => (this.#crew.shared = queues.length > 0),
+    });
     await this.#signals.start();
+    if (this.#stopping !== undefined) return;
     this.#exchanger.start();
     this.#maintaining = maintain(this.#broker, this.#options, this.#maintenance.signal, () => this.#exchanger.nudge());
   }
@@ -196,8 +205,8 @@ export class Worker implements AsyncDisposable {
         "stopped without settling these: they run again when their leases end",
       );
     }
-    await this.#signals.stop();
-    await this.#maintaining;
+    this.#over.abort();
+    await Promise.all([this.#signals.stop(), this.#maintaining, this.#beating]);
     await this.#keeper?.close();
   }
 
@@ -212,6 +221,22 @@ export class Worker implements AsyncDisposable {
         "this worker does not look at the queue of a type that it handles: add it to `queues`",
       );
     }
+  }
+
+  #infoSince(startedAtMs: number): () => WorkerInfo {
+    const { concurrency, strictPriority, queues } = this.#options;
+    const weights = Object.fromEntries(queues.map(({ name, weight }) => [name, weight]));
+    return () => ({
+      id: this.id,
+      host: hostname(),
+      pid: process.pid,
+      concurrency,
+      queues: weights,
+      strictPriority,
+      status: this.#state === "running" ? "active" : "stopped",
+      startedAtMs,
+      running: this.#crew.runningTasks(),
+    });
   }
 
   async #until(condition: () => boolean, timeoutMs: number): Promise<void> {

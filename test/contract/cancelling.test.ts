@@ -1,22 +1,19 @@
 import { expect } from "vitest";
-import type { Broker, Cancellation, LostLease, TaskRef } from "../../src/broker/broker.js";
-import type { Act, CancelReceipt, Signal, Signalling, Steering } from "../../src/broker/roles.js";
+import type { Cancellation, LostLease, TaskRef } from "../../src/broker/broker.js";
+import type { Act, CancelReceipt, Signal } from "../../src/broker/roles.js";
 import { settled } from "../support/builders.js";
 import { until } from "../support/until.js";
 import { describeBroker, type Trial } from "./describe-broker.js";
 
 const by: Act = { actor: "ana@desk", reason: "wrong customer", requestId: "r-1" };
-type Cancelling = Broker & Signalling & Pick<Steering, "cancel">;
-
 const cancel = (t: Trial, tasks: readonly (TaskRef | string)[], how: Cancellation): Promise<CancelReceipt[]> =>
-  (t.broker as Cancelling).cancel(
+  t.broker.cancel(
     tasks.map((task) => (typeof task === "string" ? { queue: t.queue, id: task } : task)),
     how,
     by,
     t.at(0),
   );
-const wishes = (t: Trial, ...ids: string[]) =>
-  (t.broker as Cancelling).cancellations(ids.map((id) => ({ queue: t.queue, id })));
+const wishes = (t: Trial, ...ids: string[]) => t.broker.cancellations(ids.map((id) => ({ queue: t.queue, id })));
 
 describeBroker("cancelling", ({ it }) => {
   it(
@@ -44,7 +41,7 @@ describeBroker("cancelling", ({ it }) => {
     "tells those who listen",
     async (t) => {
       const heard: Signal[] = [];
-      const listener = t.another() as Cancelling;
+      const listener = t.another();
       const subscription = await listener.subscribe([t.queue], (signal) => heard.push(signal));
       await until("it listens", () => subscription.listening);
       await t.enqueue(["1"]);

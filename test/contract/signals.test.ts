@@ -1,13 +1,12 @@
 import { expect } from "vitest";
-import type { Broker } from "../../src/broker/broker.js";
-import type { Signal, Signalling } from "../../src/broker/roles.js";
+import type { Signal } from "../../src/broker/roles.js";
 import { until } from "../support/until.js";
 import { describeBroker, type Trial } from "./describe-broker.js";
 
 /** Another broker that listens to the test's queue, or to these, and what it has heard. */
 async function listening(t: Trial, queues: readonly string[] = [t.queue]) {
   const heard: Signal[] = [];
-  const broker = t.another() as Broker & Signalling;
+  const broker = t.another();
   const subscription = await broker.subscribe(queues, (signal) => heard.push(signal));
   await until("it listens", () => subscription.listening);
   return { heard, subscription };

@@ -48,6 +48,10 @@ class ScriptedBroker implements WorkerBroker {
   promote = async () => ({ moved: 0, nextDueMs: undefined });
   prune = async () => 0;
   enqueue = async (): Promise<EnqueueReceipt[]> => [];
+  announce = async () => ({ shared: [] });
+  withdraw = async () => {};
+  subscribe = async () => ({ listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} });
+  cancellations = async () => [];
 
   /** All outcomes so far, by token. */
   get outcomes(): Record<string, string> {

@@ -1,0 +1,53 @@
+import type { TaskMessage } from "../core/message.js";
+
+export interface TaskRef {
+  readonly queue: string;
+  readonly id: string;
+}
+
+export interface LeaseRequest {
+  /** Who asks: a worker's id and, where it has several turns under way at once, which of them. */
+  readonly workerId: string;
+  /** Unique per request; becomes the token of the leases it gets. */
+  readonly requestId: string;
+  /** In the order in which to look. */
+  readonly queues: readonly string[];
+  /** At most so many. An engine may give fewer though more are waiting, to bound one answer (500 tasks, or some MiB). */
+  readonly limit: number;
+  /** A shorter one than `minLeaseMs` is made that long. */
+  readonly leaseMs: number;
+  /**
+   * So many of them start at once (default: all), the rest are leased ahead and wait: no crash suspect is among those,
+   * and no task that must not be started twice.
+   */
+  readonly startable?: number;
+  /** At most so many from these queues. */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** At most so many of them may be crash suspects (tasks whose worker died): 0 while one is running. */
+  readonly suspects: number;
+}
+
+/** The right to run one task until `untilMs`. A new token each time the task is leased. */
+export interface Lease extends TaskRef {
+  readonly token: string;
+  readonly untilMs: number;
+}
+
+export interface LeasedTask {
+  readonly message: TaskMessage;
+  readonly lease: Lease;
+  /** How often a worker died while it ran this task. */
+  readonly crashes: number;
+  /** How often it was given back without a counted failure. */
+  readonly returns: number;
+  /** Once started, it must not be started again. */
+  readonly atMostOnce: boolean;
+}
+
+/** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */
+export type SettleReceipt = "settled" | "leaseLost";
+
+/** A cancelled task is tried again as after a failure, or archived at once. */
+export type Cancellation = "retry" | "archive";
+
+export type LostLease = Pick<Lease, "queue" | "id" | "token">;
