@@ -42,6 +42,18 @@ export const differences: readonly Difference[] = [
     holdfast: /^write: remove from asynq:\{q\}:(pending|scheduled|retry|archived|completed|g:g)$/,
   },
   {
+    title: "A stray lease goes with its task",
+    why: "An id in pending may have a lease, where another program left it in two places: what is taken out of pending by hand leaves none behind.",
+    in: /^(archive|delete), (pending|unique)/,
+    holdfast: /^write: remove from asynq:\{q\}:lease$/,
+  },
+  {
+    title: "Ids leave a line in one walk",
+    why: "Those that are taken out of pending by hand are overwritten first and then removed together, within one script: a long line is walked once, not once for each.",
+    in: /^(archive|delete), (pending|unique)/,
+    holdfast: /^write: overwrite in asynq:\{q\}:pending$/,
+  },
+  {
     title: "The archive is never trimmed by deleting",
     why: "asynq takes out what is beyond its bounds with each act of archiving, and leaves their hashes without a set. Holdfast moves what is beyond its own, smaller bounds to a set of its own, and here there is nothing to move (docs/decisions, 11).",
     in: /^archive/,

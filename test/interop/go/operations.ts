@@ -26,6 +26,7 @@ export interface Side {
   pause(): Promise<void>;
   resume(): Promise<void>;
   drop(): Promise<void>;
+  cancel(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -158,6 +159,7 @@ export const operations: readonly Operation[] = [
   operation("another payload, scheduled and unique", put(task("a", { ...scheduled, ...unique })), (side) =>
     side.update("a", bytes("y")),
   ),
+  operation("cancel", after(put(task("a")), crashed("a")), (side) => side.cancel("a")),
   operation("pause", states.pending, (side) => side.pause()),
   operation("resume", after(states.pending, paused), (side) => side.resume()),
   operation(

@@ -72,6 +72,7 @@ export class GoSide implements Side {
   update = (id: string, payload: Uint8Array) => this.#go.inspect("update", { queue, id, payload });
   pause = () => this.#go.inspect("pause", { queue });
   resume = () => this.#go.inspect("resume", { queue });
+  cancel = (id: string) => this.#go.inspect("cancel", { id });
   drop = () => this.#go.inspect("drop", { queue, force: true });
 
   async #serve(options: Parameters<Witness["serve"]>[0], done: () => Promise<boolean>): Promise<void> {
@@ -168,6 +169,7 @@ export class OurSide implements Side {
     void (await this.#broker.updatePayload({ queue, id }, payload, act, this.#now));
   pause = async () => void (await this.#broker.setPaused([queue], true, act, this.#now));
   resume = async () => void (await this.#broker.setPaused([queue], false, act, this.#now));
+  cancel = async (id: string) => void (await this.#broker.cancel([{ queue, id }], "retry", act, this.#now));
   drop = async () => void (await this.#broker.dropQueue(queue, { force: true, ...all }, act, this.#now));
 
   get #now(): number {

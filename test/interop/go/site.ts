@@ -1,4 +1,12 @@
-import { type Broker, connect, defineTask, rawBytes, type TaskRequest } from "../../../src/index.js";
+import {
+  type Broker,
+  connect,
+  defineTask,
+  Inspector,
+  type InspectorBroker,
+  rawBytes,
+  type TaskRequest,
+} from "../../../src/index.js";
 import { RedisServer } from "../../support/redis-server.js";
 import { type GoTask, Witness } from "./witness.js";
 
@@ -7,6 +15,7 @@ export class Site {
   readonly server: RedisServer;
   readonly go: Witness;
   readonly broker: Broker;
+  readonly inspector: Inspector;
 
   static async open(): Promise<Site> {
     const server = await RedisServer.start();
@@ -17,6 +26,7 @@ export class Site {
     this.server = server;
     this.go = go;
     this.broker = connect(server.url);
+    this.inspector = new Inspector(this.broker as Broker & InspectorBroker);
   }
 
   async close(): Promise<void> {

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Broker, LeasedTask } from "../../../src/broker/broker.js";
-import { Client, defineTask, Inspector, type InspectorBroker, type TaskOptions, Worker } from "../../../src/index.js";
+import type { LeasedTask } from "../../../src/broker/broker.js";
+import { Client, defineTask, type TaskOptions, Worker } from "../../../src/index.js";
 import { settled } from "../../support/builders.js";
 import type { TaskState } from "../../../src/core/state.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
@@ -62,7 +62,7 @@ async function fill(site: Site): Promise<void> {
   await put("later", { processAt: noon });
   await site.go.enqueue({ id: "grouped", type: "email:send", queue, group: "digest" });
   await client.enqueue(defineTask("job", { queue: "night" })(undefined, { id: "waits" }));
-  await new Inspector(broker as Broker & InspectorBroker).pause("night");
+  await site.inspector.pause("night");
 }
 
 describeGo("asynq's own tools on what Holdfast wrote", () => {
@@ -216,7 +216,7 @@ describeGo("asynq's own tools on what Holdfast wrote", () => {
       await asynq("queue", "pause", "mail");
       await asynq("queue", "resume", "night");
 
-      const inspector = new Inspector(site.broker as Broker & InspectorBroker);
+      const { inspector } = site;
       const ids = async (state: TaskState) => (await inspector.list({ queue, state }, {})).items.map(({ id }) => id);
       expect(await ids("pending")).toEqual(["first", "later", "dead", "kept"]);
       expect((await ids("archived")).toSorted()).toEqual(["grouped", "second"]);
