@@ -51,10 +51,15 @@ export async function maintain(
   });
 
   let answeredAtMs = performance.now();
+  /** How far the clock is ahead of the time that has really passed; a jump is a clock set right, or a machine that slept. */
+  const aheadMs = () => clock.nowMs() - performance.now();
+  let aheadOnceMs = aheadMs();
   const reclaim = step("reclaiming leases that ran out", async () => {
     const silentMs = performance.now() - answeredAtMs;
-    if (silentMs > reclaimEveryMs + patienceMs) {
-      // Storage, or this process, was away. Leases of workers that live have run out meanwhile: they come first.
+    const jumpMs = aheadMs() - aheadOnceMs;
+    aheadOnceMs += jumpMs;
+    if (silentMs > reclaimEveryMs + patienceMs || jumpMs > patienceMs) {
+      // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
       await broker.ping();
       const graceMs = leaseDurationMs / 3 + patienceMs;
       answeredAtMs = performance.now() + graceMs;
