@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+
+const count = 2_000;
+const noop = defineTask<{ n: number }>("noop");
+const requests = Array.from({ length: count }, (_, n) => noop({ n }));
+
+/** What the server counted of one part of the work, divided by its tasks. */
+interface Cost {
+  /** Scripts run. */
+  readonly scripts: number;
+  /** Commands, those inside scripts included. */
+  readonly commands: number;
+  /** Bytes to and from the server. */
+  readonly bytes: number;
+  /** Bytes of memory more than before. */
+  readonly memory: number;
+}
+
+/**
+ * Ceilings a tenth to a quarter above what was measured when they were set: who makes a task dearer has to say so here.
+ * Counts, not times, so that they hold on any machine.
+ */
+const ceilings: Record<string, Cost> = {
+  "enqueued one by one": { scripts: 1.05, commands: 11, bytes: 400, memory: 650 },
+  "enqueued together": { scripts: 0.01, commands: 2.3, bytes: 170, memory: 600 },
+  "drained at concurrency 10": { scripts: 0.05, commands: 5, bytes: 220, memory: 0 },
+  "drained at concurrency 100": { scripts: 0.03, commands: 5, bytes: 200, memory: 0 },
+};
+
+describeRedis("what a task costs the server", () => {
+  let server: RedisServer;
+  let broker: Broker;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    broker = connect(server.url);
+    await broker.ping();
+  });
+  afterAll(async () => {
+    await broker.close();
+    await server.stop();
+  });
+
+  const counters = async () => {
+    const info = await server.admin.info("everything");
+    const read = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
+    const scripts = [...info.matchAll(/^cmdstat_eval(?:sha)?:calls=(\d+)/gm)].reduce(
+      (sum, [, n]) => sum + Number(n),
+      0,
+    );
+    return {
+      scripts,
+      commands: read("total_commands_processed"),
+      bytes: read("total_net_input_bytes") + read("total_net_output_bytes"),
+      memory: read("used_memory"),
+    };
+  };
+  const costOf = async (work: () => Promise<unknown>): Promise<Cost> => {
+    const before = await counters();
+    await work();
+    const after = await counters();
+    const perTask = (name: keyof Cost) => (after[name] - before[name]) / count;
+    return {
+      scripts: perTask("scripts"),
+      commands: perTask("commands"),
+      bytes: perTask("bytes"),
+      memory: perTask("memory"),
+    };
+  };
+  const drain = (concurrency: number) => () => new Worker(broker, { concurrency }).handle(noop, () => {}).drain();
+  const enqueueAll = () => new Client(broker).enqueueAll(requests);
+  const oneByOne = async () => {
+    const client = new Client(broker);
+    for (const request of requests) await client.enqueue(request);
+  };
+
+  it.each([
+    ["enqueued one by one", oneByOne],
+    ["drained at concurrency 10", drain(10)],
+    ["enqueued together", enqueueAll],
+    ["drained at concurrency 100", drain(100)],
+  ])("%s", async (name, work) => {
+    const cost = await costOf(work);
+    for (const [what, most] of Object.entries(ceilings[name]!)) {
+      expect(cost[what as keyof Cost], `${what} a task`).toBeLessThanOrEqual(most);
+    }
+  });
+});
