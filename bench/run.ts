@@ -1,9 +1,9 @@
 /**
- * Holdfast beside its peers: `npm run bench -- [--rounds N] [--only drain-100] [--aof]`. One private redis-server on
+ * Holdfast beside its peers: `npm run bench -- [--rounds N] [--only drain-10,drain-100] [--aof]`. One private redis-server on
  * loopback; in each round every contender runs every scenario, in turn, each in a fresh process on an empty server, so
  * that the machine's moods meet all alike. Prints medians and ratios; the ratios are what to compare.
  */
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -11,9 +11,11 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { Redis } from "ioredis";
-import { type Measured, type Scenario, scenarios } from "./scenarios.js";
+import type { Measured } from "./measure.js";
+import { type Scenario, scenarios } from "./scenarios.js";
 
-const contenders = ["holdfast", "bullmq", "bee-queue"];
+// Go's asynq where there is Go.
+const contenders = ["holdfast", "bullmq", "bee-queue", ...(spawnSync("go", ["version"]).status === 0 ? ["asynq"] : [])];
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
@@ -46,7 +48,7 @@ try {
   );
   for (let round = 1; round <= Number(values.rounds); round += 1) {
     for (const scenario of scenarios) {
-      if (values.only !== undefined && values.only !== scenario.name) continue;
+      if (values.only?.split(",").includes(scenario.name) === false) continue;
       for (const contender of chosen) await measure(contender, scenario, round);
     }
   }
@@ -70,40 +72,43 @@ async function measure(contender: string, scenario: Scenario, round: number): Pr
   const measured = JSON.parse(stdout.trim().split("\n").at(-1)!) as Measured;
   const key = `${scenario.name} ${contender}`;
   results.set(key, [...(results.get(key) ?? []), measured]);
-  console.log(`round ${round}  ${scenario.name.padEnd(10)} ${contender.padEnd(10)} ${whole(measured.perSecond)}/s`);
+  console.log(`round ${round}  ${scenario.name.padEnd(12)} ${contender.padEnd(10)} ${shown(scenario, [measured])}`);
 }
 
 function report(): void {
   const versions = chosen.map(
     (name) => `${name} ${[...results].find(([key]) => key.endsWith(` ${name}`))?.[1][0]?.version}`,
   );
+  const others = chosen.slice(1);
   console.log(`\n${versions.join(", ")}; median of ${values.rounds} rounds; server CPU per task in µs\n`);
-  console.log(
-    `| scenario | ${chosen.join(" | ")} | ${chosen
-      .slice(1)
-      .map((name) => `× ${name}`)
-      .join(" | ")} |`,
-  );
-  console.log(
-    `|---|${chosen.map(() => "--:|").join("")}${chosen
-      .slice(1)
-      .map(() => "--:|")
-      .join("")}`,
-  );
+  console.log(`| scenario | ${chosen.join(" | ")} | ${others.map((name) => `× ${name}`).join(" | ")} |`);
+  console.log(`|---|${"--:|".repeat(chosen.length + others.length)}`);
   for (const scenario of scenarios) {
-    const cells = chosen.map((name) => results.get(`${scenario.name} ${name}`)).filter((cell) => cell !== undefined);
-    if (cells.length < chosen.length) continue;
-    const rates = cells.map((cell) => median(cell.map((one) => one.perSecond)));
-    const texts = cells.map(
-      (cell, index) => `${whole(rates[index]!)}/s, ${median(cell.map((one) => one.serverCpuUs)).toFixed(0)} µs`,
-    );
-    const ratios = rates.slice(1).map((rate) => (rates[0]! / rate).toFixed(1));
+    const cells = chosen.map((name) => results.get(`${scenario.name} ${name}`));
+    if (cells[0] === undefined) continue;
+    const [ours, ...theirs] = cells.map((cell) => main(scenario, cell ?? []));
+    const ratios = theirs.map((figure) => {
+      if (figure === undefined || ours === undefined) return "–";
+      return (scenario.better === "higher" ? ours / figure : figure / ours).toFixed(1);
+    });
+    const texts = cells.map((cell) => shown(scenario, cell ?? []));
     console.log(`| ${scenario.says} | ${texts.join(" | ")} | ${ratios.join(" | ")} |`);
   }
 }
 
-function whole(rate: number): string {
-  return Math.round(rate).toLocaleString("en").padStart(8);
+/** The figures of a cell, medians of its rounds; "–" where a contender has no such verb. */
+function shown({ columns }: Scenario, cell: readonly Measured[]): string {
+  const figures = cell.flatMap((one) => one.figures ?? []);
+  if (figures.length === 0) return "–";
+  return Object.entries(columns)
+    .map(([name, show]) => show(median(figures.map((one) => one[name]!))))
+    .join(", ");
+}
+
+function main({ columns }: Scenario, cell: readonly Measured[]): number | undefined {
+  const [name] = Object.keys(columns);
+  const figures = cell.flatMap((one) => one.figures?.[name!] ?? []);
+  return figures.length === 0 ? undefined : median(figures);
 }
 
 function median(numbers: readonly number[]): number {
