@@ -2,7 +2,7 @@
 export interface Contender {
   readonly version: string;
   /** Enqueue one by one with so many calls under way; resolves when all are acknowledged. */
-  enqueue(count: number, inFlight: number): Promise<void>;
+  readonly enqueue: (count: number, inFlight: number) => Promise<void>;
   /** Enqueue in batches of `size`, one after the other; where there are several queues, round and round. */
   readonly bulk?: (count: number, size: number) => Promise<void>;
   /** Work off what is there. `settled` is told the running total each time Redis has confirmed some. */

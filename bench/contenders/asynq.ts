@@ -48,7 +48,8 @@ export const open: Open = (url, queueCount) => {
     enqueue: async (count, width) => void (await ask(`enqueue ${count} ${width}`)),
     async drain(concurrency, settled) {
       await ask(`drain ${concurrency}`);
-      const watch = setInterval(async () => settled(await sum((name) => [["get", `asynq:{${name}}:processed`]])), 5);
+      const tell = async () => settled(await sum((name) => [["get", `asynq:{${name}}:processed`]]));
+      const watch = setInterval(() => void tell(), 5);
       return {
         runs: () => runs,
         async stop() {
