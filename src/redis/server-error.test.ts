@@ -31,6 +31,7 @@ describe("a server's error", () => {
       `ERR Error running script (call to f_${sha1}): @user_script:12: @user_script: 12: -OOM command not allowed.`,
     ],
     ["up to 6.2", `ERR Error running script (call to f_${sha1}): @user_script:12: OOM command not allowed.`],
+    ["up to 6.2, returned", "@user_script: 12: -OOM command not allowed."],
     ["7.0", `OOM command not allowed. script: ${sha1}, on @user_script:12.`],
   ])("is the same inside a script as outside, as Redis wraps it: %s", (_, reply) => {
     expect(serverError(reply, call(["a"]))).toEqual({

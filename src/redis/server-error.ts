@@ -15,13 +15,13 @@ export const isMovedOn = (error: LinkError): boolean => movedOn.has(error.code);
 
 /**
  * What an error reply means. The text is the server's, without what it may quote of our arguments, and without its
- * wrapping of an error inside a script: up to 6.2 `ERR Error running script (call to f_<sha1>): @user_script:3: -OOM …`,
- * later `OOM … script: <sha1>, on @user_script:3.`
+ * wrapping of an error inside a script: up to 6.2 `ERR Error running script (call to f_<sha1>): @user_script:3: -OOM …`
+ * (or, when the script caught it and returned it, from `@user_script` on), later `OOM … script: <sha1>, on @user_script:3.`
  */
 export function serverError(reply: string, call?: ScriptCall | Command): LinkError {
   const inScript = /@user_script: ?(\d+)/.exec(reply);
   const said = reply
-    .replace(/^ERR Error running script.*?@user_script: ?\d+: (?:@user_script: ?\d+: )?-?/, "")
+    .replace(/^(?:ERR Error running script.*?)?@user_script: ?\d+: (?:@user_script: ?\d+: )?-?/, "")
     .replace(/ script: [0-9a-f]{40}, on @\w+:\d+\.?/, "")
     .replace(/,? with args beginning with:[^]*$/, "")
     // oxlint-disable-next-line no-control-regex
