@@ -1,0 +1,44 @@
+import { expect, it } from "vitest";
+import { Client, connect, defineTask, Worker } from "../../src/index.js";
+import { describeRedis } from "../support/redis-server.js";
+import { RedisSentinels } from "../support/redis-sentinels.js";
+import { until } from "../support/until.js";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const ping = defineTask("ping");
+
+describeRedis("client and worker behind Sentinels", () => {
+  it("lose no task when the master is changed by hand, the way the guide says", async () => {
+    await using redis = await RedisSentinels.start();
+    await using broker = connect(redis.url, { log: quiet });
+    const client = new Client(broker, { timeout: "50s" });
+    const confirmed: string[] = [];
+    const runs: string[] = [];
+    const worker = new Worker(broker, { concurrency: 5, pollInterval: "50ms", log: quiet });
+    await worker.handle(ping, (_, { id }) => void runs.push(id)).start();
+    let filling = true;
+    const filled = (async () => {
+      while (filling) confirmed.push((await client.enqueue(ping())).id);
+    })();
+    await until("work is under way", () => runs.length > 100);
+
+    // docs/guide/connecting.md
+    await redis.master.admin.call("CLIENT", "PAUSE", 60_000, "WRITE");
+    await until("the replica has everything", async () => {
+      const info = await redis.master.admin.info("replication");
+      return /offset=(\d+)/.exec(info)?.[1] === /master_repl_offset:(\d+)/.exec(info)?.[1];
+    });
+    const before = confirmed.length;
+    await redis.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
+    await until("tasks are taken again", () => confirmed.length > before + 100, 30_000);
+    filling = false;
+    await filled;
+    await until("all have run", () => confirmed.every((id) => runs.includes(id)), 30_000);
+    await worker.stop();
+
+    expect(await redis.replica.admin.role()).toContain("master");
+    expect(await broker.find(confirmed.slice(-1).map((id) => ({ queue: "default", id })))).toEqual([undefined]);
+    const [info] = await broker.queues(broker.clock.nowMs());
+    expect(Object.values(info!.counts).every((count) => count === 0)).toBe(true);
+  });
+});
