@@ -20,19 +20,21 @@ export function statsJson({ atMs, label, storage, queues }: Stats) {
   };
 }
 
-/** For people: storage, a line a queue, and all of them together; of many queues as many as there is room for. */
+/** For people: storage, a line a queue, and all of them together; of more than there is room for, those with most to do. */
 export function statsLines(stats: Stats, room = Number.POSITIVE_INFINITY): string[] {
   const { queues } = stats;
   const head = ansis.bold(startOf(storageLine(stats), terminalColumns()));
   if (queues.length === 0) return [head, "", "There are no queues: one comes with the first task that is enqueued."];
-  const rows = [...queues, queues.reduce(added)];
+  const fit = queues.length + 4 <= room ? queues.length : Math.max(1, room - 5);
+  const shown = fit === queues.length ? queues : queues.toSorted((a, b) => toDo(b) - toDo(a)).slice(0, fit);
+  const rows = [...shown, queues.reduce(added)];
   const lines = table(columnsFor(rows), rows);
-  const all = [head, "", ...lines];
-  if (all.length <= room) return all;
-  const left = Math.max(1, room - 5);
-  const rest = `… and ${count(queues.length - left)} more: holdfast queue ls`;
-  return [head, "", ...lines.slice(0, left + 1), ansis.dim(startOf(rest, terminalColumns())), lines.at(-1)!];
+  const rest = `… and ${count(queues.length - fit)} more, with less to do: holdfast queue ls`;
+  if (fit < queues.length) lines.splice(-1, 0, ansis.dim(startOf(rest, terminalColumns())));
+  return [head, "", ...lines];
 }
+
+const toDo = ({ queue: { counts } }: QueueStats) => counts.pending + counts.active + counts.retry;
 
 function columnsFor(rows: readonly QueueStats[]): Column<QueueStats>[] {
   const state = (head: string, name: TaskState, rank?: number, alarming = false) =>
