@@ -19,7 +19,7 @@ interface How {
 }
 
 export interface Opened {
-  readonly broker: Library.Broker & Library.InspectorBroker;
+  readonly broker: Library.Broker;
   readonly inspector: Library.Inspector;
   readonly Client: typeof Library.Client;
 }
@@ -33,7 +33,7 @@ export async function withStorageOpen<T>(
   const url = flags.url ?? storageUrl() ?? defaultUrl;
   // Loaded only now: help, completion and what is wrong with a call come three times as soon without it.
   const { Client, Inspector, connect } = await import("../index.js");
-  const broker = connect(url, optionsOf(url, how)) as Opened["broker"];
+  const broker = connect(url, optionsOf(url, how));
   try {
     return await work({ broker, inspector: new Inspector(broker), Client });
   } finally {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Client, Inspector, type InspectorBroker, connect, defineTask } from "../../src/index.js";
+import { Client, Inspector, connect, defineTask } from "../../src/index.js";
 import { holdfast, program } from "../support/cli.js";
 import { until } from "../support/until.js";
 
@@ -110,7 +110,7 @@ describeTerminal("holdfast on a terminal", () => {
     const status = await archiving.ended();
     const moved = Number(/([\d,]+) tasks archived/.exec(archiving.output)?.[1]?.replaceAll(",", ""));
     await using broker = connect(url);
-    const { counts } = await new Inspector(broker as typeof broker & InspectorBroker).queue("bulk");
+    const { counts } = await new Inspector(broker).queue("bulk");
 
     expect(status).toBe(130);
     expect(archiving.output).toContain("called off: the rest is untouched");

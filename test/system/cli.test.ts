@@ -254,6 +254,35 @@ function commands(url: () => string): void {
     expect(await run("queue", "pause", "email", "no-such")).toMatchObject({ status: 3, stdout: "" });
   });
 
+  it("tells of workers and what they run, and cancels that", async () => {
+    await using broker = connect(url());
+    await using worker = new Worker(broker, { concurrency: 3, queues: { busy: 2 }, log: silent });
+    const aborted = new Promise<unknown>((resolve) => {
+      worker.handle(defineTask("long"), async (_payload, task) => {
+        await once(task.signal, "abort");
+        resolve(task.signal.reason);
+        throw task.signal.reason;
+      });
+    });
+    await worker.start();
+    await put("busy", ["long-1"], "long");
+    const running = await until("the worker is announced with its task", async () => {
+      const workers = await json("worker", "ls");
+      return workers[0]?.running.length === 1 && workers;
+    });
+
+    expect(running).toMatchObject([
+      { host: hostname(), pid: process.pid, concurrency: 3, queues: { busy: 2 }, status: "active" },
+    ]);
+    expect(running[0].running[0]).toMatchObject({ queue: "busy", id: "long-1", type: "long" });
+    expect(await done("worker", "ls", "--tasks")).toMatch(
+      / 1\/3 [^]*\n\nTASK +TYPE +QUEUE +SINCE +LEFT +WORKER\nlong-1 +long +busy /,
+    );
+    expect(await done("task", "cancel", "busy", "long-1", "--archive")).toBe("asked to stop  long-1\n");
+    expect(await aborted).toMatchObject({ code: "TASK_CANCELLED" });
+    expect(await run("task", "cancel", "email", "bob", "gone")).toMatchObject({ status: 3 });
+  });
+
   it("goes on with the next page, to the end, and from the end back", async () => {
     await put("pages", ["p0", "p1", "p2", "p3", "p4"]);
     const ids = ({ stdout }: Ended) => [...stdout.matchAll(/^p\d/gm)].map(String);

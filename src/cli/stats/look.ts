@@ -1,5 +1,4 @@
 import type { DayStats, StorageInfo } from "../../core/info.js";
-import type { Inspecting } from "../../broker/roles.js";
 import type { Broker, Inspector, QueueInfo } from "../../index.js";
 
 /** One look at everything. */
@@ -15,7 +14,7 @@ export interface QueueStats {
   readonly today: Pick<DayStats, "processed" | "failed">;
 }
 
-export async function lookAt(broker: Broker & Inspecting, inspector: Inspector): Promise<Stats> {
+export async function lookAt(broker: Broker, inspector: Inspector): Promise<Stats> {
   const [queues, storage] = await Promise.all([inspector.queues(), inspector.storage()]);
   const atMs = broker.clock.nowMs();
   const history = await broker.history(

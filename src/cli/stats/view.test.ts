@@ -27,6 +27,10 @@ describe("all queues at once", () => {
     expect(lines.at(-1)).toMatch(/^all +6 +0 .* 4 +2$/);
   });
 
+  it("need no sum when there is one", () => {
+    expect(first(statsLines(stats([queue("a", 1)]))).slice(2)).toEqual(["QUEUE", "a"]);
+  });
+
   it("are those with most to do where there is no room for each, and the sum is of all", () => {
     const queues = Array.from({ length: 30 }, (_, n) => queue(`q${n}`, n));
     const lines = statsLines(stats(queues), 10);

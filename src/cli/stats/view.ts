@@ -27,7 +27,7 @@ export function statsLines(stats: Stats, room = Number.POSITIVE_INFINITY): strin
   if (queues.length === 0) return [head, "", "There are no queues: one comes with the first task that is enqueued."];
   const fit = queues.length + 4 <= room ? queues.length : Math.max(1, room - 5);
   const shown = fit === queues.length ? queues : queues.toSorted((a, b) => toDo(b) - toDo(a)).slice(0, fit);
-  const rows = [...shown, queues.reduce(added)];
+  const rows = queues.length === 1 ? shown : [...shown, queues.reduce(added)];
   const lines = table(columnsFor(rows), rows);
   const rest = `… and ${count(queues.length - fit)} more, with less to do: holdfast queue ls`;
   if (fit < queues.length) lines.splice(-1, 0, ansis.dim(startOf(rest, terminalColumns())));

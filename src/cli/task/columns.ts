@@ -13,7 +13,8 @@ export function taskListLines(
   nowMs: number,
   width = terminalColumns(),
 ): string[] {
-  const columns = [idColumn, typeColumn, ...columnsOf(state, nowMs)];
+  const told = columnsOf(state, nowMs).filter(({ cell }) => tasks.some((task) => cell(task) !== ""));
+  const columns = [idColumn, typeColumn, ...told];
   if (state !== "retry" && state !== "archived") return table(columns, tasks, width);
   const beside = table([...columns, error], tasks, Number.POSITIVE_INFINITY);
   if (beside.every((line) => widthOf(ansis.strip(line)) <= width)) return beside;
