@@ -9,7 +9,7 @@ import type {
   Settlement,
   SettleReceipt,
 } from "../../src/broker/broker.js";
-import type { Act, MoveReceipt, MoveSelection, MoveTarget, Steering } from "../../src/broker/roles.js";
+import type { Act, MoveReceipt, MoveSelection, MoveTarget } from "../../src/broker/roles.js";
 import type { QueueInfo, TaskInfo } from "../../src/core/info.js";
 import type { NewTask, TaskMessage } from "../../src/core/message.js";
 import type { Place, TaskState } from "../../src/core/state.js";
@@ -30,7 +30,7 @@ export const states: readonly TaskState[] = [
 type It = (
   name: string,
   body: (t: Trial) => Promise<void>,
-  options?: { readonly needs?: Need | readonly Need[]; readonly timeoutMs?: number },
+  options?: { readonly needs?: Need; readonly timeoutMs?: number },
 ) => void;
 
 /** The same tests for each engine, each test with a fresh broker and with queues of its own. */
@@ -183,11 +183,6 @@ export class Trial {
     return this.broker.prune([this.queue], limit, this.at(ms));
   }
 
-  /** For tests that need "steering". */
-  get steering(): Omit<Steering, "cancel"> {
-    return this.broker as unknown as Steering;
-  }
-
   /** Move these tasks of the queue, or what is in a state. */
   move(
     what: readonly string[] | TaskState,
@@ -202,7 +197,7 @@ export class Trial {
     const selection: MoveSelection =
       typeof what === "string" ? { queue: this.queue, state: what } : { queue: this.queue, ids: what };
     const options = { limit, cursor, ...(attempts === undefined ? {} : { attempts }) };
-    return this.steering.move(selection, to, by, options, this.at(ms));
+    return this.broker.move(selection, to, by, options, this.at(ms));
   }
 
   async find(id: string, queue = this.queue): Promise<TaskInfo | undefined> {

@@ -12,7 +12,7 @@ import { RedisSentinels } from "../support/redis-sentinels.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "inspecting" | "pause" | "shared" | "signals" | "steering";
+export type Need = "damage" | "pause" | "shared" | "signals";
 
 /** One storage, with nothing in it that this test has not put there. */
 export interface Storage extends AsyncDisposable {

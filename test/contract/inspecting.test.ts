@@ -1,16 +1,12 @@
 import { expect } from "vitest";
-import type { Inspecting } from "../../src/broker/roles.js";
 import type { TaskState } from "../../src/core/state.js";
 import { settled } from "../support/builders.js";
 import { by, describeBroker, type Trial } from "./describe-broker.js";
 
-const inspecting = (t: Trial) => t.broker as unknown as Inspecting;
 const day = 86_400_000;
 const nameOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 
-describeBroker("looking further", ({ it: any }) => {
-  const it = (name: string, body: (t: Trial) => Promise<void>) => any(name, body, { needs: "inspecting" });
-
+describeBroker("looking further", ({ it }) => {
   it("tells what each queue did on each day, today first", async (t) => {
     const other = t.queueNamed("other");
     const work = async (queue: string, count: number, failures: number, ms: number) => {
@@ -25,7 +21,7 @@ describeBroker("looking further", ({ it: any }) => {
     await work(t.queue, 2, 2, 2 * day);
     await work(other, 1, 0, 2 * day);
 
-    expect(await inspecting(t).history([t.queue, other, t.queueNamed("none")], 3, t.at(2 * day))).toEqual([
+    expect(await t.broker.history([t.queue, other, t.queueNamed("none")], 3, t.at(2 * day))).toEqual([
       [
         { day: nameOf(t.at(2 * day)), processed: 2, failed: 2 },
         { day: nameOf(t.at(day)), processed: 0, failed: 0 },
@@ -38,7 +34,7 @@ describeBroker("looking further", ({ it: any }) => {
       ],
       [2, 1, 0].map((n) => ({ day: nameOf(t.at(n * day)), processed: 0, failed: 0 })),
     ]);
-    expect(await inspecting(t).history([], 3, t.at(0))).toEqual([]);
+    expect(await t.broker.history([], 3, t.at(0))).toEqual([]);
   });
 
   it("tells of each state the earliest time there is", async (t) => {
@@ -69,11 +65,11 @@ describeBroker("looking further", ({ it: any }) => {
 
   it("says since when a queue is paused, who did it and why", async (t) => {
     await t.enqueue(["1"]);
-    await t.steering.setPaused([t.queue], true, by, t.at(5_700));
+    await t.broker.setPaused([t.queue], true, by, t.at(5_700));
 
     expect((await t.info(6_000))?.pause).toEqual({ atMs: t.at(5_000), actor: by.actor, reason: by.reason });
 
-    await t.steering.setPaused([t.queue], false, by, t.at(7_000));
+    await t.broker.setPaused([t.queue], false, by, t.at(7_000));
     expect((await t.info(8_000))?.pause).toBeUndefined();
   });
 
@@ -87,7 +83,7 @@ describeBroker("looking further", ({ it: any }) => {
     await t.enqueue([t.task("1", { queue: small })]);
     await t.enqueue(Array.from({ length: 300 }, (_, n) => t.task(`${n}`, { queue: large, payload })));
 
-    const [smallBytes, largeBytes, noneBytes] = await inspecting(t).memory([small, large, none]);
+    const [smallBytes, largeBytes, noneBytes] = await t.broker.memory([small, large, none]);
 
     expect(smallBytes).toBeGreaterThan(20);
     expect(smallBytes).toBeLessThan(100_000);
@@ -99,11 +95,11 @@ describeBroker("looking further", ({ it: any }) => {
   it("tells of no groups where there are none", async (t) => {
     await t.enqueue(["1"]);
 
-    expect(await inspecting(t).groups(t.queue)).toEqual([]);
+    expect(await t.broker.groups(t.queue)).toEqual([]);
   });
 
   it("lets storage say what it says of itself", async (t) => {
-    const { kind, nodes } = await inspecting(t).storage();
+    const { kind, nodes } = await t.broker.storage();
 
     const several = /^redis-(cluster|sentinel):/.test(t.broker.label);
     for (const { label } of nodes)
@@ -123,9 +119,7 @@ async function many(t: Trial, state: TaskState, count: number): Promise<string[]
   return ids;
 }
 
-describeBroker("pages", ({ it: any }) => {
-  const it = (name: string, body: (t: Trial) => Promise<void>) => any(name, body, { needs: "inspecting" });
-
+describeBroker("pages", ({ it }) => {
   for (const state of ["pending", "active", "scheduled", "archived"] as const) {
     const page = (t: Trial, cursor: string | undefined, backwards: boolean, limit = 10) =>
       t.broker.list({ queue: t.queue, state }, { limit, cursor, backwards });

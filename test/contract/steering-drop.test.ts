@@ -6,14 +6,12 @@ import { by, describeBroker, type Trial } from "./describe-broker.js";
 async function dropped(t: Trial, { limit = 100, queue = t.queue } = {}): Promise<string[]> {
   const receipts: string[] = [];
   do {
-    receipts.push(await t.steering.dropQueue(queue, { force: true, limit }, by, t.at(0)));
+    receipts.push(await t.broker.dropQueue(queue, { force: true, limit }, by, t.at(0)));
   } while (receipts.at(-1) === "more");
   return receipts;
 }
 
-describeBroker("dropping a queue", ({ it: any }) => {
-  const it = (name: string, body: (t: Trial) => Promise<void>) => any(name, body, { needs: "steering" });
-
+describeBroker("dropping a queue", ({ it }) => {
   it("leaves nothing of it, and all of the others", async (t) => {
     const other = t.queueNamed("other");
     await t.enqueue(["completed", "archived", "retry"].map((id) => t.task(id, { retentionMs: 60_000 })));
@@ -27,14 +25,14 @@ describeBroker("dropping a queue", ({ it: any }) => {
     for (const id of ["completed", "archived", "retry", "pending", "scheduled"])
       expect(await t.stateOf(id)).toBe("gone");
     expect((await t.info(0, other))?.counts.pending).toBe(1);
-    expect(await t.steering.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0))).toBe("notFound");
+    expect(await t.broker.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0))).toBe("notFound");
   });
 
   it("gives back the locks of its tasks, and does not outlast it as a pause", async (t) => {
     const lock = uniqueKey(t.queue, "test:plain", null);
     const unique = (id: string) => t.task(id, { uniqueKey: lock }, { uniqueForMs: 600_000 });
     await t.enqueue([unique("1")]);
-    await t.steering.setPaused([t.queue], true, by, t.at(0));
+    await t.broker.setPaused([t.queue], true, by, t.at(0));
     await dropped(t);
 
     expect(await t.enqueue([unique("2")])).toMatchObject([{ status: "enqueued" }]);
@@ -43,7 +41,7 @@ describeBroker("dropping a queue", ({ it: any }) => {
   });
 
   it("without force is for queues without tasks", async (t) => {
-    const drop = () => t.steering.dropQueue(t.queue, { force: false, limit: 10 }, by, t.at(0));
+    const drop = () => t.broker.dropQueue(t.queue, { force: false, limit: 10 }, by, t.at(0));
     await t.enqueue([t.task("1", { retentionMs: 60_000 })]);
     expect(await drop()).toBe("notEmpty");
     await t.settle([settled.completed(await t.leaseOne())]);
@@ -60,7 +58,7 @@ describeBroker("dropping a queue", ({ it: any }) => {
     await t.enqueue(["1", "2"]);
     const task = await t.leaseOne();
 
-    expect(await t.steering.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0))).toBe("active");
+    expect(await t.broker.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0))).toBe("active");
     expect(await t.counts()).toEqual({ pending: 1, active: 1 });
 
     await t.settle([settled.completed(task)]);
@@ -69,7 +67,7 @@ describeBroker("dropping a queue", ({ it: any }) => {
 
   it("goes on bit by bit, and is paused meanwhile", async (t) => {
     await t.enqueue(Array.from({ length: 25 }, (_, n) => `${n}`));
-    const drop = () => t.steering.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0));
+    const drop = () => t.broker.dropQueue(t.queue, { force: true, limit: 10 }, by, t.at(0));
 
     expect(await drop()).toBe("more");
     expect(await t.info()).toMatchObject({ paused: true, counts: { pending: 15 } });

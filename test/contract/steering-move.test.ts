@@ -16,9 +16,7 @@ async function oneOfEach(t: Trial): Promise<void> {
   await t.enqueue(["pending", t.task("scheduled", {}, { processAtMs: t.at(90_000) })]);
 }
 
-describeBroker("moving tasks", ({ it: any }) => {
-  const it = (name: string, body: (t: Trial) => Promise<void>) => any(name, body, { needs: "steering" });
-
+describeBroker("moving tasks", ({ it }) => {
   for (const [to, wrong] of [
     ["pending", ["pending", "active"]],
     ["archived", ["archived", "active"]],

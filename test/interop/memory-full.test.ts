@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Broker, LeaseRequest } from "../../src/broker/broker.js";
-import type { MoveTarget, Steering } from "../../src/broker/roles.js";
+import type { MoveTarget } from "../../src/broker/roles.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { failure, newTask, settled } from "../support/builders.js";
 import { renew } from "../support/renew.js";
@@ -20,11 +20,11 @@ const request = (limit: number): LeaseRequest => ({
 
 describeRedis("when memory is full", () => {
   let server: RedisServer;
-  let broker: Broker & Omit<Steering, "cancel">;
+  let broker: Broker;
 
   beforeAll(async () => {
     server = await RedisServer.start({ config: { maxmemory: "12mb", "maxmemory-policy": "noeviction" } });
-    broker = redisBroker({ url: server.url }) as unknown as typeof broker;
+    broker = redisBroker({ url: server.url });
   });
   afterAll(async () => {
     await broker.close();
