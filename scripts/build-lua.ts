@@ -96,7 +96,7 @@ function generatedScript(file: string): string {
   const list = (of: string, fields: readonly string[]) => fields.map((field) => `${of}.${camel(field)}`).join(", ");
   const parameters = [
     `keys: ${keysAreLists ? `readonly ${pascal(script)}Keys[]` : `${pascal(script)}Keys`}`,
-    `head: ${args.length === 0 ? "Record<never, never>" : `${pascal(script)}Head`}`,
+    args.length === 0 ? "_head: Record<never, never>" : `head: ${pascal(script)}Head`,
     ...(row.length === 0 ? [] : [`rows: readonly ${pascal(script)}Row[]`]),
   ];
   return [

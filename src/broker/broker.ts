@@ -56,6 +56,8 @@ export interface Working {
   exchange(turn: Turn, nowMs: number): Promise<TurnReply>;
   /** Leases that ran out: back to the front of pending, counted as a crash; archived past the bound of crashes. */
   reclaim(queues: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]>;
+  /** What handlers report of the tasks they run, as JSON. Nothing is written for a lease that is not held any more. */
+  report(progress: readonly Progress[]): Promise<void>;
   /** Renews leases off the main thread, so that a handler which blocks the event loop keeps its task. */
   keeper(options: KeeperOptions): LeaseKeeper;
 }
@@ -106,6 +108,11 @@ export interface TurnReply {
 export interface Settlement {
   readonly task: LeasedTask;
   readonly outcome: Outcome;
+}
+
+export interface Progress {
+  readonly lease: Lease;
+  readonly bytes: Uint8Array;
 }
 
 export interface ReclaimReceipt extends TaskRef {

@@ -4,6 +4,7 @@ import type {
   EnqueueReceipt,
   KeeperOptions,
   LeaseKeeper,
+  Progress,
   Promotion,
   ReclaimReceipt,
   TaskRef,
@@ -187,6 +188,11 @@ export class EmbeddedBroker implements Broker {
         await Promise.allSettled(inParts(tasks).map((part) => link.call("cancel", { tasks: part, how, by, nowMs }))),
       ),
     );
+  }
+
+  async report(progress: readonly Progress[]): Promise<void> {
+    const rows = progress.map(({ lease: { queue, id, token }, bytes }) => ({ queue, id, token, text: String(bytes) }));
+    await Promise.all(inParts(rows).map((part) => this.#ask([], (link) => link.call("report", { rows: part }))));
   }
 
   async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {

@@ -8,6 +8,7 @@ import { find, list, queues } from "./look.js";
 import { promote, prune } from "./maintain.js";
 import { move } from "./move.js";
 import { reclaim } from "./reclaim.js";
+import { report } from "./report.js";
 import { renew } from "./renew.js";
 import { dataVersion, type Signs, signs } from "./signs.js";
 import { preparedOnce, type Sql } from "./sql.js";
@@ -25,6 +26,7 @@ const verbs = {
   exchange,
   reclaim,
   renew,
+  report,
   promote,
   prune,
   queues,

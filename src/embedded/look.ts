@@ -10,6 +10,7 @@ export interface InfoRow extends TaskRef {
   readonly crashes: number;
   readonly failure: string | null;
   readonly result: Uint8Array | null;
+  readonly progress: string | null;
   readonly message: Uint8Array;
 }
 
@@ -73,7 +74,7 @@ function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number 
   return found;
 }
 
-const columns = "queue, id, state, rank, crashes, failure, result, message";
+const columns = "queue, id, state, rank, crashes, failure, result, progress, message";
 
 export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }): (InfoRow | undefined)[] {
   const one = sql(`SELECT ${columns} FROM task WHERE queue = ? AND id = ?`);

@@ -36,11 +36,11 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
       const failure = endOf(task, crashes, nowMs);
       if (failure === undefined) {
         sql(
-          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, crashes = ? WHERE queue = ? AND id = ?",
+          "UPDATE task SET state = 'pending', token = NULL, progress = NULL, rank = ?, since_ms = ?, crashes = ? WHERE queue = ? AND id = ?",
         ).run(place++, nowMs, crashes, queue, task.id);
       } else {
         sql(
-          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
+          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, progress = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
         ).run(
           floorToS(nowMs),
           JSON.stringify(failure),

@@ -1,3 +1,4 @@
+import { storedProgress } from "../core/progress.js";
 import type { LeasedTask, Settlement } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
@@ -84,7 +85,7 @@ export function leasedTasks({ leased, messages }: ExchangeReply, token: string):
 }
 
 export function taskInfo(row: InfoRow): TaskInfo {
-  const { id, queue, state, rank, crashes, failure, result } = row;
+  const { id, queue, state, rank, crashes, failure, result, progress } = row;
   const dueAtMs = state === "scheduled" || state === "retry" || state === "completed" ? rank * 1_000 : undefined;
   return {
     id,
@@ -97,6 +98,7 @@ export function taskInfo(row: InfoRow): TaskInfo {
     archivedAtMs: state === "archived" ? rank * 1_000 : undefined,
     result: result ?? undefined,
     failure: failure === null ? undefined : storedFailure(failure),
+    progress: storedProgress(progress ?? undefined),
     crashes,
   };
 }

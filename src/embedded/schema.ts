@@ -106,6 +106,7 @@ CREATE TABLE worker (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX worker_by_time ON worker (until_ms);
 `,
+  "ALTER TABLE task ADD COLUMN progress TEXT;",
 ];
 export const schemaVersion = steps.length;
 

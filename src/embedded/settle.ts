@@ -62,7 +62,7 @@ function move(
       places.set(row.queue, place + 1);
       return done(
         sql(
-          "UPDATE task SET state = 'pending', token = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
+          "UPDATE task SET state = 'pending', token = NULL, progress = NULL, rank = ?, since_ms = ?, returns = returns + ? WHERE queue = ? AND id = ? AND token = ?",
         ).run(place, nowMs, row.unstarted ? 0 : 1, ...held),
       );
     }
@@ -73,7 +73,7 @@ function move(
       const returned = row.to === "retry" && !row.failed ? 1 : 0;
       return done(
         sql(
-          "UPDATE task SET state = ?, token = NULL, cancel = NULL, rank = ?, returns = returns + ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
+          "UPDATE task SET state = ?, token = NULL, cancel = NULL, progress = NULL, rank = ?, returns = returns + ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
         ).run(row.to, rank, returned, row.failure ?? null, row.result ?? null, message ?? null, ...held),
       );
     }

@@ -6,6 +6,7 @@ import { HoldfastError } from "../core/errors.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
 import type { TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
+import { storedProgress } from "../core/progress.js";
 import type { TaskState } from "../core/state.js";
 import { countOf, listOf, timeOf } from "./answers.js";
 import { keysOf, queuesKey, setsOf, taskKey } from "./keys.js";
@@ -81,7 +82,7 @@ function pauseOf([pausedS = "", since, actor = "", reason = ""]: readonly string
   return since === pausedS ? { ...pause, actor, reason } : pause;
 }
 
-const fields = ["msg", "state", "result", "hf_failure", "hf_crashes"] as const;
+const fields = ["msg", "state", "result", "hf_failure", "hf_crashes", "hf_progress"] as const;
 
 /** Two trips: the tasks, and the times of those whose state has one. */
 export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
@@ -107,6 +108,7 @@ interface StoredTask {
   readonly result: Buffer | undefined;
   readonly failure: Failure | undefined;
   readonly crashes: number;
+  readonly progress: unknown;
 }
 
 /** What is no task (a key of another type, a hash without a message) is not found. */
@@ -114,7 +116,7 @@ function storedTask(hash: Reply): StoredTask | undefined {
   // A refusal is the server's; a wrong type is this key's alone.
   if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
   if (!Array.isArray(hash)) return undefined;
-  const [bytes, state, result, failure, crashes] = hash as (Buffer | null)[];
+  const [bytes, state, result, failure, crashes, progress] = hash as (Buffer | null)[];
   if (!bytes || !state) return undefined;
   return {
     bytes,
@@ -122,6 +124,7 @@ function storedTask(hash: Reply): StoredTask | undefined {
     result: result ?? undefined,
     failure: failure ? storedFailure(String(failure)) : undefined,
     crashes: countOf(crashes),
+    progress: progress ? storedProgress(String(progress)) : undefined,
   };
 }
 
@@ -142,6 +145,7 @@ function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefin
     archivedAtMs: archived ? atMs : undefined,
     result: task.result,
     failure: lastFailure(task, message),
+    progress: task.state === "active" ? task.progress : undefined,
     crashes: task.crashes,
   };
 }

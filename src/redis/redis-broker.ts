@@ -4,6 +4,7 @@ import type {
   EnqueueReceipt,
   KeeperOptions,
   LeaseKeeper,
+  Progress,
   Promotion,
   ReclaimReceipt,
   TaskRef,
@@ -48,6 +49,7 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
+import { report } from "./report.js";
 import { spread } from "./spread.js";
 import { promoteShared, pruneShared, reclaimShared } from "./share.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
@@ -177,6 +179,10 @@ export class RedisBroker implements Broker {
     const keeper = new RedisLeaseKeeper(this.#linkOptions, options, () => this.#keepers.delete(keeper));
     this.#keepers.add(keeper);
     return keeper;
+  }
+
+  async report(progress: readonly Progress[]): Promise<void> {
+    return this.#run((link) => report(link, progress));
   }
 
   async cancel(tasks: readonly TaskRef[], how: Cancellation, by: Act, nowMs: number): Promise<CancelReceipt[]> {

@@ -2536,6 +2536,78 @@ export function renew(keys: readonly RenewKeys[], head: RenewHead, rows: readonl
   return { script: renewScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
+export interface ReportKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface ReportRow {
+  readonly id: Argument;
+  readonly held: Argument;
+  readonly progress: Argument;
+}
+
+export const reportScript: Script = {
+  name: "report",
+  sha1: "190521f17294b415911a61d35522c16d57fc32db",
+  text: `-- Write what handlers report of their tasks, of one queue. Only who holds a task's lease may.
+-- Reply: how many were written.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
+-- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
+local function holder(token, score)
+  return string.format("%-64s:%s", token, score)
+end
+
+-- Writes leases: \`entries\` is { score, id, … }. Redis keeps a small sorted set as a listpack, too, and walks it for each
+-- entry: ten times the work at a hundred leases. One long member makes a table of it, which it stays when that is gone.
+local long_member = string.rep("-", 65)
+local function write_leases(lease, entries)
+  if redis.call("EXISTS", lease) == 0 then
+    redis.call("ZADD", lease, entries[1], long_member)
+    redis.call("ZADD", lease, unpack(entries))
+    redis.call("ZREM", lease, long_member)
+  else
+    redis.call("ZADD", lease, unpack(entries))
+  end
+end
+
+local lease, leases, written = asynq .. "lease", holdfast .. "leases", 0
+if misfit(lease, "zset") or misfit(leases, "hash") then return written end
+for i = 1, #ROWS, 3 do
+  local id, held, progress = unpack(ROWS, i, i + 2)
+  local score = redis.call("ZSCORE", lease, id)
+  if score and redis.call("HGET", leases, id) == holder(held, score) and not misfit(asynq .. "t:" .. id, "hash") then
+    redis.call("HSET", asynq .. "t:" .. id, "hf_progress", progress)
+    written = written + 1
+  end
+end
+return written
+`,
+};
+
+export function report(keys: ReportKeys, _head: Record<never, never>, rows: readonly ReportRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline];
+  args.push(packedRows(rows, ["id", "held", "progress"]));
+  return { script: reportScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface UpdateKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -1,17 +1,21 @@
-import type { LeasedTask } from "../broker/broker.js";
+import type { Lease, LeasedTask } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { defaultTimeoutMs } from "../core/message.js";
 import type { Headers } from "../core/names.js";
 import { type Outcome, verdict } from "../core/outcome.js";
+import { encodeProgress } from "../core/progress.js";
 import { asynqBackoff } from "../core/retry.js";
 import { isRetryAfter, isRevoke, isSkipRetry } from "../core/steering.js";
 import { tellTask } from "../core/telemetry.js";
 import type { Handlers, TaskContext } from "./handlers.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 
-/** `undefined`: the lease is lost, there is nothing to settle. */
-export type Ended = (outcome: Outcome | undefined) => void;
+export interface AttemptEvents {
+  /** `undefined`: the lease is lost, there is nothing to settle. */
+  readonly onEnded: (outcome: Outcome | undefined) => void;
+  readonly onProgress: (lease: Lease, bytes: Uint8Array) => void;
+}
 
 type AbortReason = HoldfastError<
   "TASK_TIMEOUT" | "TASK_DEADLINE" | "TASK_CANCELLED" | "LEASE_LOST" | "WORKER_STOPPING"
@@ -29,7 +33,8 @@ export class Attempt implements TaskContext {
   readonly #handlers: Handlers;
   readonly #options: ResolvedWorkerOptions;
   readonly #clock: Clock;
-  readonly #ended: Ended;
+  readonly #ended: AttemptEvents["onEnded"];
+  readonly #onProgress: AttemptEvents["onProgress"];
   /** When the signal is to abort, Unix ms. */
   readonly limitMs: number;
   #controller: AbortController | undefined;
@@ -37,12 +42,19 @@ export class Attempt implements TaskContext {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
 
-  constructor(leased: LeasedTask, handlers: Handlers, options: ResolvedWorkerOptions, clock: Clock, ended: Ended) {
+  constructor(
+    leased: LeasedTask,
+    handlers: Handlers,
+    options: ResolvedWorkerOptions,
+    clock: Clock,
+    { onEnded, onProgress }: AttemptEvents,
+  ) {
     this.leased = leased;
     this.#handlers = handlers;
     this.#options = options;
     this.#clock = clock;
-    this.#ended = ended;
+    this.#ended = onEnded;
+    this.#onProgress = onProgress;
     this.startedAtMs = clock.nowMs();
     this.limitMs = limitMs(leased, this.startedAtMs);
   }
@@ -79,6 +91,11 @@ export class Attempt implements TaskContext {
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     }
     return this.#controller.signal;
+  }
+
+  progress(value: unknown): void {
+    const bytes = encodeProgress(value);
+    if (!this.#over) this.#onProgress(this.leased.lease, bytes);
   }
 
   start(): void {

@@ -24,6 +24,8 @@ export interface CrewEvents {
   readonly onEnded: (task: LeasedTask, outcome: Outcome | undefined) => void;
   /** A task of which `waits` was true is about to start. */
   readonly onLate: (task: LeasedTask) => void;
+  /** What a handler reports of its task. */
+  readonly onProgress: (lease: Lease, bytes: Uint8Array) => void;
 }
 
 /**
@@ -216,14 +218,17 @@ export class Crew {
     const { type } = task.message;
     const isBounded = this.#handlers.limitOf(type) !== undefined;
     if (this.waits(task)) this.#events.onLate(task);
-    const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, (outcome) => {
-      this.#keepPace();
-      this.#running.delete(attempt);
-      if (isBounded) this.#runningOf.set(type, this.#runningOf.get(type)! - 1);
-      if (mustBeAlone(task)) this.#runningAlone = false;
-      this.#leave(task, outcome);
-      this.#beginAlone();
-      this.#advance();
+    const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, {
+      onProgress: this.#events.onProgress,
+      onEnded: (outcome) => {
+        this.#keepPace();
+        this.#running.delete(attempt);
+        if (isBounded) this.#runningOf.set(type, this.#runningOf.get(type)! - 1);
+        if (mustBeAlone(task)) this.#runningAlone = false;
+        this.#leave(task, outcome);
+        this.#beginAlone();
+        this.#advance();
+      },
     });
     if (this.#running.size === 0) this.#busySinceMs = performance.now();
     this.#running.add(attempt);

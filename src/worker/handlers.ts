@@ -18,6 +18,12 @@ export interface TaskContext {
   readonly leaseToken: string;
   /** Aborts on timeout, deadline, cancel, lost lease and forced stop; `signal.reason` is a HoldfastError that says which. */
   readonly signal: AbortSignal;
+  /**
+   * Tell others how far the handler is: any JSON value of at most 4 KiB, seen as `progress` by the inspector while the task
+   * runs. Costs next to nothing: it is written once a second at the most, the last value of all tasks together.
+   * @throws OPTION_INVALID
+   */
+  progress(value: unknown): void;
 }
 
 export type Handler<P, R> = (payload: P, task: TaskContext) => R | Promise<R>;

@@ -14,6 +14,7 @@ import { Exchanger } from "./exchanger.js";
 import { beat } from "./heartbeat.js";
 import { type Handler, type HandlerOptions, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
+import { ProgressReports } from "./progress.js";
 import { Signals } from "./signals.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
@@ -57,6 +58,7 @@ export class Worker implements AsyncDisposable {
   #keeper: LeaseKeeper | undefined;
   #maintaining: Promise<void> | undefined;
   readonly #over = new AbortController();
+  readonly #reports: ProgressReports;
   #beating: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -66,9 +68,11 @@ export class Worker implements AsyncDisposable {
       throw invalidOption("Worker", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
     this.#options = resolveWorkerOptions(options);
+    this.#reports = new ProgressReports(broker, this.#options.log);
     this.#crew = new Crew(this.#handlers, this.#options, broker.clock, {
       onEnded: (task, outcome) => this.#ended(task, outcome),
       onLate: (task) => this.#hold([task], true),
+      onProgress: (lease, bytes) => this.#reports.report(lease, bytes),
     });
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, {
       onLeased: (tasks) => this.#begin(tasks),
@@ -206,6 +210,7 @@ export class Worker implements AsyncDisposable {
       );
     }
     this.#over.abort();
+    this.#reports.stop();
     await Promise.all([this.#signals.stop(), this.#maintaining, this.#beating]);
     await this.#keeper?.close();
   }

@@ -50,6 +50,7 @@ class ScriptedBroker implements WorkerBroker {
   enqueue = async (): Promise<EnqueueReceipt[]> => [];
   announce = async () => ({ shared: [] });
   withdraw = async () => {};
+  report = async () => {};
   subscribe = async () => ({ listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} });
   cancellations = async () => [];
 
