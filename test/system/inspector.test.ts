@@ -13,17 +13,20 @@ import { describeBroker, type Trial } from "../contract/describe-broker.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { newTask, settled } from "../support/builders.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
 
 const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `t${from + n}`);
 
 /** By other hands on the same storage, as an operator's program is. */
-const inspectorOf = (t: Trial) => new Inspector(t.broker as unknown as InspectorBroker, { actor: "ann" });
+const inspectorOf = (t: Trial) => new Inspector(t.broker, { actor: "ann" });
 
 /** Tasks in retry, due a second apart, an hour from now. */
-async function inRetry(t: Trial, all: readonly string[], type = "test:plain"): Promise<void> {
-  await t.enqueue(all.map((id) => t.task(id, { type, maxRetry: 3 })));
-  const leased = await t.leaseAll({ limit: 500 });
-  await t.settle(leased.map((task, n) => settled.retry(task, t.at(3_600_000 + n * 1_000))));
+async function inRetry(t: Trial, all: readonly string[]): Promise<void> {
+  for (let from = 0; from < all.length; from += 500) {
+    await t.enqueue(all.slice(from, from + 500).map((id) => t.task(id, { maxRetry: 3 })));
+    const leased = await t.leaseAll({ limit: 500 });
+    await t.settle(leased.map((task, n) => settled.retry(task, t.at(3_600_000 + (from + n) * 1_000))));
+  }
 }
 
 describeBroker("an inspector", ({ it }) => {
@@ -79,7 +82,7 @@ describeBroker("an inspector", ({ it }) => {
       };
 
       let batches = 0;
-      const between = new Proxy(t.broker as unknown as InspectorBroker, {
+      const between = new Proxy<InspectorBroker>(t.broker, {
         get(broker, name: keyof InspectorBroker) {
           if (name !== "move") return typeof broker[name] === "function" ? broker[name].bind(broker) : broker[name];
           return async (...given: Parameters<InspectorBroker["move"]>) => {
@@ -170,6 +173,35 @@ describeBroker("an inspector", ({ it }) => {
     expect(await codeOf(inspector.queue(t.queue))).toBe("QUEUE_NOT_FOUND");
   });
 
+  it("tells of queues, their days and memory, of workers and of storage", async (t) => {
+    await t.enqueue(["done", "held"]);
+    await t.settle([settled.completed(await t.leaseOne())]);
+    await t.leaseOne();
+    const inspector = inspectorOf(t);
+
+    expect((await inspector.queues()).find(({ name }) => name === t.queue)?.counts).toMatchObject({ active: 1 });
+    const [here, nowhere] = await inspector.memory([t.queue, `${t.queue}-x`]);
+    expect([here! > 0, nowhere]).toEqual([true, 0]);
+    expect(await inspector.history(t.queue)).toHaveLength(10);
+    expect(await inspector.groups(t.queue)).toEqual([]);
+    expect((await inspector.storage()).nodes.length).toBeGreaterThan(0);
+    const worker = new Worker(t.broker, { queues: { [t.queue]: 1 } });
+    await worker.start();
+    const seen = await until("the worker is seen", async () =>
+      (await inspector.workers()).find(({ id }) => id === worker.id),
+    );
+    expect(seen.queues).toEqual({ [t.queue]: 1 });
+    await worker.stop();
+
+    const { receipts } = await inspector.cancel({ queue: t.queue, ids: ["held", "nobody"] }, { retry: false });
+    expect(receipts).toEqual([
+      { id: "held", status: "requested" },
+      { id: "nobody", status: "notFound" },
+    ]);
+    for (const work of [inspector.history(`${t.queue}-x`), inspector.groups(`${t.queue}-x`)])
+      await expect(work).rejects.toMatchObject({ code: "QUEUE_NOT_FOUND" });
+  });
+
   it("changes the payload that a waiting task's handler gets", async (t) => {
     const greet = defineTask<{ name: string }>("greet", { queue: t.queue, retry: fixed("1s") });
     const { id } = await new Client(t.broker).enqueue(greet({ name: "Ann" }));
@@ -195,7 +227,7 @@ describeRedis("an inspector whose storage dies in the middle", () => {
       ids(0, 2_000).map((id) => newTask({ id })),
       broker.clock.nowMs(),
     );
-    const inspector = new Inspector(broker as unknown as InspectorBroker);
+    const inspector = new Inspector(broker);
     const pending = { queue: "default", state: "pending" } as const;
     const underWay: Promise<void>[] = [];
 

@@ -1,12 +1,4 @@
-import {
-  type Broker,
-  connect,
-  defineTask,
-  Inspector,
-  type InspectorBroker,
-  rawBytes,
-  type TaskRequest,
-} from "../../../src/index.js";
+import { type Broker, connect, defineTask, Inspector, rawBytes, type TaskRequest } from "../../../src/index.js";
 import { RedisServer } from "../../support/redis-server.js";
 import { type GoTask, Witness } from "./witness.js";
 
@@ -26,7 +18,7 @@ export class Site {
     this.server = server;
     this.go = go;
     this.broker = connect(server.url);
-    this.inspector = new Inspector(this.broker as Broker & InspectorBroker);
+    this.inspector = new Inspector(this.broker);
   }
 
   async close(): Promise<void> {
