@@ -20,11 +20,15 @@ const installed = ["/usr/local/go/bin", "/opt/homebrew/bin"].filter((folder) => 
 const env = { ...process.env, PATH: [process.env["PATH"], ...installed].join(delimiter) };
 const folderOf = (name: GoProgram) => join(import.meta.dirname, name);
 
+const builtFrom = (name: GoProgram) => join(import.meta.dirname, "../../../.cache/go", name);
+
 /** What is missing, in words; undefined when all is there. Downloads the modules when they are first needed. */
 function missing(): string | undefined {
   const go = spawnSync("go", ["version"], { env });
   if (go.status !== 0) return "there is no go on the PATH (https://go.dev/dl, 1.24 or newer)";
   for (const name of Object.keys(packages) as GoProgram[]) {
+    // What was built once has its modules.
+    if (existsSync(builtFrom(name))) continue;
     const { status, stderr } = spawnSync("go", ["list", "-deps", "-f", "{{.Name}}", packages[name]], {
       env,
       cwd: folderOf(name),
@@ -59,7 +63,7 @@ export function goProgram(name: GoProgram): Promise<string> {
 }
 
 async function build(name: GoProgram): Promise<string> {
-  const built = join(import.meta.dirname, "../../../.cache/go", name);
+  const built = builtFrom(name);
   await run("go", ["build", "-buildvcs=false", "-o", built, packages[name]], { env, cwd: folderOf(name) });
   return built;
 }

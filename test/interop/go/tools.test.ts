@@ -7,6 +7,7 @@ import type { LeasedTask } from "../../../src/broker/broker.js";
 import { Client, defineTask, type TaskOptions, Worker } from "../../../src/index.js";
 import { settled } from "../../support/builders.js";
 import type { TaskState } from "../../../src/core/state.js";
+import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
 import { Site } from "./site.js";
 
@@ -68,31 +69,42 @@ async function fill(site: Site): Promise<void> {
 describeGo("asynq's own tools on what Holdfast wrote", () => {
   let site: Site;
   let cli: string;
+  let asynqmon: ChildProcess;
+  let api: string;
   beforeAll(async () => {
-    await Promise.all([goProgram("witness"), goProgram("cli"), goProgram("asynqmon")]);
+    await goProgram("witness");
     cli = await goProgram("cli");
+    const monitor = await goProgram("asynqmon");
     site = await Site.open();
     await fill(site);
+    const started = spawn(monitor, [`127.0.0.1:${site.server.port}`]);
+    asynqmon = started;
+    const [port] = (await once(createInterface(started.stdout), "line")) as [string];
+    api = `http://127.0.0.1:${port}/api`;
   }, buildTimeoutMs);
-  afterAll(() => site.close());
+  afterAll(async () => {
+    asynqmon.kill("SIGKILL");
+    await site.close();
+  });
+
+  /** Of asynqmon. */
+  async function get(path: string): Promise<Record<string, unknown>> {
+    const response = await fetch(`${api}/${path}`);
+    const text = await response.text();
+    expect([path, response.status, text]).toEqual([path, 200, expect.stringMatching(/^[{[]/)]);
+    return JSON.parse(text) as Record<string, unknown>;
+  }
+
+  /** What the command line program prints, with runs of spaces as one. */
+  async function asynq(...args: string[]): Promise<string> {
+    const { stdout, stderr } = await promisify(execFile)(cli, ["--uri", `127.0.0.1:${site.server.port}`, ...args], {
+      env: { HOME: site.server.dir },
+    });
+    expect(stderr).toBe("");
+    return stdout.replaceAll(/[ \t]+/g, " ");
+  }
 
   describe("the HTTP API of asynqmon 0.7.2, which is of asynq 0.24", () => {
-    let process: ChildProcess;
-    let base: string;
-    beforeAll(async () => {
-      const started = spawn(await goProgram("asynqmon"), [`127.0.0.1:${site.server.port}`]);
-      process = started;
-      const [port] = (await once(createInterface(started.stdout), "line")) as [string];
-      base = `http://127.0.0.1:${port}/api`;
-    });
-    afterAll(() => void process.kill("SIGKILL"));
-
-    async function get(path: string): Promise<Record<string, unknown>> {
-      const response = await fetch(`${base}/${path}`);
-      const text = await response.text();
-      expect([path, response.status, text]).toEqual([path, 200, expect.stringMatching(/^[{[]/)]);
-      return JSON.parse(text) as Record<string, unknown>;
-    }
     const ofMail = {
       queue: "mail",
       size: 8,
@@ -161,14 +173,6 @@ describeGo("asynq's own tools on what Holdfast wrote", () => {
   });
 
   describe("the command line", () => {
-    /** With runs of spaces as one. */
-    async function asynq(...args: string[]): Promise<string> {
-      const { stdout, stderr } = await promisify(execFile)(cli, ["--uri", `127.0.0.1:${site.server.port}`, ...args], {
-        env: { HOME: site.server.dir },
-      });
-      expect(stderr).toBe("");
-      return stdout.replaceAll(/[ \t]+/g, " ");
-    }
     const list = async (state: string, ...more: string[]) => {
       const lines = (await asynq("task", "ls", "-q", queue, "-s", state, ...more)).trim().split("\n");
       return lines.slice(2).map((line) => line.trim());
@@ -243,4 +247,70 @@ describeGo("asynq's own tools on what Holdfast wrote", () => {
       expect(await list("completed")).toHaveLength(2);
     });
   });
+
+  it("see our workers, with what they run, and we see Go's", async () => {
+    const queues = { alive: 3, idle: 1 };
+    const client = new Client(site.broker);
+    const long = defineTask<string>("long", { queue: "alive", timeout: "10m" });
+    await client.enqueue(long("x", { id: "ours" }));
+    const over = new AbortController();
+    const worker = new Worker(site.broker, { queues, concurrency: 7, strictPriority: true });
+    worker.handle(long, () => new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve())));
+    await worker.start();
+
+    interface Server {
+      Host: string;
+      PID: number;
+      ActiveWorkers: { Started: string; Deadline: string }[] | null;
+    }
+    const server = await until("Go sees it run", async () =>
+      (await site.go.inspect<Server[]>("servers")).find((one) => (one.ActiveWorkers ?? []).length > 0),
+    );
+    const [, , id] = worker.id.split(":");
+    expect(server).toMatchObject({
+      ID: id,
+      PID: process.pid,
+      Concurrency: 7,
+      Queues: queues,
+      StrictPriority: true,
+      Status: "active",
+    });
+    const [running] = server.ActiveWorkers!;
+    expect(running).toMatchObject({
+      TaskID: "ours",
+      TaskType: "long",
+      TaskPayload: Buffer.from('"x"').toString("base64"),
+      Queue: "alive",
+    });
+    expect(Date.parse(running!.Deadline) - Date.parse(running!.Started)).toBe(600_000);
+    expect(await asynq("server", "ls")).toMatch(new RegExp(`${server.Host} ${process.pid} active 1/7 .*alive:3`));
+    expect(await get("servers")).toMatchObject({
+      servers: [{ id, pid: process.pid, status: "active", active_workers: [{ task_id: "ours", task_payload: '"x"' }] }],
+    });
+
+    await site.go.serve({ queues: { other: 2 }, concurrency: 3, handlers: { "*": { block: true } } });
+    await client.enqueue(defineTask("theirs", { queue: "other" })(undefined, { id: "theirs" }));
+    const theirs = await until(
+      "we see Go run a task, which it tells every 5 s",
+      async () => (await site.inspector.workers()).find(({ pid, running: [task] }) => pid === site.go.pid && task),
+      10_000,
+    );
+    expect(theirs).toMatchObject({
+      host: server.Host,
+      concurrency: 3,
+      queues: { other: 2 },
+      strictPriority: false,
+      status: "active",
+      running: [{ queue: "other", id: "theirs", type: "theirs" }],
+    });
+    expect((await site.inspector.workers()).map(({ pid }) => pid).toSorted((a, b) => a - b)).toEqual(
+      [process.pid, site.go.pid].toSorted((a, b) => a - b),
+    );
+    over.abort();
+    await worker.stop();
+    await site.go.inspect("cancel", { id: "theirs" });
+    await site.go.stop();
+    expect(await site.go.inspect("servers")).toBeNull();
+    expect(await site.server.admin.keys("asynq:[sw]*")).toEqual([]);
+  }, 30_000);
 });
