@@ -64,7 +64,7 @@ export async function withdraw(link: RedisLink, { id }: WorkerInfo): Promise<voi
 
 export async function workers(link: RedisLink, nowMs: number): Promise<WorkerInfo[]> {
   const [living] = await link.run([livingIn(serversKey, nowMs)]);
-  const ids = listOf(link.label, living).flatMap((key) => /^asynq:servers:\{(.+)\}$/.exec(String(key))?.[1] ?? []);
+  const ids = listOf(link.label, living).flatMap((key) => /^asynq:servers:\{(.+)\}$/s.exec(String(key))?.[1] ?? []);
   const found: WorkerInfo[] = [];
   for (let n = 0; n < ids.length; n += maxRows) {
     const some = ids.slice(n, n + maxRows);

@@ -57,6 +57,23 @@ describeRedis("what other programs put into Redis", () => {
     await admin.hset(`asynq:{${queue}}:t:${id}`, { msg: encodeMessage(hostile), state: "aggregating" });
 
     await using broker = connect(server.url);
+    const task = { queue, id, type: `type${evil}`, payload: Buffer.from(evil), startedAtMs: 0, limitAtMs: 9e15 };
+    const host = `host${evil}`;
+    await broker.announce(
+      {
+        id: `${host}:1:x`,
+        host,
+        pid: 1,
+        concurrency: 1,
+        queues: { [queue]: 1 },
+        strictPriority: false,
+        status: "active",
+        startedAtMs: 0,
+        running: [task],
+      },
+      3_600_000,
+      broker.clock.nowMs(),
+    );
     const worker = new Worker(broker, { queues: { failing: 1 }, log: silent });
     worker.handle(defineTask("failing"), async () => {
       throw new SkipRetry(`failure${evil}`);
@@ -80,6 +97,8 @@ describeRedis("what other programs put into Redis", () => {
     ["task show, a failure of ours", ["task", "show", "failing", "failed"], 0],
     ["task ls, a failure of ours", ["task", "ls", "failing", "-s", "archived"], 0],
     ["task payload as hex", ["task", "payload", queue, `${id}pending`, "--hex"], 0],
+    ["worker ls", ["worker", "ls", "--tasks"], 0],
+    ["task cancel", ["task", "cancel", queue, `${id}active`, evil], 3],
     ["group ls", ["group", "ls", queue], 0],
     ["queue pause", ["queue", "pause", queue, "--actor", "ann"], 0],
     ["queue resume", ["queue", "resume", queue], 0],
@@ -91,6 +110,8 @@ describeRedis("what other programs put into Redis", () => {
     const [people, programs] = await Promise.all([run(...args), run(...args, "--json")]);
 
     expect({ status: people.status, stderr: people.stderr }).toMatchObject({ status });
+    // It was there to be shown: spelt out, as JSON, as a word of a command, or in hex.
+    expect(people.stdout + people.stderr).toMatch(/\\u\{1b\}|\\u001b|\\U0000001b|1b 5b/);
     expectHarmless(people);
     expectHarmless(programs);
   });
