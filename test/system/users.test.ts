@@ -70,7 +70,7 @@ describeRedis("users with as few rights as the guide gives them, over TLS", () =
       () => producer.list({ queue: "theirs", state: "pending" }, { limit: 1 }),
       () => producer.exchange({ settle: [], lease }, producer.clock.nowMs()),
     ]) {
-      await expect(call()).rejects.toThrow("can't run this command");
+      await expect(call()).rejects.toThrow(/can't run this command|has no permissions/);
     }
   });
 });
