@@ -3,6 +3,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { Connection, type Unconnected } from "./connection.js";
 import { within } from "./expiry.js";
+import { keysOf } from "./keys.js";
 import {
   type Command,
   LinkError,
@@ -13,7 +14,16 @@ import {
   type ScriptCall,
 } from "./link.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
-import { homeSlot, type NodeName, placeOf, redirection, type SlotMap, slotMapFrom, slotOfCall } from "./slots.js";
+import {
+  homeSlot,
+  type NodeName,
+  placeOf,
+  redirection,
+  type SlotMap,
+  slotMapFrom,
+  slotOf,
+  slotOfCall,
+} from "./slots.js";
 import { StandaloneLink } from "./standalone-link.js";
 import { UnderWay } from "./under-way.js";
 
@@ -84,17 +94,16 @@ export class ClusterLink implements RedisLink {
   }
 
   async nodes(): Promise<readonly RedisNode[]> {
-    return this.#underWay.run(async () => {
-      const map = await this.#mapBefore(performance.now() + this.#timeoutMs, true);
-      if (map instanceof HoldfastError) throw map;
-      const names = new Set(map.filter((name) => name !== undefined));
-      return [...names].map((name) => {
-        const { address } = this.#node(name);
-        return {
-          address,
-          run: (calls, options) => this.#underWay.run(() => this.#node(name).link.run(calls, options)),
-        };
-      });
+    const map = await this.#presentMap();
+    return [...new Set(map.filter((name) => name !== undefined))].map((name) => this.#alone(name));
+  }
+
+  async nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]> {
+    const map = await this.#presentMap();
+    return queues.map((queue) => {
+      const name = map[slotOf(keysOf(queue).asynq)];
+      if (name === undefined) throw this.#notSent(`no node has the slot of queue "${queue}"`);
+      return this.#alone(name);
     });
   }
 
@@ -108,6 +117,19 @@ export class ClusterLink implements RedisLink {
     await this.#underWay.end();
     await this.#reading;
     await Promise.all([...this.#nodes.values()].map(({ link }) => link.close()));
+  }
+
+  #presentMap(): Promise<SlotMap> {
+    return this.#underWay.run(async () => {
+      const map = await this.#mapBefore(performance.now() + this.#timeoutMs, true);
+      if (map instanceof HoldfastError) throw map;
+      return map;
+    });
+  }
+
+  #alone(name: NodeName): RedisNode {
+    const { address } = this.#node(name);
+    return { address, run: (calls, options) => this.#underWay.run(() => this.#node(name).link.run(calls, options)) };
   }
 
   async #run(

@@ -7,6 +7,8 @@ export interface WatchedServer {
   readonly open: Opener;
   /** Of one command, and of connecting. */
   readonly timeoutMs: number;
+  /** A node of a Cluster: each command has one key. */
+  readonly oneSlotPerCommand?: boolean;
 }
 
 export interface KeyWatchEvents {
@@ -18,6 +20,8 @@ export interface KeyWatchEvents {
   readonly onMessage: (message: string) => void;
   /** The server does not let this user watch, or listen. */
   readonly onForbidden: (problem: string) => void;
+  /** A key is on another node by now, or on its way there. */
+  readonly onElsewhere?: () => void;
 }
 
 /** Two connections: what is read on the one is watched, and a change is told on the other, which listens. */
@@ -27,6 +31,7 @@ interface Pair {
   readonly lost: AbortController;
 }
 
+const elsewhere = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
 const watchNext: Command = { name: "CLIENT", args: ["CACHING", "YES"] };
 const invalidations = "__redis__:invalidate";
 /** Each of the two is asked whether it still lives, by turns. */
@@ -82,6 +87,9 @@ export class KeyWatch {
     if (failed.code === "NOPERM") {
       this.#watching = false;
       this.#events.onForbidden(failed.problem);
+    } else if (elsewhere.has(failed.code)) {
+      this.#watching = false;
+      this.#events.onElsewhere?.();
     } else {
       // Whatever it was, what is watched is not known.
       pair.lost.abort();

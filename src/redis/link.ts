@@ -28,6 +28,8 @@ export interface RedisLink {
    * @throws as `run`
    */
   nodes(): Promise<readonly RedisNode[]>;
+  /** The one that has each of these queues. @throws as `run` */
+  nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]>;
   /** @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
   ping(): Promise<void>;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */

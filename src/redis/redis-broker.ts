@@ -39,6 +39,7 @@ import type { NewTask } from "../core/message.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
+import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
 import { exchange } from "./exchange.js";
 import { groups, history, memory, storage } from "./inspect.js";
@@ -57,8 +58,6 @@ import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
 import { UnderWay } from "./under-way.js";
-
-const notListening: Subscription = { listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} };
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker implements Broker {
@@ -207,20 +206,17 @@ export class RedisBroker implements Broker {
 
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
     const options = this.#linkOptions;
+    const events = {
+      onForbidden: (problem: string) => this.#tellForbidden(problem),
+      onClosed: () => this.#subscriptions.delete(subscription),
+    };
+    let subscription: ClusterSubscription | RedisSubscription;
     return this.#run(async (link) => {
-      // The keys of a Cluster's queues are on several servers, and move: there they are looked for.
-      if (options.kind === "cluster") return notListening;
-      const open = openerOf(options);
-      const subscription = new RedisSubscription(
-        { open, timeoutMs: options.timeoutMs },
-        link.clock,
-        queueNames,
-        listener,
-        {
-          onForbidden: (problem) => this.#tellForbidden(problem),
-          onClosed: () => this.#subscriptions.delete(subscription),
-        },
-      );
+      const { timeoutMs } = options;
+      subscription =
+        options.kind === "cluster"
+          ? new ClusterSubscription(link, timeoutMs, queueNames, listener, events)
+          : new RedisSubscription({ open: openerOf(options), timeoutMs }, link.clock, queueNames, listener, events);
       this.#subscriptions.add(subscription);
       await subscription.tried;
       return subscription;

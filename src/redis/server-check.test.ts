@@ -22,6 +22,7 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
     oneSlotPerCall: false,
     run: async () => replies.slice(2),
     nodes: async () => [{ address, run: async () => replies.slice(0, 2) }],
+    nodesOf: async () => [],
     ping: async () => {},
     close: async () => {},
   };

@@ -73,6 +73,11 @@ export class StandaloneLink implements RedisLink {
     });
   }
 
+  async nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]> {
+    const [node] = await this.nodes();
+    return queues.map(() => node!);
+  }
+
   async ping(): Promise<void> {
     const [reply] = await this.run([{ name: "PING", args: [] }]);
     if (reply instanceof LinkError) throw reply.toError(this.label);

@@ -1,8 +1,8 @@
 import type { Signal, Subscription } from "../broker/roles.js";
 import type { DisciplinedClock } from "../core/clock.js";
-import { KeyWatch, type WatchedServer } from "./key-watch.js";
+import { KeyWatch, type KeyWatchEvents, type WatchedServer } from "./key-watch.js";
 import { cancelChannel, pausedKey, pendingKey } from "./keys.js";
-import type { Reply } from "./link.js";
+import type { Command, Reply } from "./link.js";
 
 /** Keys read by one command. */
 const keysPerRead = 500;
@@ -19,6 +19,7 @@ export class RedisSubscription implements Subscription {
   readonly #listener: (signal: Signal) => void;
   readonly #queues: readonly string[];
   readonly #onClosed: () => void;
+  readonly #apart: boolean;
   readonly #queueOf: ReadonlyMap<string, { readonly queue: string; readonly isPause: boolean }>;
   /** Queues whose keys are not watched. */
   readonly #unwatched = new Set<string>();
@@ -40,9 +41,10 @@ export class RedisSubscription implements Subscription {
     clock: DisciplinedClock,
     queues: readonly string[],
     listener: (signal: Signal) => void,
-    events: { readonly onForbidden: (problem: string) => void; readonly onClosed: () => void },
+    events: Pick<KeyWatchEvents, "onForbidden" | "onElsewhere"> & { readonly onClosed: () => void },
   ) {
     this.#onClosed = events.onClosed;
+    this.#apart = server.oneSlotPerCommand === true;
     this.#queues = queues;
     this.#listener = listener;
     this.#queueOf = new Map(
@@ -55,6 +57,7 @@ export class RedisSubscription implements Subscription {
       onChanged: (keys) => this.#changed(keys),
       onMessage: (id) => listener({ kind: "cancel", id }),
       onForbidden: events.onForbidden,
+      ...(events.onElsewhere === undefined ? {} : { onElsewhere: events.onElsewhere }),
     });
   }
 
@@ -122,9 +125,9 @@ export class RedisSubscription implements Subscription {
 
   async #wakeIfThere(queues: readonly string[]): Promise<void> {
     // Not watched: if something is there we shall lease it ourselves, and would be told of that.
-    const replies = await this.#watch.read([{ name: "EXISTS", args: queues.map(pendingKey) }], { watched: false });
+    const replies = await this.#watch.read(this.#reading("EXISTS", queues.map(pendingKey)), { watched: false });
     if (replies === undefined || !this.#on) return;
-    if (Number(replies[0]) > 0) for (const queue of queues) this.#wake(queue);
+    if (replies.some((count) => Number(count) > 0)) for (const queue of queues) this.#wake(queue);
     else await this.#look();
   }
 
@@ -163,19 +166,23 @@ export class RedisSubscription implements Subscription {
     if (pauses.length + queues.length === 0 || !this.#watch.watching) return;
     for (const queue of pauses) this.#pauseUnwatched.delete(queue);
     for (const queue of queues) this.#unwatched.delete(queue);
-    const replies = await this.#watch.read([
-      ...(pauses.length === 0 ? [] : [{ name: "MGET", args: pauses.map(pausedKey) }]),
-      ...(queues.length === 0 ? [] : [{ name: "EXISTS", args: queues.map(pendingKey) }]),
-    ]);
+    const first = this.#reading("MGET", pauses.map(pausedKey));
+    const replies = await this.#watch.read([...first, ...this.#reading("EXISTS", queues.map(pendingKey))]);
     // Lost: once connected again, all are to be watched anew.
     if (replies === undefined) return;
     this.#lookAgain = true;
-    const stopped = pauses.length === 0 ? [] : this.#learnPauses(pauses, replies[0] as Reply[]);
-    if (queues.length === 0 || Number(replies.at(-1)) === 0) return;
+    const stopped = this.#learnPauses(pauses, (replies.slice(0, first.length) as Reply[][]).flat());
+    if (!replies.slice(first.length).some((count) => Number(count) > 0)) return;
     const open = queues.filter((queue) => !this.#paused.has(queue));
     // What is there may be in those that turned out to be paused: without them the answer will be of use.
     if (stopped.some((queue) => queues.includes(queue))) for (const queue of open) this.#unwatched.add(queue);
     else if (this.#on) for (const queue of open.length === this.#queues.length ? [undefined] : open) this.#wake(queue);
+  }
+
+  /** As few commands as these keys take, which may be none. */
+  #reading(name: "MGET" | "EXISTS", keys: readonly string[]): Command[] {
+    if (this.#apart) return keys.map((key) => ({ name, args: [key] }));
+    return keys.length === 0 ? [] : [{ name, args: keys }];
   }
 
   /** Answers which turned out to be paused. */

@@ -324,7 +324,7 @@ describeRedis("link to a server in trouble", () => {
   it("does not repeat the arguments that the server complains of", async () => {
     const [reply] = await linkTo(shared.url).run([command("nonsense", payload)]);
 
-    expect(refusal(reply)).toMatchObject({ outcome: "failed", problem: "ERR unknown command 'NONSENSE'"});
+    expect(refusal(reply)).toMatchObject({ outcome: "failed", problem: "ERR unknown command 'NONSENSE'" });
   });
 
   it("speaks TLS to a server whose certificate it can check, and to no other", async () => {

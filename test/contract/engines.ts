@@ -90,11 +90,10 @@ async function write(path: string, statement: string, ...values: SqlValue[]): Pr
 function redisEngine(
   name: "redis" | "cluster" | "sentinel",
   start: () => Promise<AsyncDisposable & { readonly url: string; admin(key: string): Redis }>,
-  gaps: Engine["gaps"] = {},
 ): Engine {
   return {
     name,
-    gaps,
+    gaps: {},
     needsRedis: true,
     async start() {
       const servers = await start();
@@ -121,9 +120,7 @@ const redis = redisEngine("redis", async () => {
   const server = await RedisServer.start();
   return { url: server.url, admin: () => server.admin, [Symbol.asyncDispose]: () => server.stop() };
 });
-const cluster = redisEngine("cluster", () => RedisCluster.start(), {
-  signals: "the keys of a Cluster's queues are not watched yet",
-});
+const cluster = redisEngine("cluster", () => RedisCluster.start());
 const sentinel = redisEngine("sentinel", async () => {
   const servers = await RedisSentinels.start();
   return { url: servers.url, admin: () => servers.master.admin, [Symbol.asyncDispose]: () => servers.stop() };
