@@ -11,8 +11,7 @@ export async function asynqPart(redis: Redis): Promise<Record<string, unknown>> 
   return Object.fromEntries(entries);
 }
 
-const today = () => new Date().toISOString().slice(0, 10);
-const nameOf = (key: string) => key.replace(today(), "<today>");
+const nameOf = (key: string) => key.replace(/:\d{4}-\d\d-\d\d$/, ":<day>");
 
 async function content(redis: Redis, key: string): Promise<unknown> {
   const found = await contentOf(redis, key);

@@ -84,7 +84,7 @@ export class GoSide implements Side {
       shutdownMs: 50,
       ...options,
     });
-    await until("asynq is done", done);
+    await until("asynq is done", done, 15_000);
     await this.#go.stop();
   }
 
