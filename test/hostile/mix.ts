@@ -1,4 +1,5 @@
 import type { Broker, LeasedTask, Settlement } from "../../src/broker/broker.js";
+import type { Steering } from "../../src/broker/roles.js";
 import { HoldfastError } from "../../src/core/errors.js";
 import type { TaskInfo } from "../../src/core/info.js";
 import type { Outcome } from "../../src/core/outcome.js";
@@ -19,7 +20,7 @@ interface Running {
  * promise throws; typed errors, which a key of the wrong type may bring, are no breach.
  */
 export class Mix {
-  readonly #broker: Broker;
+  readonly #broker: Broker & Pick<Steering, "move" | "setPaused">;
   readonly #random: () => number;
   readonly #queues: readonly string[];
   readonly #isHealthy: (queue: string, id: string) => boolean;
@@ -34,7 +35,7 @@ export class Mix {
   readonly problems = new Set<string>();
 
   constructor(
-    broker: Broker,
+    broker: Broker & Pick<Steering, "move" | "setPaused">,
     random: () => number,
     queues: readonly string[],
     nowMs: number,
@@ -47,8 +48,12 @@ export class Mix {
     this.nowMs = nowMs;
   }
 
+  /** With an operator's hand in it. */
   async rounds(count: number): Promise<void> {
-    for (let n = 0; n < count; n += 1) await this.round();
+    for (let n = 0; n < count; n += 1) {
+      await this.round();
+      await this.#steer();
+    }
   }
 
   /** Round by round, each past the grace of what is to be seen twice, until nothing moves. @throws when there is no end */
@@ -84,6 +89,21 @@ export class Mix {
     });
     if (this.#round % 5 === 1) await this.#look();
     return happened;
+  }
+
+  /** All of a state is run or archived, and the queue paused for a moment; healthy tasks are in none of these states. */
+  async #steer(): Promise<void> {
+    const queue = this.#pick(this.#queues);
+    const state = this.#pick(["scheduled", "retry", "archived", "completed", "aggregating"] as const);
+    const to = state === "completed" || state === "archived" ? "pending" : this.#pick(["pending", "archived"] as const);
+    const by = { actor: "operator", reason: "to see", requestId: `${this.#round}` };
+    await this.#typed(() => this.#broker.setPaused([queue], true, by, this.nowMs));
+    await this.#often(`move from ${state} to ${to}`, async () => {
+      const receipt = await this.#broker.move({ queue, state }, to, by, { limit: 20 }, this.nowMs);
+      if (!("moved" in receipt)) throw new Error("receipts for ids that nobody named");
+      return { count: receipt.moved, more: receipt.cursor !== undefined };
+    });
+    await this.#typed(() => this.#broker.setPaused([queue], false, by, this.nowMs));
   }
 
   /** Settle what is finished and lease, as often as there is said to be more. */

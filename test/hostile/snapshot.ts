@@ -7,6 +7,8 @@ export const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 /** All of it in Latin-1. */
 export type Content =
   | { readonly type: "string"; readonly value: string }
+  /** Our own record of what operators did. */
+  | { readonly type: "stream"; readonly length: number }
   | { readonly type: "list" | "set"; readonly members: readonly string[] }
   | { readonly type: "zset"; readonly scores: ReadonlyMap<string, string> }
   | { readonly type: "hash"; readonly fields: ReadonlyMap<string, string> };
@@ -19,6 +21,7 @@ const readers: Record<string, readonly [string, ...(string | number)[]]> = {
   set: ["SMEMBERS"],
   zset: ["ZRANGE", 0, -1, "WITHSCORES"],
   hash: ["HGETALL"],
+  stream: ["XLEN"],
 };
 
 /** Every key of a server, byte for byte. */
@@ -48,6 +51,7 @@ export async function piped(
 
 function contentOf(type: string, value: unknown): Content {
   if (type === "string") return { type, value: (value as Buffer).toString("latin1") };
+  if (type === "stream") return { type, length: value as number };
   const flat = (value as Buffer[]).map((part) => part.toString("latin1"));
   if (type === "list" || type === "set") return { type, members: flat };
   const map = new Map<string, string>();
