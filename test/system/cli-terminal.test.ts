@@ -168,7 +168,7 @@ describe("completion", () => {
       await until("completion is there", () => output.includes("ready"), 20_000);
       child.stdin.write("holdfast comp\tba\t");
       await until("both words are completed", () => output.includes("holdfast completion bash "), 20_000);
-      child.stdin.write("\u0003exit\n");
+      child.stdin.write("\u0015exit\n"); // Ctrl-U: a Ctrl-C would take what follows it along.
       await once(child, "close");
 
       expect(output).toContain("holdfast completion bash ");
