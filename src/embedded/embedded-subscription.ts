@@ -10,6 +10,8 @@ export class EmbeddedSubscription implements Subscription {
   readonly #listener: (signal: Signal) => void;
   readonly #link: { readonly order: Order; readonly forget: () => void };
   #watching = true;
+  /** Told while nobody wanted to know: the lookout does not tell it again. `undefined`: any queue. */
+  readonly #missed = new Set<string | undefined>();
   #introduced = false;
   #listening = false;
 
@@ -33,6 +35,10 @@ export class EmbeddedSubscription implements Subscription {
   watch(on: boolean): void {
     this.#watching = on;
     this.#link.order({ to: "lookout", subscriber: this.#number, act: "watch", on });
+    if (!on) return;
+    const missed = [...this.#missed];
+    this.#missed.clear();
+    for (const queue of missed) this.#listener({ kind: "wake", queue });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -42,8 +48,8 @@ export class EmbeddedSubscription implements Subscription {
   }
 
   heard(signal: Signal): void {
-    // What was on its way when it was turned off nobody waits for.
     if (signal.kind === "cancel" || this.#watching) this.#listener(signal);
+    else this.#missed.add(signal.queue);
   }
 
   /** To a thread that does not know it yet: what happened while there was none, nobody knows. */

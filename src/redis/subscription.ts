@@ -174,9 +174,11 @@ export class RedisSubscription implements Subscription {
     const stopped = this.#learnPauses(pauses, (replies.slice(0, first.length) as Reply[][]).flat());
     if (!replies.slice(first.length).some((count) => Number(count) > 0)) return;
     const open = queues.filter((queue) => !this.#paused.has(queue));
-    // What is there may be in those that turned out to be paused: without them the answer will be of use.
-    if (stopped.some((queue) => queues.includes(queue))) for (const queue of open) this.#unwatched.add(queue);
-    else if (this.#on) for (const queue of open.length === this.#queues.length ? [undefined] : open) this.#wake(queue);
+    // What is there may be in those that turned out to be paused: without them the answer will be of use. And a listener
+    // that is busy again by now is to be told of it when it is not.
+    if (!this.#on || stopped.some((queue) => queues.includes(queue)))
+      for (const queue of open) this.#unwatched.add(queue);
+    else for (const queue of open.length === this.#queues.length ? [undefined] : open) this.#wake(queue);
   }
 
   /** As few commands as these keys take, which may be none. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Signal } from "../../src/broker/roles.js";
 import { until } from "../support/until.js";
@@ -35,6 +36,24 @@ describeBroker("signals", ({ it }) => {
       subscription.watch(false);
 
       await t.enqueue(["1"]);
+      subscription.watch(true);
+
+      await until("it is told", () => heard.length > 0);
+    },
+    { needs: "signals" },
+  );
+
+  it(
+    "tell of what came while the listener was busy, however shortly it was not in between",
+    async (t) => {
+      const { heard, subscription } = await listening(t);
+      subscription.watch(false);
+      await t.enqueue(["1"]);
+      await sleep(50);
+
+      subscription.watch(true);
+      subscription.watch(false);
+      await sleep(50);
       subscription.watch(true);
 
       await until("it is told", () => heard.length > 0);
