@@ -46,8 +46,10 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
         continue;
       }
       // These are not leased ahead: of a task that waited in a worker which died, nobody could say that it never ran.
+      // Nor is anything else, from any queue: it would take the slots for which this one waits.
       if ((crashes > 0 || at_most_once === 1) && leased.length >= startable) {
         passed = true;
+        limit = leased.length;
         break;
       }
       const problem = problemOf(message);

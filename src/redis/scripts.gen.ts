@@ -474,7 +474,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "5114e4a218f3b38c6dfb7fe59ec363db209f29bc",
+  sha1: "a0a52222cce7cb3b9a644b7cc8906fa870901b0e",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -862,7 +862,9 @@ local function look(queue, window, found)
       found.passed = true
     elseif (crashes or once) and #found.ids >= may_start then
       -- These are not leased ahead: of a task that waited in a worker which died, nobody could say that it never ran.
+      -- Nor is anything else, from any queue: it would take the slots for which this one waits.
       found.left = 0
+      wanted = math.min(wanted, #found.ids)
     else
       if crashes then
         suspects = suspects - 1

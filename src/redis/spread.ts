@@ -67,7 +67,8 @@ async function leaseMore(
     const { leased } = result;
     if (result.stuck || leased.some(({ crashes }) => crashes >= maxCrashes - 1)) return;
     const suspects = leased.length === 0 && trip === 2 ? lease.suspects : 0;
-    let left = lease.limit - leased.length;
+    const { limit, startable = limit } = lease;
+    let left = (result.heldBack ? startable : limit) - leased.length;
     const parts: Part[] = [];
     for (const { queue, count } of suspects > 0 ? rest.slice(0, 1) : rest) {
       if (left <= 0) break;
@@ -152,6 +153,8 @@ class Result {
   readonly dry = new Set<string>();
   readonly paused = new Set<string>();
   more = false;
+  /** A queue gave less than was asked for, though it is not at its end: what is next there may not be leased ahead. */
+  heldBack = false;
   readonly #link: RedisLink;
   readonly #settled: (SettleReceipt | undefined)[];
   readonly #failed: { readonly part: Part; readonly error: Error }[] = [];
@@ -181,6 +184,9 @@ class Result {
       for (const queue of dry) this.dry.add(queue);
       for (const queue of paused) this.paused.add(queue);
       this.more ||= more;
+      const { limit = 0, limits = {} } = part.lease ?? {};
+      const over = more || dry.length + paused.length > 0;
+      this.heldBack ||= !over && leased.length < Math.min(limit, limits[part.queue] ?? limit);
     }
   }
 

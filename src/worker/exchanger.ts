@@ -62,6 +62,8 @@ export class Exchanger {
   #leasing = false;
   /** The last look found less than asked for: until the next poll or signal there is nothing to look for. */
   #empty = false;
+  /** Something waits that may not be leased ahead: nothing else is, until there is a slot for it. */
+  #heldBack = false;
   /** How often we were told that there may be something: a look that began before one of them proves nothing. */
   #nudges = 0;
   #pollTimer: NodeJS.Timeout | undefined;
@@ -183,7 +185,8 @@ export class Exchanger {
 
   /** What is asked for already counts as if it had come. */
   #demand(underWay: readonly LeaseRequest[], most: number): { limit: number; startable: number } {
-    const { freeSlots, room } = this.#crew;
+    const { freeSlots } = this.#crew;
+    const room = this.#heldBack ? 0 : this.#crew.room;
     const asked = sumOf(underWay, ({ limit }) => limit);
     const startable = Math.max(0, freeSlots - sumOf(underWay, (request) => request.startable ?? request.limit));
     return { limit: Math.min(most, Math.max(startable, freeSlots + room - asked)), startable };
@@ -232,9 +235,11 @@ export class Exchanger {
     if (lease === undefined) return;
     if (paused.length > 0) this.#events.onPaused(paused);
     if (leased.length > 0) this.#events.onLeased(leased);
+    this.#heldBack = !more && isHeldBack(lease, leased, [...dry, ...paused]);
     if (!recent) return;
     this.#queues.dry([...dry, ...paused]);
     if (leased.length < lease.limit && !more) this.#pollLater();
+    else this.#empty = false;
   }
 
   #confirm(settlements: readonly Settlement[], receipts: readonly SettleReceipt[]): void {
@@ -264,6 +269,14 @@ export class Exchanger {
 }
 
 const lane = (id: string): Lane => ({ id, turn: undefined });
+
+/** It was asked for tasks ahead, and not all came, though a queue is not at its end. */
+function isHeldBack(lease: LeaseRequest, leased: readonly LeasedTask[], over: readonly string[]): boolean {
+  const { limit, startable = limit, limits = {}, queues } = lease;
+  if (leased.length >= limit || startable >= limit) return false;
+  const heldOf = (name: string) => leased.filter((task) => task.lease.queue === name).length;
+  return queues.some((name) => !over.includes(name) && heldOf(name) < (limits[name] ?? limit));
+}
 
 function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((sum, item) => sum + of(item), 0);

@@ -22,6 +22,18 @@ describeBroker("leasing ahead", ({ it }) => {
     expect(idsOf(await t.lease({ limit: 3, startable: 1 }))).toEqual(["once", "c"]);
   });
 
+  it("leaves other queues alone, too, while such a task waits for a slot", async (t) => {
+    const other = t.queueNamed("other");
+    await t.enqueue([
+      t.task("once", {}, { atMostOnce: true }),
+      t.task("x", { queue: other }),
+      t.task("y", { queue: other }),
+    ]);
+    const queues = [t.queue, other];
+    expect(await t.lease({ queues, limit: 2, startable: 0 })).toEqual([]);
+    expect(idsOf(await t.lease({ queues, limit: 3, startable: 1 }))).toEqual(["once", "x", "y"]);
+  });
+
   it("has no crash suspect among those that wait, and none that wait beside one", async (t) => {
     await suspect(t, "s");
     await t.enqueue(["a", "b", "c"]);

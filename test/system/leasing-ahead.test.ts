@@ -57,6 +57,25 @@ describe("a worker that leases ahead", () => {
     expect(held).toBeLessThanOrEqual(4 + 3);
   });
 
+  it.each([
+    ["strictly", true, 500],
+    ["by weight", false, 3_000],
+  ])("starts what may not be leased ahead before other queues are empty, %s", async (_, strictPriority, bound) => {
+    const once = defineTask<{ n: number }>("once", { queue: "first", delivery: "at-most-once" });
+    let ended = 0;
+    const after: number[] = [];
+    await client.enqueueAll(numbers(6_000).map((n) => quick({ n })));
+    newWorker({ concurrency: 4, queues: { first: 2, default: 1 }, strictPriority })
+      .handle(quick, () => sleep(1).then(() => void (ended += 1)))
+      .handle(once, () => void after.push(ended));
+    await workers[0]!.start();
+    await until("it leases ahead", async () => (await counts()).active > 8);
+    const before = ended;
+    await client.enqueueAll(numbers(8).map((n) => once({ n })));
+    await until("they ran", () => after.length === 8);
+    expect(after.at(-1)! - before).toBeLessThan(bound);
+  });
+
   it("gives back in order what could not start for a second, and counts no return", async () => {
     let block = false;
     const order: number[] = [];

@@ -265,7 +265,9 @@ local function look(queue, window, found)
       found.passed = true
     elseif (crashes or once) and #found.ids >= may_start then
       -- These are not leased ahead: of a task that waited in a worker which died, nobody could say that it never ran.
+      -- Nor is anything else, from any queue: it would take the slots for which this one waits.
       found.left = 0
+      wanted = math.min(wanted, #found.ids)
     else
       if crashes then
         suspects = suspects - 1
