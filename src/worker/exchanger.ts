@@ -62,6 +62,8 @@ export class Exchanger {
   #leasing = false;
   /** The last look found less than asked for: until the next poll or signal there is nothing to look for. */
   #empty = false;
+  /** That look was at every queue. */
+  #sawAll = false;
   /** Something waits that may not be leased ahead: nothing else is, until there is a slot for it. */
   #heldBack = false;
   /** How often we were told that there may be something: a look that began before one of them proves nothing. */
@@ -137,6 +139,11 @@ export class Exchanger {
   get quiet(): boolean {
     if (this.#turns.over) return true;
     return this.settled && this.#busyLanes.length === 0 && (!this.#leasing || this.#empty);
+  }
+
+  /** Quiet, and the last look was at every queue: a wake for one that was left out may still be on its way. */
+  get drained(): boolean {
+    return this.#turns.over || (this.quiet && this.#sawAll);
   }
 
   /** Resolves the next time a turn ends or a slot becomes free. */
@@ -223,7 +230,10 @@ export class Exchanger {
       const reply = await this.#turns.take(turn);
       lane.turn = undefined;
       if (reply !== undefined) this.#digest(turn, reply, nudges === this.#nudges);
-      else this.#pollLater();
+      else {
+        this.#sawAll = true;
+        this.#pollLater();
+      }
     } finally {
       lane.turn = undefined;
       this.#schedule();
@@ -238,6 +248,7 @@ export class Exchanger {
     this.#heldBack = !more && isHeldBack(lease, leased, [...dry, ...paused]);
     if (!recent) return;
     this.#queues.dry([...dry, ...paused]);
+    this.#sawAll = lease.queues.length === this.#options.queues.length;
     if (leased.length < lease.limit && !more) this.#pollLater();
     else this.#empty = false;
   }

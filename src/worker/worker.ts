@@ -162,7 +162,10 @@ export class Worker implements AsyncDisposable {
     const queues = this.#options.queues.map((queue) => queue.name);
     while ((await this.#broker.promote(queues, 500, this.#broker.clock.nowMs())).moved > 0);
     await this.start();
-    while (!(this.#exchanger.quiet && this.#crew.size === 0)) await this.#exchanger.changed();
+    while (!(this.#exchanger.drained && this.#crew.size === 0)) {
+      if (this.#exchanger.quiet && this.#crew.size === 0) this.#exchanger.nudge();
+      await this.#exchanger.changed();
+    }
     await this.stop();
     if (this.#exchanger.refusal !== undefined) throw this.#exchanger.refusal;
     return this.counters();

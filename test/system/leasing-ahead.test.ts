@@ -128,6 +128,20 @@ describe("a worker that leases ahead", () => {
     expect(most).toEqual({ quick: 3, slow: 2 });
   });
 
+  it("drains a hundred queues, although its handlers put tasks into some that were empty", async () => {
+    const names = numbers(100).map((n) => `q${n}`);
+    const hops = 30;
+    await client.enqueue(quick({ n: 0 }, { queue: names[0]! }));
+    const ran: number[] = [];
+    await newWorker({ concurrency: 1, queues: Object.fromEntries(names.map((name) => [name, 1])) })
+      .handle(quick, async ({ n }) => {
+        ran.push(n);
+        if (n < hops) await client.enqueue(quick({ n: n + 1 }, { queue: names[(37 * (n + 1)) % 100]! }));
+      })
+      .drain();
+    expect(ran).toEqual(numbers(hops + 1));
+  });
+
   it("works through a thousand queues", async () => {
     const queues = Object.fromEntries(numbers(1_000).map((n) => [`q${n}`, 1]));
     await client.enqueueAll(numbers(1_000).map((n) => quick({ n }, { queue: `q${n}` })));
