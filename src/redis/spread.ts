@@ -50,8 +50,14 @@ export async function spread(link: RedisLink, turn: Turn, nowMs: number): Promis
       lease: queue === first ? oneOf(lease!, queue, lease!.limit, lease!.suspects) : undefined,
     };
   });
-  const [waiting] = await Promise.all([lookAt(link, others, lease, result), result.collect(parts, nowMs)]);
-  if (lease !== undefined) await leaseMore(lease, waiting, result, nowMs);
+  const [found] = await Promise.all([lookAt(link, others, lease, result), result.collect(parts, nowMs)]);
+  if (lease !== undefined) {
+    const again = found.again.map((queue): Part => {
+      return { queue, settle: [], at: [], lease: oneOf(lease, queue, lease.limit, lease.suspects) };
+    });
+    await result.collect(again, nowMs, { before: true });
+    await leaseMore(lease, found.waiting, result, nowMs);
+  }
   return result.reply(turn, nowMs);
 }
 
@@ -110,14 +116,14 @@ function partsOf(settle: readonly Settlement[]): Map<string, { settle: Settlemen
   return parts;
 }
 
-/** Which of these queues hold something, in their order; those that gave to this very request before come first. */
+/** Which of these queues hold something, in their order, and which gave to this very request before. */
 async function lookAt(
   link: RedisLink,
   queues: readonly string[],
   lease: LeaseRequest | undefined,
   result: Result,
-): Promise<Waiting[]> {
-  if (lease === undefined || queues.length === 0) return [];
+): Promise<{ readonly again: readonly string[]; readonly waiting: readonly Waiting[] }> {
+  if (lease === undefined || queues.length === 0) return { again: [], waiting: [] };
   const replies = await link
     .run(
       queues.flatMap((queue) => [
@@ -128,18 +134,18 @@ async function lookAt(
       { insist: false },
     )
     .catch(unavailable);
-  if (replies instanceof HoldfastError) return [];
-  const again: Waiting[] = [];
+  if (replies instanceof HoldfastError) return { again: [], waiting: [] };
+  const again: string[] = [];
   const waiting: Waiting[] = [];
   for (const [n, queue] of queues.entries()) {
     const [length, paused, request] = replies.slice(n * 3, n * 3 + 3) as [Reply, Reply, Reply];
-    if (Buffer.isBuffer(request) && String(request) === lease.requestId) again.push({ queue, count: lease.limit });
+    if (Buffer.isBuffer(request) && String(request) === lease.requestId) again.push(queue);
     else if (paused === 1) result.paused.add(queue);
     else if (length === 0) result.dry.add(queue);
     // What cannot be looked at is a list of another kind, which the script tells of, or on a node that is away.
     else if (typeof length === "number") waiting.push({ queue, count: length });
   }
-  return [...again, ...waiting];
+  return { again, waiting };
 }
 
 function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
@@ -169,7 +175,8 @@ class Result {
     return this.#failed.some(({ part, error }) => matters(part, error));
   }
 
-  async collect(parts: readonly Part[], nowMs: number): Promise<void> {
+  /** `before`: what they give goes before what has come already. */
+  async collect(parts: readonly Part[], nowMs: number, { before = false } = {}): Promise<void> {
     const impatient = { label: this.#link.label, run: this.#run };
     const answers = await Promise.allSettled(parts.map((part) => exchange(impatient, part, nowMs)));
     for (const [n, answer] of answers.entries()) {
@@ -180,7 +187,8 @@ class Result {
       }
       const { settled, leased, more, dry, paused } = answer.value;
       for (const [k, receipt] of settled.entries()) this.#settled[part.at[k]!] = receipt;
-      this.leased.push(...leased);
+      if (before) this.leased.unshift(...leased);
+      else this.leased.push(...leased);
       for (const queue of dry) this.dry.add(queue);
       for (const queue of paused) this.paused.add(queue);
       this.more ||= more;
@@ -234,7 +242,9 @@ class Result {
   readonly #run: RedisLink["run"] = (calls, options) => this.#link.run(calls, { ...options, insist: false });
 
   async #release(leased: readonly LeasedTask[], nowMs: number): Promise<void> {
-    for (const { settle } of partsOf(leased.map((task) => ({ task, outcome: { kind: "released" } }))).values()) {
+    for (const { settle } of partsOf(
+      leased.map((task) => ({ task, outcome: { kind: "released", unstarted: true } })),
+    ).values()) {
       // What cannot be given back now comes back when its lease ends.
       await exchange({ label: this.#link.label, run: this.#run }, { settle }, nowMs).catch(() => undefined);
     }

@@ -73,6 +73,18 @@ describeBroker("repeated requests", ({ it }) => {
     ]);
   });
 
+  it("get what they got, though a queue that comes before has something by now, and strand nothing", async (t) => {
+    const other = t.queueNamed("other");
+    await t.enqueue([t.task("x", { queue: other })]);
+    const request = t.request({ queues: [t.queue, other], limit: 1 });
+    const turn = { settle: [], lease: request };
+    expect(idsOf((await t.broker.exchange(turn, t.at(0))).leased)).toEqual(["x"]);
+
+    await t.enqueue(["a"]);
+    expect(idsOf((await t.broker.exchange(turn, t.at(0))).leased)).toEqual(["x"]);
+    expect(await t.stateOf("a")).toBe("pending");
+  });
+
   it("are told apart by worker and by request", async (t) => {
     await t.enqueue(["1", "2", "3"]);
 

@@ -27,6 +27,12 @@ export class Real {
     this.queues = queues;
     this.madeMs = madeMs;
   }
+
+  /** The queues that one call names: on a Cluster one, for what several that are asked side by side give is not the model's. */
+  asked(numbers: readonly number[]): string[] {
+    const queues = numbers.map((n) => this.queues[n]!);
+    return this.broker.label.startsWith("redis-cluster:") ? queues.slice(0, 1) : queues;
+  }
 }
 
 /** Capital letters stand for ids that Holdfast makes, the others are a caller's own. */
@@ -158,7 +164,7 @@ class Exchange implements Command {
       ...lease,
       workerId,
       requestId: `${real.queues[0]}-request-${real.requests}`,
-      queues: lease.queues.map((n) => real.queues[n]!),
+      queues: real.asked(lease.queues),
     };
     const settlements =
       real.hands.length === 0
@@ -271,7 +277,7 @@ class Maintain implements Command {
   }
 
   async run(model: Model, real: Real): Promise<void> {
-    const queues = this.#queues.map((n) => real.queues[n]!);
+    const queues = real.asked(this.#queues);
 
     const answer = await real.broker[this.#verb](queues, this.#limit, model.nowMs);
 
