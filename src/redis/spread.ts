@@ -39,7 +39,7 @@ export async function spread(link: RedisLink, turn: Turn, nowMs: number): Promis
   if (everywhere.size <= 1) return exchange(link, turn, nowMs);
 
   const result = new Result(link, settle.length);
-  const [first, ...others] = queues;
+  const [first] = queues;
   const firstTrip = new Set([...settlements.keys(), ...(first === undefined ? [] : [first])]);
   const parts = [...firstTrip].map((queue): Part => {
     const { settle: own = [], at = [] } = settlements.get(queue) ?? {};
@@ -50,12 +50,15 @@ export async function spread(link: RedisLink, turn: Turn, nowMs: number): Promis
       lease: queue === first ? oneOf(lease!, queue, lease!.limit, lease!.suspects) : undefined,
     };
   });
-  const [found] = await Promise.all([lookAt(link, others, lease, result), result.collect(parts, nowMs)]);
+  const [found] = await Promise.all([lookAt(link, queues, lease, result), result.collect(parts, nowMs)]);
   if (lease !== undefined) {
-    const again = found.again.map((queue): Part => {
-      return { queue, settle: [], at: [], lease: oneOf(lease, queue, lease.limit, lease.suspects) };
-    });
-    await result.collect(again, nowMs, { before: true });
+    const again = found.again
+      .filter((queue) => queue !== first)
+      .map((queue): Part => {
+        return { queue, settle: [], at: [], lease: oneOf(lease, queue, lease.limit, lease.suspects) };
+      });
+    // What the first queue gives goes behind them, unless it gave that before, too.
+    await result.collect(again, nowMs, { before: !found.again.includes(first!) });
     await leaseMore(lease, found.waiting, result, nowMs);
   }
   return result.reply(turn, nowMs);
@@ -116,14 +119,14 @@ function partsOf(settle: readonly Settlement[]): Map<string, { settle: Settlemen
   return parts;
 }
 
-/** Which of these queues hold something, in their order, and which gave to this very request before. */
+/** Which of the queues behind the first hold something, in their order, and which of all gave to this very request before. */
 async function lookAt(
   link: RedisLink,
   queues: readonly string[],
   lease: LeaseRequest | undefined,
   result: Result,
 ): Promise<{ readonly again: readonly string[]; readonly waiting: readonly Waiting[] }> {
-  if (lease === undefined || queues.length === 0) return { again: [], waiting: [] };
+  if (lease === undefined || queues.length <= 1) return { again: [], waiting: [] };
   const replies = await link
     .run(
       queues.flatMap((queue) => [
@@ -140,6 +143,7 @@ async function lookAt(
   for (const [n, queue] of queues.entries()) {
     const [length, paused, request] = replies.slice(n * 3, n * 3 + 3) as [Reply, Reply, Reply];
     if (Buffer.isBuffer(request) && String(request) === lease.requestId) again.push(queue);
+    else if (n === 0) continue;
     else if (paused === 1) result.paused.add(queue);
     else if (length === 0) result.dry.add(queue);
     // What cannot be looked at is a list of another kind, which the script tells of, or on a node that is away.
@@ -177,6 +181,7 @@ class Result {
 
   /** `before`: what they give goes before what has come already. */
   async collect(parts: readonly Part[], nowMs: number, { before = false } = {}): Promise<void> {
+    const given: LeasedTask[] = [];
     const impatient = { label: this.#link.label, run: this.#run };
     const answers = await Promise.allSettled(parts.map((part) => exchange(impatient, part, nowMs)));
     for (const [n, answer] of answers.entries()) {
@@ -187,8 +192,7 @@ class Result {
       }
       const { settled, leased, more, dry, paused } = answer.value;
       for (const [k, receipt] of settled.entries()) this.#settled[part.at[k]!] = receipt;
-      if (before) this.leased.unshift(...leased);
-      else this.leased.push(...leased);
+      given.push(...leased);
       for (const queue of dry) this.dry.add(queue);
       for (const queue of paused) this.paused.add(queue);
       this.more ||= more;
@@ -196,6 +200,8 @@ class Result {
       const over = more || dry.length + paused.length > 0;
       this.heldBack ||= !over && leased.length < Math.min(limit, limits[part.queue] ?? limit);
     }
+    if (before) this.leased.unshift(...given);
+    else this.leased.push(...given);
   }
 
   /** @throws the error of a part that matters */
