@@ -65,7 +65,11 @@ export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: num
   const hopeless = unwritten || failed.some(({ error }) => error.outcome === "failed");
   if (hopeless && leased.length > 0) {
     // What another call of this trip leased, or this turn when it came before: an error would not tell of it.
-    await exchange(link, { settle: leased.map((task) => ({ task, outcome: { kind: "released", unstarted: true } })) }, nowMs);
+    await exchange(
+      link,
+      { settle: leased.map((task) => ({ task, outcome: { kind: "released", unstarted: true } })) },
+      nowMs,
+    );
   }
   throwFailed(link.label, failed, done);
   // A queue that cannot be leased from is worth an error only where that costs nobody a task or a receipt.

@@ -15,7 +15,7 @@ import type { NewTask, TaskMessage } from "../../src/core/message.js";
 import type { Place, TaskState } from "../../src/core/state.js";
 import { newTask } from "../support/builders.js";
 import { describeRedis } from "../support/redis-server.js";
-import { type Engine, engines, type Need, type Storage } from "./engines.js";
+import { type Engine, enginesFor, type Need, type Storage } from "./engines.js";
 
 export const states: readonly TaskState[] = [
   "pending",
@@ -35,7 +35,7 @@ type It = (
 
 /** The same tests for each engine, each test with a fresh broker and with queues of its own. */
 export function describeBroker(promise: string, body: (tools: { readonly it: It }) => void): void {
-  for (const engine of engines) {
+  for (const engine of enginesFor(promise)) {
     const title = `${promise} (${engine.name})`;
     if (engine.needsRedis) describeRedis(title, () => suite(engine, body));
     else describe(title, () => suite(engine, body));

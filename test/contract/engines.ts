@@ -126,12 +126,18 @@ const sentinel = redisEngine("sentinel", async () => {
   return { url: servers.url, admin: () => servers.master.admin, [Symbol.asyncDispose]: () => servers.stop() };
 });
 
-/** All engines, or those that BROKERS names (a list with commas): memory, file, redis, cluster, sentinel, or "embedded" for both files. */
-export const engines: readonly Engine[] = chosen(process.env["BROKERS"]);
+/** What runs behind Sentinels, too, unless BROKERS names them: there a server is like any other, once it is found. */
+const behindSentinels = new Set(["answers in order", "outcomes", "repeated requests", "tokens fence", "signals"]);
 
-function chosen(names: string | undefined): readonly Engine[] {
+/**
+ * The engines to hold a promise: all of them, or those that BROKERS names (a list with commas): memory, file, redis,
+ * cluster, sentinel, or "embedded" for both files.
+ */
+export function enginesFor(promise: string): readonly Engine[] {
+  const names = process.env["BROKERS"];
   const all = [memory, file, redis, cluster, sentinel];
-  if (names === undefined || names === "") return all;
+  if (names === undefined || names === "")
+    return all.filter((engine) => engine !== sentinel || behindSentinels.has(promise));
   const wanted = names.split(",").flatMap((name) => (name === "embedded" ? ["memory", "file"] : [name.trim()]));
   for (const name of wanted) {
     if (!all.some((engine) => engine.name === name))

@@ -1,0 +1,3 @@
+import { describeLeases } from "./lease.js";
+
+describeLeases("Redis");
