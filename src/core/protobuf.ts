@@ -234,3 +234,13 @@ export class Reader {
     throw new HoldfastError("MESSAGE_INVALID", { problem, offset: this.#base + offset });
   }
 }
+
+/** What was stored, or `undefined` where it cannot be decoded: for those who go on without it. */
+export function readable<T>(decode: (stored: Uint8Array) => T, stored: Uint8Array): T | undefined {
+  try {
+    return decode(stored);
+  } catch (error) {
+    if (HoldfastError.is(error, "MESSAGE_INVALID")) return undefined;
+    throw error;
+  }
+}

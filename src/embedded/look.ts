@@ -1,6 +1,7 @@
 import type { TaskRef } from "../broker/broker.js";
 import type { Page, PageRequest, QueueInfo } from "../core/info.js";
-import { decoded } from "./decoded.js";
+import { decodeMessage } from "../core/codec.js";
+import { readable } from "../core/protobuf.js";
 import type { Sql } from "./sql.js";
 import type { StoredState } from "./tally.js";
 
@@ -108,7 +109,7 @@ export function list(sql: Sql, { queue, state, type, page }: ListCall): Page<Inf
     for (const row of rows) {
       first ??= row;
       last = row;
-      if (type === undefined || decoded(row.message)?.type === type) items.push(row);
+      if (type === undefined || readable(decodeMessage, row.message)?.type === type) items.push(row);
       if (items.length === limit) break;
     }
     scanned += rows.length;

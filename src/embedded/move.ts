@@ -2,10 +2,10 @@ import { maxCrashes, type TaskRef } from "../broker/broker.js";
 import { archivedBy } from "../broker/failures.js";
 import type { Act, MoveReceipt, MoveSelection, MoveTarget } from "../broker/roles.js";
 import { messageToRun } from "../broker/steered.js";
-import { encodeMessage } from "../core/codec.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import { type Deed, recordAct } from "./acts.js";
-import { decoded } from "./decoded.js";
+import { readable } from "../core/protobuf.js";
 import { rememberFinished } from "./finished.js";
 import { Line } from "./line.js";
 import { giveBackLock } from "./locks.js";
@@ -113,7 +113,7 @@ function moverTo(sql: Sql, { to, by, attempts, nowMs }: MoveCall): (task: Movabl
 }
 
 function bytesToRun(bytes: Uint8Array, attempts: number): Uint8Array {
-  const message = decoded(bytes);
+  const message = readable(decodeMessage, bytes);
   const next = message && messageToRun(message, attempts);
   return next === undefined || next === message ? bytes : encodeMessage(next);
 }
@@ -121,5 +121,5 @@ function bytesToRun(bytes: Uint8Array, attempts: number): Uint8Array {
 /** With the lock that it may hold. */
 export function deleteTask(sql: Sql, { queue, id, message }: Pick<Movable, "queue" | "id" | "message">): void {
   sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id);
-  giveBackLock(sql, decoded(message)?.uniqueKey ?? "", id);
+  giveBackLock(sql, readable(decodeMessage, message)?.uniqueKey ?? "", id);
 }

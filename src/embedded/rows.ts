@@ -6,7 +6,7 @@ import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
-import { decoded } from "./decoded.js";
+import { readable } from "../core/protobuf.js";
 import type { EnqueueCall, NewRow } from "./enqueue.js";
 import type { ExchangeReply } from "./exchange.js";
 import type { InfoRow } from "./look.js";
@@ -92,7 +92,7 @@ export function taskInfo(row: InfoRow): TaskInfo {
     queue,
     state,
     // Where it cannot be decoded, the bytes are told as they are, and the failure says what is wrong with them.
-    message: decoded(row.message),
+    message: readable(decodeMessage, row.message),
     bytes: row.message,
     dueAtMs,
     archivedAtMs: state === "archived" ? rank * 1_000 : undefined,

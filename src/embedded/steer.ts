@@ -1,10 +1,10 @@
 import type { Cancellation, TaskRef } from "../broker/broker.js";
 import type { Act, CancelReceipt, DropReceipt, PauseReceipt, UpdateReceipt } from "../broker/roles.js";
 import { messageWithPayload } from "../broker/steered.js";
-import { encodeMessage } from "../core/codec.js";
+import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import { recordAct } from "./acts.js";
-import { decoded } from "./decoded.js";
+import { readable } from "../core/protobuf.js";
 import { rememberFinished } from "./finished.js";
 import { giveBackLock, lockHolder, takeLock } from "./locks.js";
 import { deleteTask } from "./move.js";
@@ -25,7 +25,7 @@ export function updatePayload(sql: Sql, { task, payload, by, nowMs }: UpdateCall
   const row = sql("SELECT state, message FROM task WHERE queue = ? AND id = ?").get(queue, id);
   if (row === undefined) return "notFound";
   const { state, message: bytes } = row as { state: StoredState; message: Uint8Array };
-  const message = decoded(bytes);
+  const message = readable(decodeMessage, bytes);
   if (!waiting.includes(state) || message === undefined) return "wrongState";
   const next = messageWithPayload(message, payload);
   if (next.uniqueKey !== message.uniqueKey) {

@@ -1,5 +1,4 @@
 import { ceilToS, floorToS, lastTimeMs } from "../core/duration.js";
-import { HoldfastError } from "../core/errors.js";
 import type { RunningTask, WorkerInfo } from "../core/info.js";
 import {
   decodeRunning,
@@ -9,6 +8,7 @@ import {
   type RunningRecord,
   type ServerRecord,
 } from "../core/worker-codec.js";
+import { readable } from "../core/protobuf.js";
 import { listOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { ownServersKey, runningKey, serverKey, serversKey, workersKey } from "./keys.js";
@@ -106,13 +106,7 @@ async function meet(link: RedisLink, foreigners: Foreigners, nowMs: number): Pro
 
 /** `undefined` for what is not there, not readable, or not what we take it for: anyone may write there. */
 function decoded<T>(decode: (stored: Uint8Array) => T, reply: Reply | undefined): T | undefined {
-  if (!Buffer.isBuffer(reply)) return undefined;
-  try {
-    return decode(reply);
-  } catch (error) {
-    if (HoldfastError.is(error, "MESSAGE_INVALID")) return undefined;
-    throw error;
-  }
+  return Buffer.isBuffer(reply) ? readable(decode, reply) : undefined;
 }
 
 function serverOf(worker: WorkerInfo): ServerRecord {

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { TaskRef } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
-import { HoldfastError } from "../core/errors.js";
+import { readable } from "../core/protobuf.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
 import type { TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
@@ -134,7 +134,7 @@ function setsFor(state: string | undefined, queue: string): string[] {
 
 function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefined): TaskInfo {
   const archived = task.state === "archived";
-  const message = messageFrom(task.bytes);
+  const message = readable(decodeMessage, task.bytes);
   return {
     id,
     queue,
@@ -157,15 +157,6 @@ function lastFailure({ failure, state }: StoredTask, message: TaskMessage | unde
   // Archived by hand: the message still tells of the attempt before, unless there was one since.
   if (failure.reason === "manual") return message.lastFailedAtMs > failure.startedAtMs ? undefined : failure;
   return message.lastError === failure.message ? failure : undefined;
-}
-
-function messageFrom(bytes: Buffer): TaskMessage | undefined {
-  try {
-    return decodeMessage(bytes);
-  } catch (error) {
-    if (HoldfastError.is(error, "MESSAGE_INVALID")) return undefined;
-    throw error;
-  }
 }
 
 /** An id as text, as far as it is text; one that is not cannot be asked for. */

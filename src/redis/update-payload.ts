@@ -2,6 +2,7 @@ import type { TaskRef } from "../broker/broker.js";
 import type { Act, UpdateReceipt } from "../broker/roles.js";
 import { messageWithPayload } from "../broker/steered.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
+import { readable } from "../core/protobuf.js";
 import { HoldfastError } from "../core/errors.js";
 import { throwProblems } from "./answers.js";
 import { keysOf, taskKey } from "./keys.js";
@@ -24,7 +25,7 @@ export async function updatePayload(
     const [stored] = await link.run([{ name: "HGET", args: [taskKey(queue, id), "msg"] }], { taskIds: [id] });
     const seen = bytesOf(link, stored!, id);
     if (seen === undefined) return "notFound";
-    const before = decoded(seen);
+    const before = readable(decodeMessage, seen);
     if (before === undefined) return "wrongState";
     const after = messageWithPayload(before, payload);
     const [reply] = await link.run(
@@ -56,13 +57,4 @@ export async function updatePayload(
 function bytesOf(link: RedisLink, reply: Reply, id: string): Buffer | undefined {
   if (reply instanceof LinkError && reply.code !== "WRONGTYPE") throw reply.toError(link.label, [id]);
   return Buffer.isBuffer(reply) ? reply : undefined;
-}
-
-function decoded(bytes: Buffer) {
-  try {
-    return decodeMessage(bytes);
-  } catch (error) {
-    if (HoldfastError.is(error, "MESSAGE_INVALID")) return undefined;
-    throw error;
-  }
 }
