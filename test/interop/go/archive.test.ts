@@ -4,7 +4,7 @@ import { archiveKeep } from "../../../src/broker/broker.js";
 import { defineTask, Worker } from "../../../src/index.js";
 import { newTask, settled } from "../../support/builders.js";
 import { until } from "../../support/until.js";
-import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { buildTimeoutMs, describeGo } from "./programs.js";
 import { quiet, Site } from "./site.js";
 
 const queue = "default";
@@ -13,7 +13,6 @@ describeGo("dead letters beside Go workers, whose asynq deletes beyond 9,999", (
   let site: Site;
 
   beforeAll(async () => {
-    await goProgram("witness");
     site = await Site.open();
   }, buildTimeoutMs);
   afterAll(() => site.close());

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { Client, defineTask, fixed, type TaskOptions, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
-import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { buildTimeoutMs, describeGo } from "./programs.js";
 import { quiet, Site } from "./site.js";
 
 const queue = "default";
@@ -10,7 +10,6 @@ const id = "long";
 describeGo("cancelling, between Go and TypeScript", () => {
   let site: Site;
   beforeAll(async () => {
-    await goProgram("witness");
     site = await Site.open();
   }, buildTimeoutMs);
   afterAll(() => site.close());

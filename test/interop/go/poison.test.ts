@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client, defineTask, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
-import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { buildTimeoutMs, describeGo } from "./programs.js";
 import { quiet, Site } from "./site.js";
 import { Witness } from "./witness.js";
 
 describeGo("a message that nobody can read, held by a worker that died", () => {
   let site: Site;
   beforeAll(async () => {
-    await goProgram("witness");
     site = await Site.open();
   }, buildTimeoutMs);
   afterAll(() => site.close());

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { Client, defineTask, fixed, SkipRetry, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
-import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { buildTimeoutMs, describeGo } from "./programs.js";
 import { quiet, Site } from "./site.js";
 
 const queue = "default";
@@ -11,7 +11,6 @@ describeGo("a task that fails, with workers of Go and of TypeScript in turns", (
   let site: Site;
 
   beforeAll(async () => {
-    await goProgram("witness");
     site = await Site.open();
   }, buildTimeoutMs);
   afterAll(() => site.close());

@@ -72,7 +72,6 @@ describeGo("asynq's own tools on what Holdfast wrote", () => {
   let asynqmon: ChildProcess;
   let api: string;
   beforeAll(async () => {
-    await goProgram("witness");
     cli = await goProgram("cli");
     const monitor = await goProgram("asynqmon");
     site = await Site.open();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Client, connect, defineTask, rawBytes, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
-import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
+import { buildTimeoutMs, describeGo } from "./programs.js";
 import { ours, Site } from "./site.js";
 import type { GoTask } from "./witness.js";
 
@@ -12,7 +12,6 @@ describeGo("unique tasks of Go and of TypeScript", () => {
   let site: Site;
 
   beforeAll(async () => {
-    await goProgram("witness");
     site = await Site.open();
   }, buildTimeoutMs);
   afterAll(() => site.close());
