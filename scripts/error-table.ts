@@ -80,7 +80,11 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   },
   SPOOL_FULL: {
     sample: { bytes: 1_073_741_824, maxBytes: 1_073_741_824 },
-    advice: "Reserved for the client's spool, which is still to come.",
+    advice: "Nothing was accepted. Bring Redis back, or give the spool more room; what it holds is kept whatever comes.",
+  },
+  SPOOL_FAILED: {
+    sample: { directory: "/var/lib/shop/spool", problem: "no space left on the device (ENOSPC)" },
+    advice: "Nothing was accepted: mend the disk or the directory. What was accepted before is still in its file.",
   },
   CLOSED: { sample: { what: "the broker" }, advice: "Do not use what you closed." },
   TASK_TIMEOUT: {

@@ -14,6 +14,7 @@ const mayImport: Record<string, readonly string[]> = {
   "worker/": ["broker/", "core/"],
   "scheduler.ts": ["broker/", "core/"],
   "inspector/": ["broker/", "core/"],
+  "spool/": ["broker/", "core/"],
   "deadletter/": ["inspector/", "broker/", "core/"],
   "ops/": ["inspector/", "broker/", "core/"],
   // West wing: engines. Neither imports the other, nor any actor.

@@ -1,20 +1,63 @@
 import type { NewTask } from "../core/message.js";
 import type { EnqueueReceipt } from "./broker.js";
 
-/** The durable local buffer of a client, used while storage is down: a store of accepted tasks, in order. */
+/**
+ * The durable local buffer of a process: a store of accepted tasks, in the order of acceptance. It keeps them until it is
+ * told how each ended; it decides nothing. Tasks of processes that died are taken over (`adopted`), behind its own.
+ */
 export interface SpoolStore extends AsyncDisposable {
-  /** Resolves when the tasks are durable on this machine. @throws SPOOL_FULL */
+  /** Resolves when all of them are durable on this machine; else none is accepted. @throws SPOOL_FULL SPOOL_FAILED */
   append(tasks: readonly NewTask[], nowMs: number): Promise<void>;
-  /** The oldest that storage has not confirmed, in the order of acceptance. */
-  oldest(limit: number): Promise<readonly SpooledTask[]>;
-  /** These left the spool: storage has them for good. */
-  release(settled: readonly { readonly sequence: number; readonly receipt: EnqueueReceipt }[]): Promise<void>;
-  stats(): Promise<{ readonly tasks: number; readonly bytes: number; readonly oldestAtMs: number | undefined }>;
+  /** The next after that sequence (0: from the first), in order. */
+  read(after: number, limit: number): Promise<readonly SpooledTask[]>;
+  /** These leave the spool: storage has them for good, or has said why it never will. How each ended is kept a while. */
+  release(ended: readonly { readonly sequence: number; readonly outcome: SpoolOutcome }[]): Promise<void>;
+  /** Undefined for an id that this spool has never seen, or whose outcome it keeps no more. */
+  outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]>;
+  stats(): Promise<SpoolStats>;
+  /** Called when tasks of a process that died have been taken over: they are to be read. */
+  onAdopted(listener: (tasks: number) => void): void;
   close(): Promise<void>;
 }
 
 export interface SpooledTask {
+  /** Ascending within one store. */
   readonly sequence: number;
   readonly acceptedAtMs: number;
+  /** Marked as a repeat: it may have reached storage before. */
   readonly task: NewTask;
+}
+
+/** What became of a task that went through the spool. */
+export type SpoolOutcome =
+  | EnqueueReceipt
+  /** Storage refuses it for good; it stays in the spool's file, out of the others' way. */
+  | { readonly status: "parked"; readonly id: string; readonly problem: string };
+
+export interface SpoolStats {
+  /** Accepted, not released; those that are parked are not among them. */
+  readonly tasks: number;
+  readonly bytes: number;
+  readonly oldestAtMs: number | undefined;
+  readonly parked: number;
+  readonly maxBytes: number;
+  readonly maxTasks: number;
+}
+
+/**
+ * A broker's spool, as clients see it: accepts at once, delivers behind their backs, in order, and lets go of a task only
+ * when the data that took it can be relied upon.
+ */
+export interface Spool extends AsyncDisposable {
+  /** Receipts are `spooled`. @throws SPOOL_FULL SPOOL_FAILED CLOSED */
+  accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]>;
+  /** Whether tasks of this queue wait to be delivered: what is enqueued later goes behind them. */
+  holds(queue: string): boolean;
+  /** The latest that is known of each: `spooled` while storage has not answered. */
+  outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]>;
+  stats(): Promise<SpoolStats>;
+  /** Storage seems to be back: deliver now instead of at the next look. */
+  nudge(): void;
+  /** What is not delivered stays on this machine, for the next process that opens the spool. */
+  close(): Promise<void>;
 }

@@ -31,6 +31,7 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   BROKER_INCOMPATIBLE: storageExitCode,
   BULK_INTERRUPTED: storageExitCode,
   SPOOL_FULL: storageExitCode,
+  SPOOL_FAILED: storageExitCode,
   CLOSED: storageExitCode,
 };
 

@@ -26,6 +26,7 @@ describe("HoldfastError", () => {
       scanned: 3,
       total: 9,
       requestId: "R",
+      directory: "/spool",
     } as const;
 
     for (const code of errorCodes) {

@@ -28,6 +28,7 @@ const sentences = {
     `stopped by an error with ${d.moved} of ${d.total} tasks of queue "${d.queue}" done (${d.to}), ` +
     `${d.skipped} skipped: the batch that failed may be done as well, what comes after it is untouched`,
   SPOOL_FULL: (d: { bytes: number; maxBytes: number }) => `the spool is full: ${d.bytes} of ${d.maxBytes} bytes`,
+  SPOOL_FAILED: (d: { directory: string; problem: string }) => `the spool in ${d.directory} failed: ${d.problem}`,
   // Nobody: it is over.
   CLOSED: (d: { what: string }) => `${d.what} is closed`,
   // Recorded on the task, and seen in the handler's `signal.reason`.

@@ -4,7 +4,8 @@
  */
 import type { Broker, EnqueueReceipt, LeasedTask, Producing, Settlement } from "../../src/broker/broker.js";
 import type { Act, Grouping, Inspecting, Limiting, MoveReceipt, Signalling, Steering } from "../../src/broker/roles.js";
-import type { SpooledTask, SpoolStore } from "../../src/broker/spool.js";
+import type { Identifying } from "../../src/broker/incarnation.js";
+import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../src/broker/spool.js";
 import { HoldfastError } from "../../src/core/errors.js";
 import type { Selection, TaskInfo } from "../../src/core/info.js";
 import type { NewTask } from "../../src/core/message.js";
@@ -30,8 +31,9 @@ function told(receipt: EnqueueReceipt): string {
 // --- A client's spool -----------------------------------------------------------------------------------------------------
 
 /** Durable would be a file; the shape is the same. */
-class SketchedSpool implements SpoolStore {
+class SketchedStore implements SpoolStore {
   #tasks: SpooledTask[] = [];
+  readonly #ended = new Map<string, SpoolOutcome>();
   #sequence = 0;
 
   async append(tasks: readonly NewTask[], nowMs: number): Promise<void> {
@@ -42,43 +44,53 @@ class SketchedSpool implements SpoolStore {
       this.#tasks.push({ sequence: this.#sequence, acceptedAtMs: nowMs, task: { ...task, repeat: true } });
     }
   }
-  async oldest(limit: number): Promise<readonly SpooledTask[]> {
-    return this.#tasks.slice(0, limit);
+  async read(after: number, limit: number): Promise<readonly SpooledTask[]> {
+    return this.#tasks.filter(({ sequence }) => sequence > after).slice(0, limit);
   }
-  async release(gone: readonly { readonly sequence: number; readonly receipt: EnqueueReceipt }[]): Promise<void> {
-    const sequences = new Set(gone.map(({ sequence }) => sequence));
+  async release(ended: readonly { readonly sequence: number; readonly outcome: SpoolOutcome }[]): Promise<void> {
+    for (const { outcome } of ended) this.#ended.set(outcome.id, outcome);
+    const sequences = new Set(ended.map(({ sequence }) => sequence));
     this.#tasks = this.#tasks.filter(({ sequence }) => !sequences.has(sequence));
   }
-  async stats() {
-    return { tasks: this.#tasks.length, bytes: 0, oldestAtMs: this.#tasks[0]?.acceptedAtMs };
+  async outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]> {
+    return ids.map((id) => this.#ended.get(id));
   }
+  async stats(): Promise<SpoolStats> {
+    const { length: tasks } = this.#tasks;
+    return { tasks, bytes: 0, oldestAtMs: this.#tasks[0]?.acceptedAtMs, parked: 0, maxBytes: 1, maxTasks: 1_000 };
+  }
+  onAdopted(): void {}
   async close(): Promise<void> {}
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 /** Accept at once, or on this machine while storage is away. */
-async function accept(storage: Producing, spool: SpoolStore, tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+async function accept(storage: Producing, spool: Spool, tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
   const nowMs = storage.clock.nowMs();
+  if (tasks.some(({ message }) => spool.holds(message.queue))) return spool.accept(tasks, nowMs);
   try {
     return await storage.enqueue(tasks, nowMs);
   } catch (error) {
     if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) throw error;
-    const maybeThere = error.data.outcome === "unknown" ? new Set(error.data.taskIds) : new Set<string>();
-    const again = tasks.map((task) => ({ ...task, repeat: maybeThere.has(task.message.id) }));
-    await spool.append(again, nowMs);
-    return tasks.map(({ message }) => ({ status: "spooled", id: message.id }));
+    return spool.accept(tasks, nowMs);
   }
 }
 
-/** Bring what was spooled to storage, in the order of acceptance; the receipts are the late verdicts. */
-async function drain(spool: SpoolStore, storage: Producing): Promise<Map<string, EnqueueReceipt>> {
-  const spooled = await spool.oldest(500);
-  const receipts = await storage.enqueue(
-    spooled.map(({ task }) => task),
-    storage.clock.nowMs(),
+/** Bring what was spooled to storage, in order; let go of it when the data that took it has stayed the same. */
+async function deliver(store: SpoolStore, storage: Producing & Identifying): Promise<void> {
+  const spooled = await store.read(0, 500);
+  const queues = [...new Set(spooled.map(({ task }) => task.message.queue))];
+  const before = await storage.incarnations(queues, 1_000);
+  const tasks = spooled.map(({ task }) => task);
+  const receipts = await storage.enqueue(tasks, storage.clock.nowMs());
+  await new Promise((resolve) => setTimeout(resolve, storage.trustAfterMs));
+  const after = await storage.incarnations(queues, 1_000);
+  const trusted = new Set(queues.filter((_, n) => before[n] !== undefined && before[n].id === after[n]?.id));
+  await store.release(
+    spooled.flatMap(({ sequence, task }, n) =>
+      trusted.has(task.message.queue) ? [{ sequence, outcome: receipts[n]! }] : [],
+    ),
   );
-  await spool.release(spooled.map(({ sequence }, n) => ({ sequence, receipt: receipts[n]! })));
-  return new Map(spooled.map(({ task }, n) => [task.message.id, receipts[n]!]));
 }
 
 // --- Dead letters: what is known of a failure is enough to group, show and redrive it -----------------------------------------
