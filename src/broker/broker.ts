@@ -2,11 +2,13 @@ import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import type { Outcome } from "../core/outcome.js";
-import type { TaskState } from "../core/state.js";
 import type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
+import type { EnqueueReceipt } from "./receipt.js";
 import type { Inspecting, Signalling, Steering } from "./roles.js";
+import type { Spool } from "./spool.js";
 
 export type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
+export type { EnqueueReceipt } from "./receipt.js";
 
 /**
  * The contract of a storage engine. It makes eight promises, each a file in test/contract, run against every engine:
@@ -38,6 +40,8 @@ export interface Broker
 export interface Producing {
   readonly label: string;
   readonly clock: Clock;
+  /** Where the broker was opened with one. */
+  readonly spool?: Spool | undefined;
   /**
    * Put tasks where they belong (pending, or scheduled). A failure names the ids it concerns, and has the outcome
    * `unknown` when some of them may be in. `withinMs` is the longest that the caller will wait.
@@ -79,15 +83,6 @@ export interface Looking {
   /** Pending in the order of running, the others by time. @throws QUEUE_NOT_FOUND never: an unknown queue is empty */
   list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>>;
 }
-
-export type EnqueueReceipt =
-  | { readonly status: "enqueued"; readonly id: string; readonly state: TaskState }
-  /** Durable on this machine, storage has not confirmed it yet. */
-  | { readonly status: "spooled"; readonly id: string }
-  /** Not taken: the task with this id holds the unique lock. */
-  | { readonly status: "duplicate"; readonly id: string }
-  /** Not taken: another task has this id. */
-  | { readonly status: "idTaken"; readonly id: string };
 
 export interface Turn {
   readonly settle: readonly Settlement[];

@@ -1,13 +1,16 @@
 import type { NewTask } from "../core/message.js";
-import type { EnqueueReceipt } from "./broker.js";
+import type { EnqueueReceipt } from "./receipt.js";
 
 /**
  * The durable local buffer of a process: a store of accepted tasks, in the order of acceptance. It keeps them until it is
  * told how each ended; it decides nothing. Tasks of processes that died are taken over (`adopted`), behind its own.
  */
 export interface SpoolStore extends AsyncDisposable {
-  /** Resolves when all of them are durable on this machine; else none is accepted. @throws SPOOL_FULL SPOOL_FAILED */
-  append(tasks: readonly NewTask[], nowMs: number): Promise<void>;
+  /**
+   * Resolves when all of them are durable on this machine, with the sequence of the last; else none is accepted.
+   * @throws SPOOL_FULL SPOOL_FAILED CLOSED
+   */
+  append(tasks: readonly NewTask[], nowMs: number): Promise<number>;
   /** The next after that sequence (0: from the first), in order. */
   read(after: number, limit: number): Promise<readonly SpooledTask[]>;
   /** These leave the spool: storage has them for good, or has said why it never will. How each ended is kept a while. */

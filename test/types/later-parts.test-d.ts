@@ -36,13 +36,14 @@ class SketchedStore implements SpoolStore {
   readonly #ended = new Map<string, SpoolOutcome>();
   #sequence = 0;
 
-  async append(tasks: readonly NewTask[], nowMs: number): Promise<void> {
+  async append(tasks: readonly NewTask[], nowMs: number): Promise<number> {
     if (this.#tasks.length + tasks.length > 1_000) throw new HoldfastError("SPOOL_FULL", { bytes: 1, maxBytes: 1 });
     for (const task of tasks) {
       this.#sequence += 1;
       // A task that was accepted here may have reached storage before: sent again, it says so.
       this.#tasks.push({ sequence: this.#sequence, acceptedAtMs: nowMs, task: { ...task, repeat: true } });
     }
+    return this.#sequence;
   }
   async read(after: number, limit: number): Promise<readonly SpooledTask[]> {
     return this.#tasks.filter(({ sequence }) => sequence > after).slice(0, limit);
