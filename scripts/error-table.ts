@@ -79,12 +79,21 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
       "`cause` says what went wrong. Mend that and call again: what was done is no longer in the selection. Of ids, the first `data.scanned` are done.",
   },
   SPOOL_FULL: {
-    sample: { bytes: 1_073_741_824, maxBytes: 1_073_741_824 },
-    advice: "Nothing was accepted. Bring Redis back, or give the spool more room; what it holds is kept whatever comes.",
+    sample: {
+      directory: "/var/lib/shop/spool",
+      tasks: 812_044,
+      maxTasks: 1_000_000,
+      bytes: 1_073_741_800,
+      maxBytes: 1_073_741_824,
+      diskFull: false,
+    },
+    advice:
+      "Nothing was accepted. Bring Redis back, or give the spool more room; what it holds is kept whatever comes.",
   },
   SPOOL_FAILED: {
-    sample: { directory: "/var/lib/shop/spool", problem: "no space left on the device (ENOSPC)" },
-    advice: "Nothing was accepted: mend the disk or the directory. What was accepted before is still in its file.",
+    sample: { directory: "/var/lib/shop/spool", problem: "the disk did not confirm the write (disk I/O error)" },
+    advice:
+      "Not accepted, as far as anybody can promise: mend the disk or the directory, and repeat it with the same ids. What was accepted before is still in its file.",
   },
   CLOSED: { sample: { what: "the broker" }, advice: "Do not use what you closed." },
   TASK_TIMEOUT: {

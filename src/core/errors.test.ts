@@ -27,6 +27,9 @@ describe("HoldfastError", () => {
       total: 9,
       requestId: "R",
       directory: "/spool",
+      tasks: 4,
+      maxTasks: 4,
+      diskFull: false,
     } as const;
 
     for (const code of errorCodes) {

@@ -27,7 +27,11 @@ const sentences = {
   BULK_INTERRUPTED: (d: BulkDone) =>
     `stopped by an error with ${d.moved} of ${d.total} tasks of queue "${d.queue}" done (${d.to}), ` +
     `${d.skipped} skipped: the batch that failed may be done as well, what comes after it is untouched`,
-  SPOOL_FULL: (d: { bytes: number; maxBytes: number }) => `the spool is full: ${d.bytes} of ${d.maxBytes} bytes`,
+  SPOOL_FULL: (d: SpoolFullness) =>
+    `the spool in ${d.directory} is full, nothing was accepted: ` +
+    (d.diskFull
+      ? "no room is left on its disk"
+      : `${d.tasks} of ${d.maxTasks} tasks, ${d.bytes} of ${d.maxBytes} bytes`),
   SPOOL_FAILED: (d: { directory: string; problem: string }) => `the spool in ${d.directory} failed: ${d.problem}`,
   // Nobody: it is over.
   CLOSED: (d: { what: string }) => `${d.what} is closed`,
@@ -43,6 +47,16 @@ const sentences = {
   MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
     `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,
 };
+
+/** How full a spool is; with `diskFull` its bounds are not met, but the disk has no room. */
+export interface SpoolFullness {
+  readonly directory: string;
+  readonly tasks: number;
+  readonly maxTasks: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+  readonly diskFull: boolean;
+}
 
 /** How far a bulk act came: `scanned` entries were looked at, and of those the first are done. */
 export interface BulkDone {

@@ -37,7 +37,8 @@ class SketchedStore implements SpoolStore {
   #sequence = 0;
 
   async append(tasks: readonly NewTask[], nowMs: number): Promise<number> {
-    if (this.#tasks.length + tasks.length > 1_000) throw new HoldfastError("SPOOL_FULL", { bytes: 1, maxBytes: 1 });
+    const full = { directory: "sketch", tasks: 1_000, maxTasks: 1_000, bytes: 0, maxBytes: 1, diskFull: false };
+    if (this.#tasks.length + tasks.length > full.maxTasks) throw new HoldfastError("SPOOL_FULL", full);
     for (const task of tasks) {
       this.#sequence += 1;
       // A task that was accepted here may have reached storage before: sent again, it says so.
