@@ -52,6 +52,16 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { queue: "default" },
     advice: "Pause the queue and wait until its active tasks are done, or cancel them.",
   },
+  ENQUEUE_LIMITED: {
+    sample: { perSecond: 100, retryAfterMs: 250 },
+    advice:
+      'Enqueue again after `data.retryAfterMs`, or let the client wait (`whenLimited: "wait"`). Nothing was sent. [Back-pressure](../guide/back-pressure.md).',
+  },
+  QUEUE_FULL: {
+    sample: { queue: "images", pending: 10_000, tasks: 1, maxPending: 10_000 },
+    advice:
+      "Workers are behind: enqueue later, drop what can be dropped, or add workers. Nothing was sent. [Back-pressure](../guide/back-pressure.md).",
+  },
   BROKER_UNAVAILABLE: {
     sample: { broker, problem: "connect ECONNREFUSED 127.0.0.1:6379", outcome: "notSent", taskIds: [] },
     advice:

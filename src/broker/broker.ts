@@ -26,7 +26,7 @@ export type { EnqueueReceipt } from "./receipt.js";
  * What operators do and see, and signals, are in roles.ts, with roles still to come; the spool's contract is in spool.ts.
  */
 export interface Broker
-  extends Producing, Working, Maintaining, Looking, Steering, Inspecting, Signalling, AsyncDisposable {
+  extends Producing, Gauging, Working, Maintaining, Looking, Steering, Inspecting, Signalling, AsyncDisposable {
   /** Which storage, for logs and errors: never holds a password. */
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
@@ -47,6 +47,11 @@ export interface Producing {
    * `unknown` when some of them may be in. `withinMs` is the longest that the caller will wait.
    */
   enqueue(tasks: readonly NewTask[], nowMs: number, withinMs?: number): Promise<EnqueueReceipt[]>;
+}
+
+export interface Gauging {
+  /** How many tasks are pending in each queue; cheap, for producers look at it again and again. */
+  pending(queues: readonly string[], withinMs?: number): Promise<number[]>;
 }
 
 export interface Working {

@@ -26,6 +26,8 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   QUEUE_NOT_FOUND: notFoundExitCode,
   QUEUE_NOT_EMPTY: conflictExitCode,
   TASK_ACTIVE: conflictExitCode,
+  ENQUEUE_LIMITED: conflictExitCode,
+  QUEUE_FULL: conflictExitCode,
   BROKER_UNAVAILABLE: storageExitCode,
   BROKER_FAILED: storageExitCode,
   BROKER_INCOMPATIBLE: storageExitCode,

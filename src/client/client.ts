@@ -1,4 +1,4 @@
-import type { EnqueueReceipt, Producing } from "../broker/broker.js";
+import type { EnqueueReceipt, Gauging, Producing } from "../broker/broker.js";
 import { invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
@@ -6,6 +6,7 @@ import { payloadSettings } from "../core/payload.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
 import { type AnyRequest, validate } from "../core/task.js";
 import { tellTask } from "../core/telemetry.js";
+import { limitSettings, Limits } from "./limits.js";
 import { Sender } from "./sender.js";
 
 export const clientSettings = {
@@ -15,6 +16,7 @@ export const clientSettings = {
     max: "50s",
     says: "how long an enqueue may take in all, tries again included, before it fails with BROKER_UNAVAILABLE",
   }),
+  ...limitSettings,
   ...payloadSettings,
 };
 export type ClientOptions = Given<typeof clientSettings>;
@@ -38,26 +40,30 @@ export class Client {
   readonly #broker: Producing;
   readonly #options: Resolved<typeof clientSettings>;
   readonly #sender: Sender;
+  readonly #limits: Limits | undefined;
   readonly #counters = { enqueued: 0, duplicate: 0, idTaken: 0, failed: 0 };
 
-  constructor(broker: Producing, options?: ClientOptions) {
+  constructor(broker: Producing & Partial<Gauging>, options?: ClientOptions) {
     if (typeof broker?.enqueue !== "function")
       throw invalidOption("Client", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
     this.#options = resolve(clientSettings, options, "Client");
     this.#sender = new Sender(broker, this.#options.timeoutMs);
+    const { rateLimit, maxPending } = this.#options;
+    if (rateLimit !== undefined || maxPending !== undefined) this.#limits = new Limits(broker, this.#options);
   }
 
   /**
    * Resolves when storage has the task, or has answered why it did not take it: a duplicate and a taken id are
    * receipts, not errors.
    * @throws OPTION_INVALID PAYLOAD_INVALID PAYLOAD_TOO_LARGE before anything is sent
+   * @throws ENQUEUE_LIMITED QUEUE_FULL where this client's own limits do not allow it; nothing was sent
    * @throws BROKER_UNAVAILABLE when storage did not answer in time; `data.outcome` says whether it may have the task
    */
   async enqueue(request: AnyRequest): Promise<EnqueueReceipt> {
     const task = await this.#newTask(request);
     try {
-      return this.#count(task, await this.#sender.send(task));
+      return this.#count(task, await this.#sender.send(task, await this.#admit([request], [task])));
     } catch (error) {
       this.#counters.failed += 1;
       throw error;
@@ -75,9 +81,10 @@ export class Client {
         `takes a list of requests, such as [sendWelcome({ … })], got ${shown(requests)}`,
       );
     }
-    const tasks = await Promise.all(Array.from(requests, (request) => this.#newTask(request)));
+    const list = [...requests];
+    const tasks = await Promise.all(list.map((request) => this.#newTask(request)));
     try {
-      const receipts = await this.#sender.sendAll(tasks);
+      const receipts = await this.#sender.sendAll(tasks, await this.#admit(list, tasks));
       return receipts.map((receipt, index) => this.#count(tasks[index]!, receipt));
     } catch (error) {
       this.#counters.failed += tasks.length;
@@ -105,6 +112,14 @@ export class Client {
     return newTask(request, nowMs, newId(nowMs), this.#options.maxPayloadBytes);
   }
 
+  /** Where the limits made these wait: when to give up, for what they waited is part of the time that there is. */
+  async #admit(requests: readonly AnyRequest[], tasks: readonly NewTask[]): Promise<number | undefined> {
+    if (this.#limits === undefined) return undefined;
+    const giveUpAtMs = performance.now() + this.#options.timeoutMs;
+    const limited = tasks.map(({ message: { queue } }, n) => ({ queue, importance: importanceOf(requests[n]!) }));
+    return (await this.#limits.admit(limited, giveUpAtMs)) ? giveUpAtMs : undefined;
+  }
+
   #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {
     if (receipt.status !== "spooled") this.#counters[receipt.status] += 1;
     tellTask({
@@ -117,3 +132,5 @@ export class Client {
     return receipt;
   }
 }
+
+const importanceOf = ({ options, definition }: AnyRequest) => options?.importance ?? definition.options.importance;

@@ -27,7 +27,9 @@ export class Sender {
     this.#timeoutMs = timeoutMs;
   }
 
-  send(task: NewTask): Promise<EnqueueReceipt> {
+  /** One with less time than the others (until then, of performance.now) goes alone. */
+  send(task: NewTask, giveUpAtMs?: number): Promise<EnqueueReceipt> {
+    if (giveUpAtMs !== undefined) return this.sendAll([task], giveUpAtMs).then(([receipt]) => receipt!);
     return new Promise((resolve, reject) => {
       // setImmediate: whatever else is enqueued in this turn of the event loop comes along.
       if (this.#gathered.length === 0) setImmediate(() => void this.#flush());
@@ -35,12 +37,15 @@ export class Sender {
     });
   }
 
-  /** Long lists go in parts, one after the other, so that each has the server's attention in time. */
-  async sendAll(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+  /**
+   * Long lists go in parts, one after the other, so that each has the server's attention in time; and, unless the time is
+   * given by which all of it is to be over (of performance.now), time of its own.
+   */
+  async sendAll(tasks: readonly NewTask[], giveUpAtMs?: number): Promise<EnqueueReceipt[]> {
     const receipts: EnqueueReceipt[] = [];
     for (let at = 0; at < tasks.length; at += maxTogether) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other is what it is for
-      receipts.push(...(await this.#sendPart(tasks.slice(at, at + maxTogether))));
+      receipts.push(...(await this.#sendPart(tasks.slice(at, at + maxTogether), giveUpAtMs)));
     }
     return receipts;
   }
@@ -49,8 +54,10 @@ export class Sender {
    * An attempt whose outcome is unknown may have been carried out: the next one is marked as a repeat, so that storage
    * recognises the ids, also of tasks that have finished meanwhile.
    */
-  async #sendPart(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
-    const giveUpAtMs = performance.now() + this.#timeoutMs;
+  async #sendPart(
+    tasks: readonly NewTask[],
+    giveUpAtMs = performance.now() + this.#timeoutMs,
+  ): Promise<EnqueueReceipt[]> {
     let batch = tasks;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {

@@ -19,6 +19,11 @@ const sentences = {
   QUEUE_NOT_EMPTY: (d: { queue: string }) => `queue "${d.queue}" holds tasks: only force drops it together with them`,
   TASK_ACTIVE: (d: { queue: string }) =>
     `tasks of queue "${d.queue}" are active: wait for them or cancel them before the queue is dropped`,
+  // The producer: later, or less.
+  ENQUEUE_LIMITED: (d: { perSecond: number; retryAfterMs: number }) =>
+    `this client enqueues at most ${d.perSecond} tasks a second (rateLimit): there is room again in ${d.retryAfterMs} ms`,
+  QUEUE_FULL: (d: { queue: string; pending: number; tasks: number; maxPending: number }) =>
+    `queue "${d.queue}" has ${d.pending} tasks pending, with ${d.tasks} more it would pass ${d.maxPending} (maxPending)`,
   // The operator: storage.
   BROKER_UNAVAILABLE: (d: { broker: string; problem: string; outcome: CallOutcome; taskIds: readonly string[] }) =>
     `${d.broker} is unavailable: ${d.problem} (${outcomeSentences[d.outcome]})`,

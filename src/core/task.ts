@@ -38,6 +38,11 @@ export const taskSettings = {
     default: "at-least-once",
     says: "whether a task runs again after a crash of its worker; with at-most-once it is archived then",
   }),
+  importance: setting.choice({
+    of: ["low", "normal", "high"],
+    default: "normal",
+    says: "which tasks a client with maxPending refuses first; it has no part in the order of running, and is not stored",
+  }),
 };
 
 /** Options of one call alone. */
@@ -54,6 +59,7 @@ export const callSettings = {
 };
 
 export type TaskOptions = Given<typeof callSettings>;
+export type Importance = NonNullable<TaskOptions["importance"]>;
 type SharedOptions = Given<typeof taskSettings>;
 
 export interface DefinitionOptions<In> extends SharedOptions {

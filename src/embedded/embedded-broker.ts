@@ -81,6 +81,10 @@ export class EmbeddedBroker implements Broker {
     );
   }
 
+  async pending(queues: readonly string[], withinMs?: number): Promise<number[]> {
+    return this.#ask([], (link) => answered(link.call("pending", { queues }), withinMs));
+  }
+
   async exchange({ settle, lease }: Turn, nowMs: number): Promise<TurnReply> {
     const { rows, messages } = settleRows(settle, nowMs);
     const ids = settle.map(({ task }) => task.lease.id);

@@ -4,6 +4,7 @@ import { history } from "./days.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
+import { pending } from "./gauge.js";
 import { find, list, queues } from "./look.js";
 import { promote, prune } from "./maintain.js";
 import { move } from "./move.js";
@@ -29,6 +30,7 @@ const verbs = {
   report,
   promote,
   prune,
+  pending,
   queues,
   find,
   list,

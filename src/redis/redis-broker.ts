@@ -42,6 +42,7 @@ import { dropQueue } from "./drop-queue.js";
 import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
 import { exchange } from "./exchange.js";
+import { pending } from "./gauge.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import type { RedisLink } from "./link.js";
@@ -99,6 +100,14 @@ export class RedisBroker implements Broker {
     return this.#run(
       (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known),
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
+    );
+  }
+
+  async pending(queueNames: readonly string[], withinMs = Number.POSITIVE_INFINITY): Promise<number[]> {
+    const timeoutMs = Math.min(this.#linkOptions.timeoutMs, withinMs);
+    return this.#run(
+      (link) => pending(link, queueNames, timeoutMs),
+      this.#fit ? undefined : () => this.#readyWithin(timeoutMs, []),
     );
   }
 

@@ -30,6 +30,15 @@ describeBroker("looking", ({ it }) => {
     });
   });
 
+  it("tells how many are pending, queue by queue, also of one that there is not", async (t) => {
+    const other = t.elsewhere();
+    await oneOfEach(t);
+    await other.enqueue(["1"]);
+
+    expect(await t.broker.pending([other.queue, "there is none", t.queue])).toEqual([1, 0, 2]);
+    expect(await t.broker.pending([])).toEqual([]);
+  });
+
   it("lists pending in the order of running, the others by time", async (t) => {
     await oneOfEach(t);
 

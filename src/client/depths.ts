@@ -1,0 +1,61 @@
+import type { Gauging } from "../broker/broker.js";
+
+/** Each queue is looked at no more often than this. */
+const lookEveryMs = 250;
+/** A look that takes longer tells nothing: whoever enqueues goes on, and hears from storage itself. */
+const lookWithinMs = 1_000;
+/** More queues than these are not remembered: a program may make a queue for each of its users. */
+const maxQueues = 10_000;
+
+interface Depth {
+  /** What the last look told; undefined when it told nothing. */
+  pending: number | undefined;
+  /** Enqueued here since that look began. */
+  added: number;
+  lookedAtMs: number;
+  look: Promise<void> | undefined;
+}
+
+/** About how many tasks are pending in each queue: an occasional look, and what this process has added since. */
+export class Depths {
+  readonly #broker: Gauging;
+  readonly #depths = new Map<string, Depth>();
+
+  constructor(broker: Gauging) {
+    this.#broker = broker;
+  }
+
+  /** Look where the last look is too old; resolves when all of these have been looked at. Never throws. */
+  async refresh(queues: readonly string[]): Promise<void> {
+    const nowMs = performance.now();
+    const stale = queues.filter(
+      (queue) => nowMs - (this.#depths.get(queue)?.lookedAtMs ?? -lookEveryMs) >= lookEveryMs,
+    );
+    if (stale.length > 0) this.#look(stale, nowMs);
+    await Promise.all(queues.flatMap((queue) => this.#depths.get(queue)?.look ?? []));
+  }
+
+  /** Undefined: not known. */
+  of(queue: string): number | undefined {
+    const depth = this.#depths.get(queue);
+    return depth?.pending === undefined ? undefined : depth.pending + depth.added;
+  }
+
+  add(queue: string, count: number): void {
+    const depth = this.#depths.get(queue);
+    if (depth !== undefined) depth.added += count;
+  }
+
+  #look(queues: readonly string[], nowMs: number): void {
+    if (this.#depths.size > maxQueues) this.#depths.clear();
+    const counted = this.#broker.pending(queues, lookWithinMs).catch(() => undefined);
+    const told = async (depth: Depth, n: number) => {
+      depth.pending = (await counted)?.[n];
+    };
+    for (const [n, queue] of queues.entries()) {
+      const depth: Depth = { pending: undefined, added: 0, lookedAtMs: nowMs, look: undefined };
+      depth.look = told(depth, n);
+      this.#depths.set(queue, depth);
+    }
+  }
+}
