@@ -61,7 +61,9 @@ export class Client {
    * @throws BROKER_UNAVAILABLE when storage did not answer in time; `data.outcome` says whether it may have the task
    */
   async enqueue(request: AnyRequest): Promise<EnqueueReceipt> {
-    const task = await this.#newTask(request);
+    const validated = this.#validated(request);
+    if (validated !== undefined) await validated;
+    const task = this.#newTask(request);
     try {
       return this.#count(task, await this.#sender.send(task, await this.#admit([request], [task])));
     } catch (error) {
@@ -82,7 +84,8 @@ export class Client {
       );
     }
     const list = [...requests];
-    const tasks = await Promise.all(list.map((request) => this.#newTask(request)));
+    await Promise.all(list.flatMap((request) => this.#validated(request) ?? []));
+    const tasks = list.map((request) => this.#newTask(request));
     try {
       const receipts = await this.#sender.sendAll(tasks, await this.#admit(list, tasks));
       return receipts.map((receipt, index) => this.#count(tasks[index]!, receipt));
@@ -97,7 +100,8 @@ export class Client {
     return { ...this.#counters };
   }
 
-  async #newTask(request: AnyRequest): Promise<NewTask> {
+  /** Nothing to wait for where the definition has no schema. @throws OPTION_INVALID PAYLOAD_INVALID */
+  #validated(request: AnyRequest): Promise<unknown> | undefined {
     const definition = request?.definition;
     if (typeof definition?.type !== "string") {
       throw invalidOption(
@@ -105,9 +109,11 @@ export class Client {
         `takes what a call of a definition answers, such as sendWelcome({ … }), got ${shown(request)}`,
       );
     }
-    if (definition.schema !== undefined) {
-      await validate(definition.schema, request.payload, definition.type, "PAYLOAD_INVALID");
-    }
+    const { schema, type } = definition;
+    return schema && validate(schema, request.payload, type, "PAYLOAD_INVALID");
+  }
+
+  #newTask(request: AnyRequest): NewTask {
     const nowMs = this.#broker.clock.nowMs();
     return newTask(request, nowMs, newId(nowMs), this.#options.maxPayloadBytes);
   }

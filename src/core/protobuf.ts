@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { lastTimeMs } from "./duration.js";
 import { HoldfastError } from "./errors.js";
+import { writeText } from "./write-text.js";
 
 /** Protobuf on the wire, as far as asynq's messages use it. Source: https://protobuf.dev/programming-guides/encoding */
 
@@ -25,7 +26,7 @@ export class Writer {
     if (value.length < 42) {
       this.#reserve(value.length * 3 + 2);
       const start = this.#at + 2;
-      const length = this.#buffer.write(value, start);
+      const length = writeText(this.#buffer, value, start);
       this.#buffer[this.#at] = (number << 3) | bytes;
       this.#buffer[this.#at + 1] = length;
       this.#at = start + length;

@@ -5,11 +5,12 @@ import { LinkError, type Reply } from "./link.js";
 
 /** A call that failed, and the tasks it was about. */
 export interface Failed {
-  readonly error: LinkError;
+  readonly error: LinkError | HoldfastError<"BROKER_UNAVAILABLE">;
   readonly taskIds: readonly string[];
 }
 
-const gravity = { failed: 0, refused: 1, unknown: 2 } as const;
+const gravity = { failed: 0, notSent: 1, refused: 2, unknown: 3 } as const;
+export const outcomeOf = ({ error }: Failed) => (error instanceof LinkError ? error.outcome : error.data.outcome);
 
 /**
  * One error for all calls of a verb that failed, if any did: the one that leaves most open, with all their ids. `done`
@@ -18,14 +19,20 @@ const gravity = { failed: 0, refused: 1, unknown: 2 } as const;
  */
 export function throwFailed(broker: string, failed: readonly Failed[], done: readonly string[]): void {
   if (failed.length === 0) return;
-  const { error } = failed.reduce((worst, next) =>
-    gravity[next.error.outcome] > gravity[worst.error.outcome] ? next : worst,
+  const worst = failed.reduce((one, other) => (gravity[outcomeOf(other)] > gravity[outcomeOf(one)] ? other : one));
+  const outcome = outcomeOf(worst);
+  const problem = worst.error instanceof LinkError ? worst.error.problem : worst.error.data.problem;
+  if (outcome === "failed") throw new HoldfastError("BROKER_FAILED", { broker, problem });
+  throw new HoldfastError(
+    "BROKER_UNAVAILABLE",
+    {
+      broker,
+      problem,
+      outcome: done.length > 0 ? "unknown" : outcome,
+      taskIds: [...done, ...failed.flatMap(({ taskIds }) => taskIds)],
+    },
+    worst.error instanceof LinkError ? {} : { cause: worst.error.cause },
   );
-  const inPart = error.outcome === "refused" && done.length > 0;
-  throw (inPart ? new LinkError("unknown", error.code, error.problem) : error).toError(broker, [
-    ...done,
-    ...failed.flatMap(({ taskIds }) => taskIds),
-  ]);
 }
 
 /**

@@ -2,18 +2,19 @@
 export const maxRows = 500;
 export const maxBytes = 1_048_576;
 
-/** Cuts a list into batches within the bounds, in order. */
-export function* batches<T>(rows: readonly T[], bytesOf: (row: T) => number): Generator<readonly T[]> {
-  let start = 0;
+/** Cuts rows into batches within the bounds, in order; rows that are made on demand are made batch by batch. */
+export function* batches<T>(rows: Iterable<T>, bytesOf: (row: T) => number, most = maxRows): Generator<readonly T[]> {
+  let batch: T[] = [];
   let bytes = 0;
-  for (let at = 0; at < rows.length; at += 1) {
-    const size = bytesOf(rows[at]!);
-    if (at > start && (at - start >= maxRows || bytes + size > maxBytes)) {
-      yield rows.slice(start, at);
-      start = at;
+  for (const row of rows) {
+    const size = bytesOf(row);
+    if (batch.length > 0 && (batch.length >= most || bytes + size > maxBytes)) {
+      yield batch;
+      batch = [];
       bytes = 0;
     }
+    batch.push(row);
     bytes += size;
   }
-  if (start < rows.length) yield rows.slice(start);
+  if (batch.length > 0) yield batch;
 }

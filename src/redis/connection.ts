@@ -17,6 +17,8 @@ export type Unconnected = HoldfastError<"BROKER_UNAVAILABLE"> | HoldfastError<"B
 /** Opens a connection to wherever the server is by now; never throws. */
 export type Opener = (clock: DisciplinedClock, timeoutMs: number) => Promise<Connection | Unconnected>;
 
+/** So much to write is worth a system call of its own. */
+const worthACallBytes = 16_384;
 /** How often the server's clock is read while there is something to do. */
 const readTimeEveryMs = 10_000;
 
@@ -134,7 +136,7 @@ export class Connection {
         );
       }
       void this.#readTime();
-      if (!this.#corked) this.#flush();
+      if (!this.#corked || stream.writableLength > worthACallBytes) this.#flush();
     });
   }
 
@@ -159,11 +161,15 @@ export class Connection {
     if (this.#open === 0) this.#disconnect();
   }
 
-  /** The first batch of a turn of the loop goes out at once, and those behind it together: system calls are dear. */
+  /**
+   * The first batch of a turn of the loop goes out at once, and those behind it together, for system calls are dear;
+   * but what is worth one does not wait, for the server could be at work.
+   */
   #flush(): void {
     const { stream } = this.#redis;
     stream.uncork();
     stream.cork();
+    if (this.#corked) return;
     this.#corked = true;
     process.nextTick(() => {
       this.#corked = false;

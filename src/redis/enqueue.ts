@@ -1,20 +1,28 @@
 import type { EnqueueReceipt } from "../broker/broker.js";
 import { encodeMessage } from "../core/codec.js";
 import { ceilToS } from "../core/duration.js";
+import { HoldfastError } from "../core/errors.js";
 import { idTimeMs } from "../core/ids.js";
 import type { NewTask } from "../core/message.js";
 import type { TaskState } from "../core/state.js";
-import { type Failed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { type Failed, throwFailed, throwProblems } from "./answers.js";
 import { batches } from "./batches.js";
 import { bucketOf } from "./done-ids.js";
 import { keysOf, queuesKey } from "./keys.js";
-import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
 import { type EnqueueRow, enqueue as enqueueCall } from "./scripts.gen.js";
 
 interface Row extends EnqueueRow {
+  readonly id: string;
   readonly message: Uint8Array;
   /** Its place in the list that was given. */
   readonly at: number;
+}
+
+/** Rows of one call, of one queue. */
+interface Batch {
+  readonly queue: string;
+  readonly rows: readonly Row[];
 }
 
 /**
@@ -38,8 +46,13 @@ export class KnownQueues {
 }
 
 const knownForMs = 60_000;
+/** Rows that go out together: the server works on them while the next are encoded. */
+const rowsTogether = 250;
 
-/** One call per queue and batch, all in one trip. Tasks whose calls succeeded are in, also when others' calls failed. */
+/**
+ * One call per queue and batch. They go out as they are encoded, and no reply is awaited before all are on their way.
+ * Tasks whose calls succeeded are in, also when others' calls failed.
+ */
 export async function enqueue(
   link: RedisLink,
   tasks: readonly NewTask[],
@@ -47,43 +60,31 @@ export async function enqueue(
   timeoutMs: number,
   known: KnownQueues,
 ): Promise<EnqueueReceipt[]> {
-  const sent = [...byQueue(tasks, nowMs)].flatMap(([queue, rows]) =>
-    [...batches(rows, (row) => row.message.length)].map((batch) => ({ queue, batch })),
-  );
-  const nowNs = `${nowMs}000000`;
-  const apart = link.oneSlotPerCall;
-  const unknown = apart ? [...new Set(sent.map(({ queue }) => queue))].filter((queue) => known.lacks(queue)) : [];
-  const calls = sent.map(({ queue, batch }) => {
-    const keys = keysOf(queue);
-    return apart
-      ? enqueueCall({ ...keys, queues: keys.holdfast }, { queue: "", nowNs }, batch)
-      : enqueueCall({ ...keys, queues: queuesKey }, { queue, nowNs }, batch);
-  });
-  const entered = unknown.length > 0 ? [{ name: "SADD", args: [queuesKey, ...unknown] }] : [];
-  const taskIds = tasks.map(({ message }) => message.id);
-  const replies = await link.run([...calls, ...entered], { taskIds, timeoutMs }).catch((error: unknown) => {
-    known.clear();
-    throw error;
+  const queues = placesByQueue(tasks);
+  const entering = link.oneSlotPerCall ? enter(link, [...queues.keys()], timeoutMs, known) : undefined;
+  const sent = Array.from(portions(tasks, queues, nowMs), async (portion) => {
+    const calls = portion.map((batch) => callOf(link, batch, nowMs));
+    const taskIds = portion.flatMap(idsOf);
+    const replies = await link.run(calls, { taskIds, timeoutMs }).catch(unavailable);
+    return portion.map((batch, n) => ({ batch, reply: replies instanceof HoldfastError ? replies : replies[n]! }));
   });
   const receipts = Array.from<EnqueueReceipt>({ length: tasks.length });
   const failed: Failed[] = [];
   const problems: string[] = [];
-  for (const [n, { batch }] of sent.entries()) {
-    const reply = replies[n]!;
-    if (reply instanceof LinkError) {
-      failed.push({ error: reply, taskIds: batch.map(({ at }) => tasks[at]!.message.id) });
+  for (const { batch, reply } of (await Promise.all(sent)).flat()) {
+    if (reply instanceof LinkError || reply instanceof HoldfastError) {
+      failed.push({ error: reply, taskIds: idsOf(batch) });
       continue;
     }
-    const answers = listOf(link.label, reply);
-    for (const [k, { at }] of batch.entries()) {
-      const receipt = receiptOf(tasks[at]!.message.id, answers[k]!);
+    for (const [n, { at, id }] of batch.rows.entries()) {
+      // One answer stands for all where they are the same.
+      const receipt = receiptOf(id, Array.isArray(reply) ? reply[n]! : reply);
       if (typeof receipt === "string") problems.push(receipt);
       else receipts[at] = receipt;
     }
   }
-  const entry = replies[sent.length];
-  if (entry instanceof LinkError) failed.push({ error: entry, taskIds: [] });
-  else for (const queue of unknown) known.add(queue);
+  const entry = await entering;
+  if (entry !== undefined) failed.push({ error: entry, taskIds: [] });
   if (failed.length > 0) known.clear();
   const enqueued = tasks.filter((_, at) => receipts[at]?.status === "enqueued");
   throwFailed(
@@ -95,31 +96,90 @@ export async function enqueue(
   return receipts;
 }
 
-function byQueue(tasks: readonly NewTask[], nowMs: number): Map<string, Row[]> {
-  const rowsByQueue = new Map<string, Row[]>();
-  for (const [at, task] of tasks.entries()) {
-    const { queue } = task.message;
-    const rows = rowsByQueue.get(queue);
-    const row = rowOf(task, at, nowMs);
-    if (rows === undefined) rowsByQueue.set(queue, [row]);
-    else rows.push(row);
-  }
-  return rowsByQueue;
+/** Puts those that are not known to stand there among all queues. Answers what went wrong. */
+async function enter(
+  link: RedisLink,
+  queues: readonly string[],
+  timeoutMs: number,
+  known: KnownQueues,
+): Promise<Failed["error"] | undefined> {
+  const unknown = queues.filter((queue) => known.lacks(queue));
+  if (unknown.length === 0) return undefined;
+  const replies = await link.run([{ name: "SADD", args: [queuesKey, ...unknown] }], { timeoutMs }).catch(unavailable);
+  const reply = replies instanceof HoldfastError ? replies : replies[0];
+  if (reply instanceof LinkError || reply instanceof HoldfastError) return reply;
+  for (const queue of unknown) known.add(queue);
+  return undefined;
 }
 
-function rowOf({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask, at: number, nowMs: number): Row {
+function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
+  if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
+  throw error;
+}
+
+const idsOf = ({ rows }: Batch) => rows.map(({ id }) => id);
+
+function callOf(link: RedisLink, { queue, rows }: Batch, nowMs: number): ScriptCall {
+  const keys = keysOf(queue);
+  const nowNs = `${nowMs}000000`;
+  return link.oneSlotPerCall
+    ? enqueueCall({ ...keys, queues: keys.holdfast }, { queue: "", nowNs }, rows)
+    : enqueueCall({ ...keys, queues: queuesKey }, { queue, nowNs }, rows);
+}
+
+function placesByQueue(tasks: readonly NewTask[]): Map<string, number[]> {
+  const queues = new Map<string, number[]>();
+  for (const [at, { message }] of tasks.entries()) {
+    const places = queues.get(message.queue);
+    if (places === undefined) queues.set(message.queue, [at]);
+    else places.push(at);
+  }
+  return queues;
+}
+
+/** Batches that go out together, each encoded when it is asked for. */
+function* portions(
+  tasks: readonly NewTask[],
+  queues: ReadonlyMap<string, readonly number[]>,
+  nowMs: number,
+): Generator<readonly Batch[]> {
+  let portion: Batch[] = [];
+  let count = 0;
+  for (const [queue, places] of queues) {
+    for (const rows of batches(rowsAt(places, tasks, nowMs), (row) => row.message.length, rowsTogether)) {
+      portion.push({ queue, rows });
+      count += rows.length;
+      if (count < rowsTogether) continue;
+      yield portion;
+      portion = [];
+      count = 0;
+    }
+  }
+  if (portion.length > 0) yield portion;
+}
+
+function* rowsAt(places: readonly number[], tasks: readonly NewTask[], nowMs: number): Generator<Row> {
+  for (const at of places) yield rowOf(tasks[at]!, at, nowMs);
+}
+
+function rowOf(task: NewTask, at: number, nowMs: number): Row {
+  const { message } = task;
+  return { at, id: message.id, message: encodeMessage(message), special: specialOf(task, nowMs) };
+}
+
+/** Nearly all tasks are to be done at once, without more ado. */
+function specialOf({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask, nowMs: number): string {
+  const later = processAtMs > nowMs;
+  if (!later && uniqueForMs <= 0 && !atMostOnce && !repeat) return "";
   const madeMs = repeat ? idTimeMs(message.id) : undefined;
-  return {
-    at,
-    id: message.id,
-    message: encodeMessage(message),
-    dueS: processAtMs > nowMs ? ceilToS(processAtMs) : 0,
-    lock: uniqueForMs > 0 ? message.uniqueKey : "",
-    lockS: ceilToS(uniqueForMs),
-    once: atMostOnce ? 1 : 0,
-    again: repeat ? 1 : 0,
-    made: madeMs === undefined ? "" : bucketOf(madeMs),
-  };
+  return [
+    later ? ceilToS(processAtMs) : 0,
+    ceilToS(uniqueForMs),
+    atMostOnce ? 1 : 0,
+    repeat ? 1 : 0,
+    madeMs === undefined ? "" : bucketOf(madeMs),
+    uniqueForMs > 0 ? message.uniqueKey : "",
+  ].join(",");
 }
 
 /** A receipt, or what is wrong with a key in the way. */

@@ -7,7 +7,7 @@ import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { countOf, type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { countOf, type Failed, heed, listOf, outcomeOf, throwFailed, throwProblems } from "./answers.js";
 import { batches, maxBytes, maxRows } from "./batches.js";
 import { bucketOf, rememberedIn } from "./done-ids.js";
 import { keysOf } from "./keys.js";
@@ -62,7 +62,7 @@ export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: num
       more ||= given.length === Math.min(lease!.limit, maxRows) && leased.length < lease!.limit;
     }
   }
-  const hopeless = unwritten || failed.some(({ error }) => error.outcome === "failed");
+  const hopeless = unwritten || failed.some((one) => outcomeOf(one) === "failed");
   if (hopeless && leased.length > 0) {
     // What another call of this trip leased, or this turn when it came before: an error would not tell of it.
     await exchange(

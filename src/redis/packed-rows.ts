@@ -1,3 +1,4 @@
+import { writeText } from "../core/write-text.js";
 import type { Argument } from "./link.js";
 
 /**
@@ -36,7 +37,7 @@ class Packer {
     }
     // Short enough for a length of one byte (UTF-8 takes three bytes a unit at the most): it is filled in afterwards.
     this.#reserve(text.length * 3);
-    const length = this.#buffer.write(text, this.#at + 2);
+    const length = writeText(this.#buffer, text, this.#at + 2);
     this.#buffer[this.#at] = 0xd9;
     this.#buffer[this.#at + 1] = length;
     this.#at += 2 + length;

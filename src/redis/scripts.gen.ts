@@ -320,21 +320,17 @@ export interface EnqueueHead {
 export interface EnqueueRow {
   readonly id: Argument;
   readonly message: Argument;
-  readonly dueS: Argument;
-  readonly lock: Argument;
-  readonly lockS: Argument;
-  readonly once: Argument;
-  readonly again: Argument;
-  readonly made: Argument;
+  readonly special: Argument;
 }
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "ad49a1d04ea75b1888f25d754155d686b3a388aa",
+  sha1: "84603e254fc2e71549e16c9ea8eeff9abb520b77",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
--- Reply: an answer a row: "+" and the task's state, "d" and the id that holds the unique lock,
--- "t" when the id is taken, "!" and what is wrong with a key that is in the way.
+-- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds.
+-- Reply: an answer a row, or one for all where they are the same: "+" and the task's state, "d" and the id that holds the
+-- unique lock, "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
 local deadline_ms, queue, now_ns = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
@@ -369,14 +365,30 @@ local function answer_again(task, id, message, made)
   return state and (made ~= "" or stored == message) and "+" .. state or "t"
 end
 
+-- Nearly always nobody has any of the ids: to ask that once, for all of them, spares each a claim of its own.
+local tasks = {}
+for n = 1, #ROWS / 3 do tasks[n] = asynq .. "t:" .. ROWS[n * 3 - 2] end
+local unclaimed = redis.call("EXISTS", unpack(tasks)) == 0
+local claimed_here = {}
+
+-- 1, or 0 where somebody has the id, or the error of a write that was refused.
+local function claim(task, message)
+  if unclaimed and not claimed_here[task] then return 1 end
+  return redis.pcall("HSETNX", task, "msg", message)
+end
+
 -- Row by row, each whole or not at all; \`shared\` is what is wrong with a key that a row would need.
 local shared = {
   misfit(queues, "set") or misfit(pending, "list") or false,
   misfit(queues, "set") or misfit(scheduled, "zset") or false,
 }
-for i = 1, #ROWS, 8 do
-  local id, message, due_s, lock, lock_s, once, again, made = unpack(ROWS, i, i + 7)
-  local task = asynq .. "t:" .. id
+for i = 1, #ROWS, 3 do
+  local id, message, special = unpack(ROWS, i, i + 2)
+  local task = tasks[(i + 2) / 3]
+  local due_s, lock_s, once, again, made, lock = "0", "0", "0", "0", "", ""
+  if special ~= "" then
+    due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d),(%d*),(.*)$")
+  end
   local problem = shared[due_s == "0" and 1 or 2]
   local holder = lock ~= "" and redis.pcall("GET", lock)
   if type(holder) == "table" then problem = misfit(lock, "string") end
@@ -392,31 +404,31 @@ for i = 1, #ROWS, 8 do
   elseif holder and not (again == "1" and holder == id) then
     answer = "d" .. holder
   else
-    local claimed = redis.pcall("HSETNX", task, "msg", message)
-    if claimed == 1 then
+    local written = claim(task, message)
+    if written == 1 then
       local state = due_s == "0" and "pending" or "scheduled"
-      local fields = { "state", state }
+      local fields = { "msg", message, "state", state }
       if due_s == "0" then
-        fields[3], fields[4] = "pending_since", now_ns
+        fields[5], fields[6] = "pending_since", now_ns
         ready[#ready + 1] = id
       else
         later[#later + 1], later[#later + 2] = due_s, id
       end
       if lock ~= "" then
-        redis.call("SET", lock, id, "EX", lock_s)
         fields[#fields + 1], fields[#fields + 2] = "unique_key", lock
       end
       if once == "1" then
         fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
       end
-      redis.call("HSET", task, unpack(fields))
+      written = redis.pcall("HSET", task, unpack(fields))
+      claimed_here[task] = true
       answer = "+" .. state
-    elseif type(claimed) == "table" and not claimed.err:find("^WRONGTYPE") then
-      -- Memory is full, or this server takes no writes: true of the first write or of none.
-      return claimed
+      if lock ~= "" and type(written) ~= "table" then redis.call("SET", lock, id, "EX", lock_s) end
     else
       answer = "t"
     end
+    -- Memory is full, or this server takes no writes: true of the first write or of none.
+    if type(written) == "table" and not written.err:find("^WRONGTYPE") then return written end
   end
   reply[#reply + 1] = answer
 end
@@ -424,13 +436,16 @@ end
 if #ready > 0 then redis.call("LPUSH", pending, unpack(ready)) end
 if #later > 0 then redis.call("ZADD", scheduled, unpack(later)) end
 if #ready + #later > 0 and queue ~= "" then redis.call("SADD", queues, queue) end
-return reply
+for i = 2, #reply do
+  if reply[i] ~= reply[1] then return reply end
+end
+return reply[1]
 `,
 };
 
 export function enqueue(keys: EnqueueKeys, head: EnqueueHead, rows: readonly EnqueueRow[]): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.queue, head.nowNs];
-  args.push(packedRows(rows, ["id", "message", "dueS", "lock", "lockS", "once", "again", "made"]));
+  args.push(packedRows(rows, ["id", "message", "special"]));
   return { script: enqueueScript, keys: [keys.asynq, keys.holdfast, keys.queues], args };
 }
 
