@@ -15,7 +15,10 @@ export interface SpoolStore extends AsyncDisposable {
   read(after: number, limit: number): Promise<readonly SpooledTask[]>;
   /** These leave the spool: storage has them for good, or has said why it never will. How each ended is kept a while. */
   release(ended: readonly { readonly sequence: number; readonly outcome: SpoolOutcome }[]): Promise<void>;
-  /** Undefined for an id that this spool has never seen, or whose outcome it keeps no more. */
+  /**
+   * By the tasks' own ids (a duplicate's outcome has its holder's): `spooled` while the task is here, undefined for one
+   * that this spool has never seen, or whose outcome it keeps no more.
+   */
   outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]>;
   stats(): Promise<SpoolStats>;
   /** Called when tasks of a process that died have been taken over: they are to be read. */

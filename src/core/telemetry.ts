@@ -43,9 +43,12 @@ export type BrokerEvent =
       readonly id: string;
       readonly to: "pending" | "archived";
     }
+  /** Spooled tasks that storage may have lost are sent again. */
+  | { readonly event: "replayed"; readonly broker: string; readonly count: number }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }
   | {
-      readonly event: "setAside";
+      /** `parked`: a spooled task that storage cannot take. */
+      readonly event: "setAside" | "parked";
       readonly broker: string;
       readonly queue: string;
       readonly id: string;

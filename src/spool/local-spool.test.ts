@@ -1,0 +1,322 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { newTask } from "../../test/support/builders.js";
+import { MemorySpoolStore } from "../../test/support/memory-spool-store.js";
+import { until } from "../../test/support/until.js";
+import type { EnqueueReceipt } from "../broker/broker.js";
+import type { Incarnation } from "../broker/incarnation.js";
+import { DisciplinedClock } from "../core/clock.js";
+import { type CallOutcome, HoldfastError } from "../core/errors.js";
+import { newId } from "../core/ids.js";
+import type { TaskInfo } from "../core/info.js";
+import type { NewTask, TaskMessage } from "../core/message.js";
+import type { SpoolStorage } from "./delivery.js";
+import { LocalSpool, type LocalSpoolOptions } from "./local-spool.js";
+
+const away = (outcome: CallOutcome = "notSent") =>
+  new HoldfastError("BROKER_UNAVAILABLE", { broker: "test", problem: "away", outcome, taskIds: [] });
+const failed = () => new HoldfastError("BROKER_FAILED", { broker: "test", problem: "a key is in the way" });
+
+/** A storage whose moods a test sets. */
+class MoodyStorage implements SpoolStorage {
+  readonly label = "test";
+  readonly clock = new DisciplinedClock();
+  trustAfterMs = 50;
+  incarnation: Incarnation | undefined = { id: "one", persistence: "aof" };
+  /** What it says to a task; an error fails the call that has it. */
+  answer: (task: NewTask) => EnqueueReceipt | Error = ({ message }) => {
+    return { status: "enqueued", id: message.id, state: "pending" };
+  };
+  unfit: Error | undefined;
+  readonly calls: NewTask[][] = [];
+  readonly stored = new Map<string, TaskMessage>();
+
+  async enqueue(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+    this.calls.push([...tasks]);
+    const answers = tasks.map((task) => this.answer(task));
+    const error = answers.find((answer) => answer instanceof Error);
+    if (error !== undefined) throw error;
+    const receipts = answers as EnqueueReceipt[];
+    for (const [n, { message }] of tasks.entries())
+      if (receipts[n]!.status === "enqueued") this.stored.set(message.id, message);
+    return receipts;
+  }
+
+  async incarnations(queues: readonly string[]): Promise<(Incarnation | undefined)[]> {
+    if (this.unfit !== undefined) throw this.unfit;
+    return queues.map(() => this.incarnation);
+  }
+
+  async find(refs: readonly { readonly id: string }[]): Promise<(TaskInfo | undefined)[]> {
+    return refs.map(({ id }) => {
+      const message = this.stored.get(id);
+      return message === undefined ? undefined : ({ id, message, state: "retry" } as TaskInfo);
+    });
+  }
+
+  /** Ids in the order in which they were sent. */
+  get sent(): string[] {
+    return this.calls.flat().map(({ message }) => message.id);
+  }
+}
+
+const pace = { awayMs: 10, longestAwayMs: 40, failedMs: 10, longestFailedMs: 40, parkAfter: 4 };
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+describe("a broker's spool", () => {
+  const spools: LocalSpool[] = [];
+  afterEach(async () => {
+    await Promise.all(spools.splice(0).map((spool) => spool.close()));
+  });
+  const open = (options: Partial<LocalSpoolOptions> = {}) => {
+    const store = new MemorySpoolStore();
+    const storage = new MoodyStorage();
+    const spool = new LocalSpool(storage, { openStore: async () => store, log: quiet, pace, ...options });
+    spools.push(spool);
+    const accept = (tasks: readonly (string | NewTask)[], nowMs = storage.clock.nowMs()) =>
+      spool.accept(
+        tasks.map((task) => (typeof task === "string" ? newTask({ id: task }) : task)),
+        nowMs,
+      );
+    const empty = () => until("the spool is empty", () => store.tasks.length === 0);
+    return { store, storage, spool, accept, empty };
+  };
+  const ids = (count: number, prefix = "") => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+
+  it("accepts at once, delivers in order as repeats, and releases when the incarnation has lasted", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    storage.trustAfterMs = 60_000;
+
+    expect(await accept(["a", "b"])).toEqual([
+      { status: "spooled", id: "a" },
+      { status: "spooled", id: "b" },
+    ]);
+    await accept(ids(1_000));
+    await until("all are answered for", () => spool.counters().delivered === 1_002);
+    expect(store.tasks).toHaveLength(1_002);
+    expect(storage.sent).toEqual(["a", "b", ...ids(1_000)]);
+    expect(storage.calls.every((call) => call.length <= 512)).toBe(true);
+    expect(storage.calls.flat().every(({ repeat, spooled }) => repeat && spooled === true)).toBe(true);
+    expect(await spool.outcomes(["b", "no"])).toEqual([{ status: "enqueued", id: "b", state: "pending" }, undefined]);
+    storage.trustAfterMs = 50;
+    await accept(["c"]);
+    await empty();
+    expect(spool.counters()).toEqual({ accepted: 1_003, delivered: 1_003, replayed: 0, released: 1_003, parked: 0 });
+    expect(await spool.outcomes(["b"])).toEqual([{ status: "enqueued", id: "b", state: "pending" }]);
+  });
+
+  it("sends all again that is not released when the incarnation changes, and releases nothing while it is unknown", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    await accept(["a", "b", "c"]);
+    storage.trustAfterMs = 60_000;
+    await until("all are answered for", () => spool.counters().delivered === 3);
+    storage.incarnation = { id: "two", persistence: "aof" };
+    await until("all are sent again", () => spool.counters().delivered === 6);
+    expect(storage.sent).toEqual(["a", "b", "c", "a", "b", "c"]);
+
+    storage.incarnation = undefined;
+    storage.trustAfterMs = 20;
+    await accept(["d"]);
+    await until("the known queue is sent to all the same", () => spool.counters().delivered === 7);
+    const looks = spool.counters().released;
+    await accept(["e"]);
+    await until("that, too", () => spool.counters().delivered === 8);
+    expect([store.tasks.length, looks, spool.counters().released]).toEqual([5, 0, 0]);
+    storage.incarnation = { id: "two", persistence: "aof" };
+    await empty();
+    expect(spool.counters()).toMatchObject({ replayed: 3, released: 5 });
+  });
+
+  it("takes no answer that came while the incarnation changed", async () => {
+    const { storage, spool, accept, empty } = open();
+    await accept(["first"]);
+    await empty();
+    let changed = false;
+    storage.answer = ({ message: { id } }) => {
+      if (id === "b" && !changed) {
+        changed = true;
+        storage.incarnation = { id: "two", persistence: "aof" };
+      }
+      return { status: "enqueued", id, state: "pending" };
+    };
+    await accept(["a", "b"]);
+    await empty();
+    expect(storage.sent).toEqual(["first", "a", "b", "a", "b"]);
+    expect(spool.counters()).toMatchObject({ released: 3 });
+  });
+
+  it("waits while storage is away, tells that tasks wait, and comes back with few at first", async () => {
+    const { storage, spool, accept, empty } = open();
+    storage.answer = () => away();
+    await accept(ids(700));
+    await until("it tries again", () => storage.calls.length > 5);
+    expect(spool.holds("default")).toBe(true);
+    expect(await spool.outcomes(["0"])).toEqual([{ status: "spooled", id: "0" }]);
+    expect(storage.calls.slice(1).every((call) => call.length === 1 && call[0]!.message.id === "0")).toBe(true);
+    storage.calls.splice(0);
+    storage.answer = ({ message: { id } }) => ({ status: "enqueued", id, state: "pending" });
+    await empty();
+    expect(storage.sent).toEqual(ids(700));
+    expect(storage.calls.map((call) => call.length)).toEqual([1, 8, 64, 512, 115]);
+    await until("nothing waits", () => !spool.holds("default"));
+  });
+
+  it("nudged, tries at once", async () => {
+    const { storage, spool, accept, empty } = open({ pace: { ...pace, awayMs: 60_000, longestAwayMs: 60_000 } });
+    storage.answer = () => away("unknown");
+    await accept(["a"]);
+    await until("it was tried", () => storage.calls.length === 1);
+    storage.answer = ({ message: { id } }) => ({ status: "enqueued", id, state: "pending" });
+    await until("it waits", () => spool.holds("default"));
+    spool.nudge();
+    await empty();
+    expect(storage.sent).toEqual(["a", "a"]);
+  });
+
+  it("holds up no queue for another's trouble, and keeps the order of each", async () => {
+    const { storage, spool, accept, empty } = open();
+    const queueOf = (id: string) => (Number(id) % 2 === 0 ? "even" : "odd");
+    const tasks = ids(40).map((id) => newTask({ id, queue: queueOf(id) }));
+    let down = true;
+    storage.answer = ({ message: { id } }) =>
+      down && queueOf(id) === "odd" ? away() : { status: "enqueued", id, state: "pending" };
+    await accept(tasks);
+    await until("the others are there", () => spool.counters().released === 20);
+    expect([spool.holds("even"), spool.holds("odd")]).toEqual([false, true]);
+    await accept([newTask({ id: "100", queue: "even" }), newTask({ id: "101", queue: "odd" })]);
+    await until("the next, too", () => spool.counters().released === 21);
+    down = false;
+    storage.calls.splice(0);
+    await empty();
+    const odd = [...ids(40), "101"].filter((id) => queueOf(id) === "odd");
+    expect([...new Set(storage.sent)]).toEqual(odd);
+  });
+
+  it("sets aside what storage cannot take, and parks it at last", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    storage.answer = ({ message: { id } }) => (id === "7" ? failed() : { status: "enqueued", id, state: "pending" });
+    await accept(ids(20));
+    await until("the others are there", () => spool.counters().released === 19);
+    expect(spool.holds("default")).toBe(false);
+    await empty();
+    expect(storage.sent.filter((id) => id === "7")).toHaveLength(1 + 4);
+    expect(store.ended.get("7")).toMatchObject({ status: "parked", id: "7", problem: expect.stringContaining("key") });
+    expect(spool.counters()).toMatchObject({ released: 19, parked: 1 });
+  });
+
+  it("lets a queue wait as a whole of which nothing can be taken", async () => {
+    const { storage, spool, accept, empty } = open({
+      pace: { ...pace, failedMs: 30, longestFailedMs: 200, parkAfter: 100 },
+    });
+    let broken = true;
+    storage.answer = ({ message: { id, queue } }) =>
+      broken && queue === "bad" ? failed() : { status: "enqueued", id, state: "pending" };
+    await accept(ids(300).map((id) => newTask({ id, queue: "bad" })));
+    await accept(["good"]);
+    await until("the other queue is served", () => spool.counters().released === 1);
+    expect(spool.holds("bad")).toBe(true);
+    broken = false;
+    await empty();
+    expect(spool.counters()).toMatchObject({ released: 301, parked: 0 });
+  });
+
+  it("takes an id that is there for the task's own when type and payload are the same", async () => {
+    const { store, storage, accept, empty } = open();
+    storage.stored.set(
+      "order-1",
+      newTask({ id: "order-1", type: "pay", payload: Buffer.from("5"), retried: 2 }).message,
+    );
+    storage.stored.set("order-2", newTask({ id: "order-2", type: "pay", payload: Buffer.from("6") }).message);
+    storage.answer = ({ message: { id } }) => ({ status: "idTaken", id });
+    const pay = (id: string) => newTask({ id, type: "pay", payload: Buffer.from("5") });
+    await accept([pay("order-1"), pay("order-2"), pay("order-3")]);
+    await empty();
+    expect([...store.ended.values()]).toEqual([
+      { status: "enqueued", id: "order-1", state: "retry" },
+      { status: "idTaken", id: "order-2" },
+      { status: "idTaken", id: "order-3" },
+    ]);
+  });
+
+  it("tells of a duplicate at once while the first one waits, and leaves it to storage afterwards", async () => {
+    const { store, storage, accept, empty } = open();
+    storage.answer = () => away();
+    const nowMs = storage.clock.nowMs();
+    const unique = (id: string) => newTask({ id, uniqueKey: "lock" }, { uniqueForMs: 10_000 });
+    expect(await accept([unique("a"), unique("b"), unique("a")], nowMs)).toEqual([
+      { status: "spooled", id: "a" },
+      { status: "duplicate", id: "a" },
+      { status: "spooled", id: "a" },
+    ]);
+    expect(await accept([unique("c")], nowMs + 9_999)).toEqual([{ status: "duplicate", id: "a" }]);
+    expect(await accept([unique("d")], nowMs + 10_000)).toEqual([{ status: "spooled", id: "d" }]);
+    storage.answer = ({ message: { id } }) =>
+      id === "d" ? { status: "duplicate", id: "a" } : { status: "enqueued", id, state: "pending" };
+    await empty();
+    expect(store.ended.get("d")).toEqual({ status: "duplicate", id: "a" });
+    expect(await accept([unique("e")], nowMs + 10_001)).toEqual([{ status: "spooled", id: "e" }]);
+  });
+
+  it("keeps locks for what is left of their time, and the times that tasks are to run at", async () => {
+    const { storage, accept, empty } = open();
+    const nowMs = storage.clock.nowMs();
+    const lock = (id: string, uniqueForMs: number) =>
+      newTask({ id, uniqueKey: `lock of ${id}`, deadlineMs: 7_000 }, { uniqueForMs, processAtMs: nowMs + 5_000 });
+    await accept(
+      [lock("long", 60_000), lock("short", 30_400), lock("over", 29_000), newTask({ id: "none" })],
+      nowMs - 30_000,
+    );
+    await empty();
+    const [long, short, over, none] = storage.calls.flat();
+    expect(long!.uniqueForMs).toBeGreaterThan(25_000);
+    expect(long!.uniqueForMs).toBeLessThanOrEqual(30_000);
+    expect([short!.uniqueForMs, short!.message.uniqueKey]).toEqual([1_000, "lock of short"]);
+    expect([over!.uniqueForMs, over!.message.uniqueKey]).toEqual([0, ""]);
+    expect([none!.uniqueForMs, none!.processAtMs]).toEqual([0, 0]);
+    expect([over!.processAtMs, over!.message.deadlineMs]).toEqual([nowMs + 5_000, 7_000]);
+  });
+
+  it("delivers what another process left behind", async () => {
+    const { store, storage, accept, empty } = open();
+    await accept(["own"]);
+    await empty();
+    await store.adopt([newTask({ id: newId(1) })], 1);
+    await empty();
+    expect(storage.sent).toHaveLength(2);
+  });
+
+  it("keeps to a rate where it is given one", async () => {
+    const { accept, empty } = open({ maxPerSecond: 1_000 });
+    const startMs = performance.now();
+    await accept(ids(400));
+    await empty();
+    expect(performance.now() - startMs).toBeGreaterThan(290);
+  });
+
+  it("accepts nothing when storage never tells which data it has, until it does", async () => {
+    const { storage, accept, empty } = open();
+    storage.unfit = new HoldfastError("BROKER_INCOMPATIBLE", { broker: "test", problem: "INFO is forbidden" });
+    await accept(["a"]);
+    await until(
+      "that is known",
+      async () =>
+        (await accept(["x"]).then(
+          () => undefined,
+          (error: unknown) => error,
+        )) !== undefined,
+    );
+    expect(storage.calls).toEqual([]);
+    storage.unfit = undefined;
+    await empty();
+    expect(await accept(["b"])).toEqual([{ status: "spooled", id: "b" }]);
+  });
+
+  it("leaves in its store what is not delivered when it is closed", async () => {
+    const { store, storage, spool, accept } = open();
+    storage.answer = () => away();
+    await accept(["a"]);
+    await spool.close();
+    expect(store.tasks).toHaveLength(1);
+    await expect(accept(["b"])).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(spool.stats()).rejects.toMatchObject({ code: "CLOSED" });
+  });
+});

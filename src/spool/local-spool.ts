@@ -1,0 +1,263 @@
+import type { EnqueueReceipt } from "../broker/receipt.js";
+import type { Incarnation } from "../broker/incarnation.js";
+import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
+import { HoldfastError } from "../core/errors.js";
+import type { Logger } from "../core/log.js";
+import type { NewTask } from "../core/message.js";
+import { tellBroker } from "../core/telemetry.js";
+import { Delivery, type SpoolStorage } from "./delivery.js";
+import { Looks } from "./looks.js";
+import { type Answered, ReleaseRule } from "./release.js";
+import { defaultPace, type Pace, type Trouble } from "./troubles.js";
+import { WaitingLocks } from "./waiting-locks.js";
+
+export interface LocalSpoolOptions {
+  /** Opened with the first use. */
+  readonly openStore: () => Promise<SpoolStore>;
+  readonly log: Logger;
+  /** Instead of what storage advises. */
+  readonly trustAfterMs?: number | undefined;
+  /** Where storage keeps snapshots only: release what the last one has. */
+  readonly afterSave?: boolean | undefined;
+  readonly maxPerSecond?: number | undefined;
+  readonly pace?: Pace;
+}
+
+/** Tasks, since the spool was made. */
+export interface SpoolCounters {
+  readonly accepted: number;
+  /** Answered for by storage, those that were sent again included. */
+  readonly delivered: number;
+  /** To be sent again, for storage may have lost them. */
+  readonly replayed: number;
+  readonly released: number;
+  readonly parked: number;
+}
+
+/** What a spool that is open works with. */
+interface Works {
+  readonly store: SpoolStore;
+  readonly delivery: Delivery;
+  readonly running: Promise<unknown>;
+}
+
+/** A broker's spool: accepts into a store on this machine, delivers, and releases by the rule of release.ts. */
+export class LocalSpool implements Spool {
+  readonly #storage: SpoolStorage;
+  readonly #options: LocalSpoolOptions;
+  readonly #rule = new ReleaseRule();
+  readonly #looks: Looks;
+  readonly #locks = new WaitingLocks();
+  readonly #over = new AbortController();
+  /** By queue: the sequence of the last task that was accepted, and how many are being accepted. */
+  readonly #accepted = new Map<string, { last: number; underWay: number }>();
+  readonly #accepting = new Set<Promise<unknown>>();
+  readonly #counters = { accepted: 0, delivered: 0, replayed: 0, released: 0, parked: 0 };
+  #opening: Promise<Works> | undefined;
+  #works: Works | undefined;
+  #closing: Promise<void> | undefined;
+  #persistence: Incarnation["persistence"] | undefined;
+  #away = false;
+
+  constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
+    this.#storage = storage;
+    this.#options = options;
+    const { trustAfterMs, afterSave = false } = options;
+    const trust = () => ({ afterMs: trustAfterMs ?? storage.trustAfterMs, afterSave });
+    this.#looks = new Looks(storage, this.#rule, trust, {
+      onReleased: (tasks) => this.#release(tasks),
+      onAgain: (tasks) => this.#sendAgain(tasks),
+      onFound: (found) => this.#learn(found),
+      onUnfit: (error) => options.log.error({ broker: storage.label, problem: error.data.problem }, unfitSays),
+    });
+  }
+
+  async accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
+    this.#requireOpen();
+    if (this.#looks.unfit !== undefined) throw this.#looks.unfit;
+    const done = this.#accept(tasks, nowMs);
+    this.#accepting.add(done);
+    return done.finally(() => this.#accepting.delete(done));
+  }
+
+  holds(queue: string): boolean {
+    const accepted = this.#accepted.get(queue);
+    if (accepted === undefined) return false;
+    return accepted.underWay > 0 || this.#works?.delivery.holds(queue, accepted.last) === true;
+  }
+
+  async outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]> {
+    this.#requireOpen();
+    const { store } = await this.#open();
+    const kept = await store.outcomes(ids);
+    const answered = this.#rule.outcomes(new Set(ids));
+    return ids.map((id, n) => answered.get(id) ?? kept[n]);
+  }
+
+  async stats(): Promise<SpoolStats> {
+    this.#requireOpen();
+    const { store } = await this.#open();
+    return store.stats();
+  }
+
+  counters(): SpoolCounters {
+    return { ...this.#counters };
+  }
+
+  nudge(): void {
+    if (this.#closing !== undefined) return;
+    if (this.#works !== undefined) this.#works.delivery.nudge();
+    // Whoever needs the store hears why it cannot be opened.
+    else void this.#open().catch(() => undefined);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#accepting);
+    this.#over.abort();
+    const works = await this.#opening?.catch(() => undefined);
+    this.#looks.watch();
+    await works?.running;
+    await works?.store.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new HoldfastError("CLOSED", { what: `the spool of ${this.#storage.label}` });
+  }
+
+  async #accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
+    const fresh: NewTask[] = [];
+    const receipts = tasks.map((task): EnqueueReceipt => {
+      const holder = this.#locks.holder(task, nowMs);
+      if (holder !== undefined) return { status: "duplicate", id: holder };
+      this.#locks.add(task, nowMs);
+      fresh.push(task);
+      return { status: "spooled", id: task.message.id };
+    });
+    if (fresh.length === 0) return receipts;
+    const queues = new Set(fresh.map(({ message }) => message.queue));
+    for (const queue of queues) this.#of(queue).underWay += 1;
+    try {
+      const { store, delivery } = await this.#open();
+      const last = await store.append(fresh, nowMs);
+      this.#counters.accepted += fresh.length;
+      for (const queue of queues) this.#of(queue).last = Math.max(this.#of(queue).last, last);
+      delivery.goOn();
+      return receipts;
+    } catch (error) {
+      for (const task of fresh) this.#locks.remove(task);
+      throw error;
+    } finally {
+      for (const queue of queues) this.#of(queue).underWay -= 1;
+    }
+  }
+
+  #of(queue: string): { last: number; underWay: number } {
+    let accepted = this.#accepted.get(queue);
+    if (accepted === undefined) this.#accepted.set(queue, (accepted = { last: 0, underWay: 0 }));
+    return accepted;
+  }
+
+  /** One that failed is tried again with the next use. */
+  #open(): Promise<Works> {
+    this.#opening ??= this.#start().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #start(): Promise<Works> {
+    const { openStore, pace = defaultPace, maxPerSecond, log } = this.#options;
+    const store = await openStore();
+    const delivery = new Delivery(
+      this.#storage,
+      store,
+      this.#rule,
+      this.#looks,
+      { pace, maxPerSecond },
+      {
+        onAnswered: (tasks) => this.#answered(tasks),
+        onParked: (task, problem) => this.#parked(task, problem),
+        onTrouble: (queue, trouble, error) => this.#trouble(queue, trouble, error),
+        onStoreTrouble: (error) => log.error({ error }, "the spool's file makes trouble; trying again"),
+      },
+    );
+    store.onAdopted((tasks) => {
+      log.warn({ broker: this.#storage.label, tasks }, "tasks that a process left behind are delivered from here");
+      delivery.goOn();
+    });
+    const { signal } = this.#over;
+    const running = Promise.all([delivery.run(signal), this.#looks.run(signal)]);
+    this.#works = { store, delivery, running };
+    return this.#works;
+  }
+
+  #answered(tasks: readonly SpooledTask[]): void {
+    this.#counters.delivered += tasks.length;
+    for (const { task } of tasks) this.#locks.remove(task);
+    if (this.#away) this.#options.log.warn({ broker: this.#storage.label }, "storage takes spooled tasks again");
+    this.#away = false;
+  }
+
+  #trouble(queue: string, trouble: Trouble, error: Error): void {
+    const fields = { broker: this.#storage.label, queue, error };
+    if (trouble === "failed") this.#options.log.warn(fields, "storage cannot take a spooled task; trying again later");
+    else if (!this.#away) this.#options.log.warn(fields, "spooled tasks wait on this machine until storage takes them");
+    this.#away ||= trouble === "away";
+  }
+
+  #parked({ task }: SpooledTask, problem: string): void {
+    const { queue, id } = task.message;
+    const broker = this.#storage.label;
+    this.#counters.parked += 1;
+    this.#options.log.error({ broker, queue, id, problem }, "a spooled task is parked: storage could not take it");
+    tellBroker({ event: "parked", broker, queue, id, problem });
+  }
+
+  #sendAgain(tasks: readonly Answered[]): void {
+    this.#counters.replayed += tasks.length;
+    const broker = this.#storage.label;
+    const says = "storage may have lost what it had taken: spooled tasks are sent again";
+    this.#options.log.warn({ broker, tasks: tasks.length }, says);
+    tellBroker({ event: "replayed", broker, count: tasks.length });
+    this.#works?.delivery.rewind(Math.min(...tasks.map(({ sequence }) => sequence)));
+  }
+
+  async #release(tasks: readonly Answered[]): Promise<void> {
+    this.#counters.released += tasks.length;
+    try {
+      await this.#works?.store.release(tasks);
+    } catch (error) {
+      // They stay in the file, and are sent once more by whoever opens it next: each is still one task.
+      this.#options.log.error({ error }, "the spool's file makes trouble");
+    }
+    this.#works?.delivery.goOn();
+  }
+
+  #learn({ persistence }: Incarnation): void {
+    if (persistence === this.#persistence) return;
+    this.#persistence = persistence;
+    const { log, afterSave = false } = this.#options;
+    const fields = { broker: this.#storage.label, persistence };
+    if (persistence === "snapshot" && !afterSave) log.warn(fields, snapshotSays);
+    if (persistence === "none") log.warn(fields, afterSave ? neverSavedSays : memorySays);
+  }
+}
+
+const unfitSays =
+  "the spool cannot tell whether storage keeps what it takes: nothing is accepted into it, and nothing leaves it";
+const snapshotSays =
+  "Redis saves snapshots only: a restart loses what came after the last one, and the spool has let go of it by then. " +
+  "Turn on appendonly, or set afterSave to keep tasks in the spool until a snapshot has them";
+const memorySays =
+  "Redis saves nothing: a restart loses all tasks, and the spool has let go of them by then. Turn on appendonly";
+const neverSavedSays = "Redis saves nothing by itself: with afterSave tasks stay in the spool until somebody saves";

@@ -1,0 +1,96 @@
+import type { Identifying, Incarnation } from "../broker/incarnation.js";
+import { HoldfastError } from "../core/errors.js";
+import { Doorbell } from "./doorbell.js";
+import type { Answered, ReleaseRule, Trust } from "./release.js";
+
+/** A look may take this long; nothing is let go meanwhile. */
+const withinMs = 2_000;
+
+export interface LookEvents {
+  /** These may leave the spool. */
+  onReleased(tasks: readonly Answered[]): Promise<void>;
+  /** These are to be sent again. */
+  onAgain(tasks: readonly Answered[]): void;
+  /** As each queue's data were found. */
+  onFound(found: Incarnation): void;
+  onUnfit(error: HoldfastError<"BROKER_INCOMPATIBLE">): void;
+}
+
+/** Looks at the incarnations of queues as long as something was sent there that is not released, and before the first is. */
+export class Looks {
+  readonly #storage: Identifying;
+  readonly #rule: ReleaseRule;
+  readonly #trust: () => Trust;
+  readonly #events: LookEvents;
+  readonly #bell = new Doorbell();
+  /** One at a time: what they find counts in the order in which they began. */
+  #last: Promise<void> = Promise.resolve();
+  #unfit: HoldfastError<"BROKER_INCOMPATIBLE"> | undefined;
+
+  constructor(storage: Identifying, rule: ReleaseRule, trust: () => Trust, events: LookEvents) {
+    this.#storage = storage;
+    this.#rule = rule;
+    this.#trust = trust;
+    this.#events = events;
+  }
+
+  /** Why storage can never say which data it has, as far as is known. */
+  get unfit(): HoldfastError<"BROKER_INCOMPATIBLE"> | undefined {
+    return this.#unfit;
+  }
+
+  /** Something was answered: look until it is released. */
+  watch(): void {
+    this.#bell.ring();
+  }
+
+  /** Look now, at these too. Never rejects: what cannot be told stays unknown. */
+  at(queues: readonly string[]): Promise<void> {
+    this.#last = this.#last.then(() => this.#look([...new Set([...queues, ...this.#rule.queues()])]));
+    return this.#last;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#bell.wait(this.#rule.size > 0 ? this.#everyMs() : Number.POSITIVE_INFINITY);
+      if (this.#rule.size > 0 && !signal.aborted) await this.at([]);
+    }
+  }
+
+  /** An incarnation that has ended does not come back, so none is missed between two looks. */
+  #everyMs(): number {
+    return Math.min(1_000, Math.max(50, this.#trust().afterMs / 20));
+  }
+
+  async #look(queues: readonly string[]): Promise<void> {
+    const askedMs = performance.now();
+    const found = await this.#ask(queues);
+    if (found === undefined) return;
+    const trust = this.#trust();
+    const released: Answered[] = [];
+    const again: Answered[] = [];
+    for (const [n, queue] of queues.entries()) {
+      const verdict = this.#rule.look(queue, found[n], askedMs, trust);
+      released.push(...verdict.released);
+      again.push(...verdict.again);
+      if (found[n] !== undefined) this.#events.onFound(found[n]);
+    }
+    if (again.length > 0) this.#events.onAgain(again);
+    if (released.length > 0) await this.#events.onReleased(released);
+  }
+
+  /** Undefined where nothing was learned. */
+  async #ask(queues: readonly string[]): Promise<(Incarnation | undefined)[] | undefined> {
+    try {
+      const found = await this.#storage.incarnations(queues, withinMs);
+      this.#unfit = undefined;
+      return found;
+    } catch (error) {
+      if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
+        if (this.#unfit === undefined) this.#events.onUnfit(error);
+        this.#unfit = error;
+      }
+      return undefined;
+    }
+  }
+}
