@@ -7,7 +7,16 @@ import type { EnqueueReceipt } from "./receipt.js";
 import type { Inspecting, Signalling, Steering } from "./roles.js";
 import type { Spool } from "./spool.js";
 
-export type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
+export type {
+  Cancellation,
+  Confirmation,
+  Lease,
+  LeasedTask,
+  LeaseRequest,
+  LostLease,
+  SettleReceipt,
+  TaskRef,
+} from "./lease.js";
 export type { EnqueueReceipt } from "./receipt.js";
 
 /**
@@ -60,7 +69,8 @@ export interface Working {
   /**
    * The verb of the hot path: settle what is finished and lease what comes next, in one round trip. After a failure
    * with outcome `unknown` the same turn is to be sent again: settling is fenced, and a lease with the same `requestId`
-   * gets the same tasks.
+   * gets the same tasks. Storage of several parts answers for those that are there: what belongs to another one is
+   * `unavailable`, and nothing is leased from it.
    */
   exchange(turn: Turn, nowMs: number): Promise<TurnReply>;
   /** Leases that ran out: back to the front of pending, counted as a crash; archived past the bound of crashes. */

@@ -45,7 +45,13 @@ export interface LeasedTask {
 }
 
 /** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */
-export type SettleReceipt = "settled" | "leaseLost";
+export type Confirmation = "settled" | "leaseLost";
+
+/**
+ * `unavailable`: the part of storage that has this task did not answer while others did. It may have been carried out; it
+ * is to be settled again, in another turn.
+ */
+export type SettleReceipt = Confirmation | "unavailable";
 
 /** A cancelled task is tried again as after a failure, or archived at once. */
 export type Cancellation = "retry" | "archive";

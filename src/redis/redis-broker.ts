@@ -52,7 +52,7 @@ import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
 import { report } from "./report.js";
-import { spread } from "./spread.js";
+import { Spread } from "./spread.js";
 import { promoteShared, pruneShared, reclaimShared } from "./share.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
@@ -73,6 +73,7 @@ export class RedisBroker implements Broker {
   readonly #forbidden = new Set<string>();
   readonly #foreigners: Foreigners = new Map();
   readonly #underWay: UnderWay;
+  readonly #spread: Spread | undefined;
   #checked: Promise<void> | undefined;
   /** The look has ended well. */
   #fit = false;
@@ -83,6 +84,7 @@ export class RedisBroker implements Broker {
     this.#link = link;
     this.#linkOptions = linkOptions;
     this.#check = check;
+    this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
   }
 
   get clock(): Clock {
@@ -112,7 +114,7 @@ export class RedisBroker implements Broker {
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    return this.#run((link) => (link.oneSlotPerCall ? spread(link, turn, nowMs) : exchange(link, turn, nowMs)));
+    return this.#run((link) => this.#spread?.exchange(turn, nowMs) ?? exchange(link, turn, nowMs));
   }
 
   async reclaim(queueNames: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {

@@ -1,12 +1,4 @@
-import type {
-  LeasedTask,
-  LeaseRequest,
-  Settlement,
-  SettleReceipt,
-  Turn,
-  TurnReply,
-  Working,
-} from "../broker/broker.js";
+import type { Confirmation, LeasedTask, LeaseRequest, Settlement, Turn, TurnReply, Working } from "../broker/broker.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 import { ReadyQueues } from "./ready-queues.js";
 import { Turns } from "./turns.js";
@@ -26,7 +18,7 @@ export interface Crewing {
 export interface ExchangerEvents {
   readonly onLeased: (tasks: readonly LeasedTask[]) => void;
   readonly onPaused: (queues: readonly string[]) => void;
-  readonly onSettled: (settlements: readonly Settlement[], receipts: readonly SettleReceipt[]) => void;
+  readonly onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void;
   /** There are slots to fill, and nothing was found to fill them. */
   readonly onDry: () => void;
   /** Whether somebody nudges when a task comes, so that to look is but a net. */
@@ -253,7 +245,7 @@ export class Exchanger {
     else this.#empty = false;
   }
 
-  #confirm(settlements: readonly Settlement[], receipts: readonly SettleReceipt[]): void {
+  #confirm(settlements: readonly Settlement[], receipts: readonly Confirmation[]): void {
     this.#unsettled -= settlements.length;
     this.#events.onSettled(settlements, receipts);
     this.#tellChanged();

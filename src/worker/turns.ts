@@ -1,4 +1,4 @@
-import type { Settlement, SettleReceipt, Turn, TurnReply, Working } from "../broker/broker.js";
+import type { Confirmation, Settlement, SettleReceipt, Turn, TurnReply, Working } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import { pause } from "../core/loop.js";
@@ -9,19 +9,19 @@ const longestInsistMs = 30_000;
 
 /**
  * Turns with storage, each sent again, unchanged, until it is answered: an outcome is never dropped. What storage refuses
- * for good is settled queue by queue beside the others.
+ * for good, or has no answer for while other parts of it have, is settled queue by queue beside the others.
  */
 export class Turns {
   readonly #broker: Working;
   readonly #log: Logger;
-  readonly #onSettled: (settlements: readonly Settlement[], receipts: readonly SettleReceipt[]) => void;
+  readonly #onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void;
   readonly #quit = new AbortController();
   #refusal: Error | undefined;
 
   constructor(
     broker: Working,
     log: Logger,
-    onSettled: (settlements: readonly Settlement[], receipts: readonly SettleReceipt[]) => void,
+    onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void,
   ) {
     this.#broker = broker;
     this.#log = log;
@@ -49,7 +49,7 @@ export class Turns {
       try {
         const reply = await this.#broker.exchange(turn, this.#broker.clock.nowMs());
         this.#refusal = undefined;
-        if (turn.settle.length > 0) this.#onSettled(turn.settle, unsure ? allSettled(turn.settle) : reply.settled);
+        this.#conclude(turn.settle, reply.settled, unsure);
         return reply;
       } catch (error) {
         if (HoldfastError.is(error, "CLOSED")) {
@@ -58,7 +58,6 @@ export class Turns {
           break;
         }
         if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
-          // After an unknown outcome `leaseLost` would mean no more than: it was carried out the first time.
           unsure ||= error.data.outcome === "unknown";
         } else if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
           // It was fit when the worker started: a password was changed, say. What is to be settled waits for it.
@@ -75,18 +74,36 @@ export class Turns {
     return undefined;
   }
 
+  /** `unsure`: an earlier try may have been carried out, of which `leaseLost` would tell no more than that. */
+  #conclude(settle: readonly Settlement[], receipts: readonly SettleReceipt[], unsure: boolean): void {
+    const away = settle.filter((_, n) => receipts[n] === "unavailable");
+    const done = away.length === 0 ? settle : settle.filter((_, n) => receipts[n] !== "unavailable");
+    const confirmations = unsure ? allSettled(done) : receipts.filter((receipt) => receipt !== "unavailable");
+    if (done.length > 0) this.#onSettled(done, confirmations);
+    for (const part of byQueue(away)) {
+      const fields = { queue: part[0]!.task.lease.queue, tasks: part.length };
+      this.#log.warn(fields, "this queue's storage is away: what has ended is settled when it is back");
+      void this.#insist(part);
+    }
+  }
+
   /**
    * One queue's settlements alone, until they are through: trouble in one queue must not hold up the others, nor one
    * settlement its neighbours. The turn that was refused may have carried some of them out, so `leaseLost` means done.
    */
   async #insist(settle: readonly Settlement[]): Promise<void> {
     for (let pauseMs = longestPauseMs; !this.over; pauseMs = Math.min(pauseMs * 2, longestInsistMs)) {
+      const { queue } = settle[0]!.task.lease;
       try {
-        await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
-        this.#onSettled(settle, allSettled(settle));
-        return;
+        const { settled } = await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
+        if (!settled.includes("unavailable")) {
+          this.#onSettled(settle, allSettled(settle));
+          return;
+        }
+        // It may be back at any moment, and these tasks' leases go on running out.
+        pauseMs = longestPauseMs;
+        this.#log.debug({ queue, tasks: settle.length }, `storage is away; settling again in ${pauseMs} ms`);
       } catch (error) {
-        const { queue } = settle[0]!.task.lease;
         this.#log.warn({ queue, tasks: settle.length, error }, `settling failed; trying again in ${pauseMs} ms`);
         if (settle.length > 1 && !HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
           const middle = Math.ceil(settle.length / 2);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { LeasedTask, LeaseKeeper, Settlement, SettleReceipt } from "../broker/broker.js";
+import type { Confirmation, LeasedTask, LeaseKeeper, Settlement } from "../broker/broker.js";
 import { type Duration, toMs } from "../core/duration.js";
 import type { WorkerInfo } from "../core/info.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
@@ -307,7 +307,7 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  #settled(settlements: readonly Settlement[], receipts: readonly SettleReceipt[]): void {
+  #settled(settlements: readonly Settlement[], receipts: readonly Confirmation[]): void {
     this.#keeper!.drop(settlements.map(({ task }) => task.lease));
     settlements.forEach(({ task, outcome }, index) => {
       const receipt = receipts[index]!;

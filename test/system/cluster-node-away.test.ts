@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { keysOf, queuesKey } from "../../src/redis/keys.js";
+import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
+import { message, newTask, settled } from "../support/builders.js";
+import { RedisCluster } from "../support/redis-cluster.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const ping = defineTask("ping");
+/** A default call's timeout is 2 s: with it a turn that waits for the silent node would not make this. */
+const atOnceMs = 1_500;
+
+describeRedis("a Cluster of which one node is away", () => {
+  let cluster: RedisCluster;
+  let broker: Broker;
+  let client: Client;
+  let worker: Worker | undefined;
+  let away: RedisServer;
+  /** One queue on the node that will be away, and one on each of the others. */
+  let there: string;
+  let others: string[];
+
+  beforeEach(async () => {
+    cluster = await RedisCluster.start(3, {
+      "cluster-require-full-coverage": "no",
+      appendonly: "yes",
+      appendfsync: "always",
+    });
+    broker = connect(cluster.url, { log: quiet });
+    client = new Client(broker, { timeout: "30s" });
+    // The names of all queues, and the clock, are on the others.
+    away = cluster.masters.find(
+      (node) => ![queuesKey, "holdfast:schema"].some((key) => cluster.masterOf(key) === node),
+    )!;
+    const queueOn = (node: RedisServer) => {
+      for (let n = 0; ; n++) if (cluster.masterOf(keysOf(`queue-${n}`).asynq) === node) return `queue-${n}`;
+    };
+    there = queueOn(away);
+    others = cluster.masters.filter((node) => node !== away).map(queueOn);
+  });
+  afterEach(async () => {
+    away.thaw();
+    await worker?.stop({ timeout: "0s" });
+    await broker.close();
+    await cluster.stop();
+  });
+
+  const leave = { "does not answer": () => away.freeze(), "is killed": () => away.kill() };
+  const comeBack = { "does not answer": () => away.thaw(), "is killed": () => away.start() };
+
+  for (const how of ["does not answer", "is killed"] as const) {
+    it(`that ${how}: workers go on with the other queues at once, and settle with it when it is back`, async () => {
+      const runs: string[] = [];
+      let open = () => {};
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      worker = new Worker(broker, {
+        queues: Object.fromEntries([there, ...others].map((queue) => [queue, 1])),
+        concurrency: 5,
+        pollInterval: "50ms",
+        leaseDuration: "60s",
+        log: quiet,
+      });
+      worker.handle(ping, async (_, { id, queue }) => {
+        runs.push(id);
+        if (queue === there) await gate;
+      });
+      await worker.start();
+      const inIt = await client.enqueueAll([1, 2].map(() => ping(undefined, { queue: there })));
+      await until("they run", () => runs.length === 2);
+
+      await leave[how]();
+      open();
+      const elsewhere: string[] = [];
+      let slowestMs = 0;
+      for (const endMs = performance.now() + 5_000; performance.now() < endMs;) {
+        const receipts = await client.enqueueAll(others.map((queue) => ping(undefined, { queue })));
+        elsewhere.push(...receipts.map(({ id }) => id));
+        const startedMs = performance.now();
+        await until("tasks of other nodes have run", () => receipts.every(({ id }) => runs.includes(id)), 20_000);
+        slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+      }
+      const before = worker.counters();
+      await comeBack[how]();
+      await until("all is settled", () => worker!.counters().completed === runs.length, 20_000);
+
+      expect(slowestMs).toBeLessThan(atOnceMs);
+      expect(before.completed).toBeLessThanOrEqual(elsewhere.length);
+      expect(runs.toSorted()).toEqual([...inIt.map(({ id }) => id), ...elsewhere].toSorted());
+      expect(worker.counters()).toMatchObject({ leaseLost: 0, retried: 0, archived: 0 });
+      const infos = await broker.queues(broker.clock.nowMs());
+      expect(infos.flatMap((info) => Object.values(info.counts)).filter((count) => count > 0)).toEqual([]);
+    });
+  }
+
+  it("answers for the nodes that are there, and gives back what the silent one leased too late", async () => {
+    const [other] = others as [string, string];
+    const task = (id: string, queue: string) => newTask(message({ id, queue }));
+    const nowMs = () => broker.clock.nowMs();
+    const request = (requestId: string, queues: string[]) => {
+      return { workerId: "w", requestId, queues, limit: 10, leaseMs: 60_000, suspects: 0 };
+    };
+    await broker.enqueue([task("a", there), task("b", other)], nowMs());
+    const { leased } = await broker.exchange({ settle: [], lease: request("1", [there, other]) }, nowMs());
+    await broker.enqueue([task("c", there), task("d", other)], nowMs());
+
+    away.freeze();
+    const turn = { settle: leased.map((one) => settled.completed(one)), lease: request("2", [there, other]) };
+    const reply = await broker.exchange(turn, nowMs());
+    away.thaw();
+
+    const owed = leased.filter((one) => one.lease.queue === there).map((one) => settled.completed(one));
+    expect(leased.map(({ lease }) => lease.id)).toEqual(["a", "b"]);
+    expect(reply.settled).toEqual(["unavailable", "settled"]);
+    expect(reply.leased.map(({ lease }) => lease.id)).toEqual(["d"]);
+    // What was sent in time has been carried out in the end.
+    await until("it is heard", async () => {
+      const again = await broker.exchange({ settle: owed }, nowMs());
+      return again.settled[0] === "leaseLost";
+    });
+    const last = await until("its task is there to be leased", async () => {
+      const {
+        leased: [one],
+      } = await broker.exchange({ settle: [], lease: request("3", [there]) }, nowMs());
+      return one;
+    });
+    expect(last).toMatchObject({ lease: { id: "c", token: "3" }, crashes: 0, returns: 0 });
+  });
+});
