@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { HoldfastError } from "./errors.js";
 
 /** The parts of Holdfast that run in a thread of their own. */
-export type ThreadName = "redis/keeper-thread" | "embedded/store-thread";
+export type ThreadName = "redis/keeper-thread" | "embedded/store-thread" | "embedded/spool/spool-thread";
 
 /**
  * The built file to start a thread from: beside this one when it runs from dist/esm or dist/cjs; in dist when the

@@ -2,8 +2,8 @@ import { closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { HoldfastError } from "../core/errors.js";
 import type { Database, Driver } from "./driver.js";
-import { ensureSchema, schemaOf, pragma } from "./schema.js";
 import { damaged } from "./sqlite-error.js";
+import { ensureSchema, pragma, schemaOf, type Tables } from "./tables.js";
 import { inTransaction, whileBusy } from "./transaction.js";
 
 export const memory = ":memory:";
@@ -17,12 +17,12 @@ const journalBytes = 8 * 1_048_576;
  * The database at `location`, ready to use. Nothing is written before the file is known to be sound and ours.
  * @throws BROKER_UNAVAILABLE (no folder, no right), BROKER_FAILED (damaged), BROKER_INCOMPATIBLE (not ours, or later)
  */
-export function openDatabase(driver: Driver, location: string, broker: string): Database {
+export function openDatabase(driver: Driver, location: string, tables: Tables, broker: string): Database {
   if (location !== memory) createFile(location, broker);
   const database = driver(location);
   try {
-    if (location !== memory) whileBusy(() => prepareFile(database, location, broker));
-    inTransaction(database, () => ensureSchema(database, broker));
+    if (location !== memory) whileBusy(() => prepareFile(database, location, tables, broker));
+    inTransaction(database, () => ensureSchema(database, tables, broker));
     return database;
   } catch (error) {
     database.close();
@@ -51,10 +51,10 @@ function createFile(location: string, broker: string): void {
 }
 
 /** Full durability: with a write-ahead log, `synchronous = FULL` waits for the disk at every commit. */
-function prepareFile(database: Database, location: string, broker: string): void {
+function prepareFile(database: Database, location: string, tables: Tables, broker: string): void {
   if (statSync(location).size > 0) {
     // In a transaction: it looks at several things, and another process may be making them.
-    inTransaction(database, () => schemaOf(database, broker));
+    inTransaction(database, () => schemaOf(database, tables, broker));
     checkSound(database, location, broker);
   }
   if (pragma(database, "journal_mode = WAL") !== "wal") {

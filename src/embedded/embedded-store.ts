@@ -11,6 +11,7 @@ import { move } from "./move.js";
 import { reclaim } from "./reclaim.js";
 import { report } from "./report.js";
 import { renew } from "./renew.js";
+import { taskTables } from "./schema.js";
 import { dataVersion, type Signs, signs } from "./signs.js";
 import { preparedOnce, type Sql } from "./sql.js";
 import { asHoldfastError, isHarmless } from "./sqlite-error.js";
@@ -132,7 +133,7 @@ export class EmbeddedStore {
   #opened(): { database: Database; sql: Sql } {
     if (performance.now() < this.#refused.untilMs) throw this.#refused.error;
     try {
-      const database = openDatabase(this.#driver, this.#location, this.#label);
+      const database = openDatabase(this.#driver, this.#location, taskTables, this.#label);
       return { database, sql: preparedOnce(database) };
     } catch (error) {
       this.#refused = { error, untilMs: performance.now() + refusedMs };

@@ -1,12 +1,6 @@
-import { HoldfastError } from "../core/errors.js";
-import type { Database } from "./driver.js";
+import type { Tables } from "./tables.js";
 
-/** "HfSt": tells our files from those of other programs (`PRAGMA application_id`). */
-const applicationId = 0x48665374;
 /**
- * What makes version 1 of nothing, version 2 of version 1, and so on: a new file and an old one end up the same. A step
- * that is out there is never changed, another one is added. The version is stored as `PRAGMA user_version`.
- *
  * 1: One row a task. `rank` orders the tasks of one state: pending: the place in the line, lowest first; all others: the
  * Unix second they are due (scheduled, retry), expire (completed), were archived, or the lease runs out (active).
  * `token` is there while the task is active, and only then. The counts of a queue are kept, not counted.
@@ -108,35 +102,6 @@ CREATE INDEX worker_by_time ON worker (until_ms);
 `,
   "ALTER TABLE task ADD COLUMN progress TEXT;",
 ];
-export const schemaVersion = steps.length;
 
-/**
- * The version of the file's tables: 0 for a new file, which has none yet.
- * @throws BROKER_INCOMPATIBLE for a file of another program, or of a later Holdfast
- */
-export function schemaOf(database: Database, broker: string): number {
-  const incompatible = (problem: string) => new HoldfastError("BROKER_INCOMPATIBLE", { broker, problem });
-  const version = Number(pragma(database, "user_version"));
-  if (pragma(database, "application_id") === applicationId) {
-    if (version <= schemaVersion) return version;
-    throw incompatible(
-      `its schema has version ${version}, this Holdfast knows none later than ${schemaVersion}: use the Holdfast that wrote it, or a later one`,
-    );
-  }
-  if (version !== 0 || database.prepare("SELECT 1 FROM sqlite_master LIMIT 1").get() !== undefined) {
-    throw incompatible("it is the SQLite database of another program: choose another file");
-  }
-  return 0;
-}
-
-/** To be called inside a transaction: of several processes that open a file, one makes what its tables lack. */
-export function ensureSchema(database: Database, broker: string): void {
-  const version = schemaOf(database, broker);
-  if (version === schemaVersion) return;
-  for (const step of steps.slice(version)) database.exec(step);
-  database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`);
-}
-
-export function pragma(database: Database, name: string): unknown {
-  return Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
-}
+/** "HfSt" */
+export const taskTables: Tables = { applicationId: 0x48665374, steps };

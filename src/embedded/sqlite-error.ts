@@ -20,6 +20,20 @@ function primaryCode(error: unknown): number | undefined {
 
 export const isBusy = (error: unknown): boolean => primaryCode(error) === code.busy;
 
+export const isUnopenable = (error: unknown): boolean => primaryCode(error) === code.cannotOpen;
+
+/** Whether the disk has no room, or this user no more of it. */
+export function isFull(error: unknown): boolean {
+  const { code: errno } = (error ?? {}) as NodeJS.ErrnoException;
+  return primaryCode(error) === code.full || errno === "ENOSPC" || errno === "EDQUOT";
+}
+
+/** Whether the file, or the disk below it, is not what it should be. */
+export function isDamage(error: unknown): boolean {
+  const primary = primaryCode(error);
+  return primary === code.ioError || primary === code.corrupt || primary === code.notADatabase;
+}
+
 /** Whether only the statement failed, and the transaction around it is sound. */
 export function isHarmless(error: unknown): boolean {
   const primary = primaryCode(error);

@@ -1,14 +1,14 @@
 import { parentPort, receiveMessageOnPort, type TransferListItem, workerData } from "node:worker_threads";
 import type { Lease } from "../broker/broker.js";
 import { systemClock } from "../core/clock.js";
-import type { HoldfastError } from "../core/errors.js";
 import { type Driver, loadDriver } from "./driver.js";
 import { EmbeddedStore } from "./embedded-store.js";
 import { Lookout } from "./lookout.js";
 import type { Packed } from "./packed.js";
 import type { Renewed } from "./renew.js";
 import { FollowingClock, Renewer } from "./renewer.js";
-import type { FromThread, SentError, ThreadData, ToKeeper, ToLookout, ToStore, ToThread } from "./thread-protocol.js";
+import { sentError } from "./sent-error.js";
+import type { FromThread, ThreadData, ToKeeper, ToLookout, ToStore, ToThread } from "./thread-protocol.js";
 
 /**
  * The thread of one store: it carries out calls, and renews leases whatever the main thread is busy with. Calls that
@@ -59,7 +59,7 @@ function serve(driver: Driver): void {
     const answers = store.run(group);
     answers.forEach((answered, index) => {
       const { number } = group[index]!;
-      if ("error" in answered) tell({ from: "store", number, error: sent(answered.error) });
+      if ("error" in answered) tell({ from: "store", number, error: sentError(answered.error) });
       else tell({ from: "store", number, value: answered.value }, buffersOf(answered.value));
     });
     lookout.committed(group, answers);
@@ -100,7 +100,7 @@ function serve(driver: Driver): void {
     const [answered] = store.run([{ verb: "renew", args: { leases } }]);
     if (answered === undefined) return [];
     if ("error" in answered) {
-      tell({ from: "keeper", keeper, error: sent(answered.error) });
+      tell({ from: "keeper", keeper, error: sentError(answered.error) });
       return [];
     }
     const { lost, cancelled } = answered.value as Renewed;
@@ -122,8 +122,6 @@ const received = (): ToThread | undefined => receiveMessageOnPort(port)?.message
 
 const tell = (message: FromThread, transfer: readonly TransferListItem[] = []): void =>
   port.postMessage(message, transfer);
-
-const sent = ({ code, data, cause }: HoldfastError): SentError => ({ code, data, cause });
 
 function tasksIn(group: readonly ToStore[]): number {
   return group.reduce((sum, { args }) => sum + ("rows" in args ? args.rows.length : 1), 0);

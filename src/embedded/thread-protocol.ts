@@ -1,8 +1,9 @@
 import type { HeldLease, Lease } from "../broker/broker.js";
 import type { Signal } from "../broker/roles.js";
-import type { ErrorCode, ErrorData } from "../core/errors.js";
 import type { Call, Reply, Verb } from "./embedded-store.js";
 import type { CancelledLease } from "./renew.js";
+import type { SentError } from "./sent-error.js";
+import type { Answer } from "./thread-link.js";
 
 /** What a broker says to the thread of its store … */
 export type ToThread = ToStore | ToKeeper | ToLookout | { readonly to: "end" };
@@ -20,20 +21,12 @@ export type ToLookout = { readonly to: "lookout"; readonly subscriber: number } 
 );
 
 /** … and what the thread says to it. */
-export type FromThread =
-  | { readonly from: "store"; readonly number: number; readonly value: Reply<Verb> }
-  | { readonly from: "store"; readonly number: number; readonly error: SentError }
+export type FromThread = Answer<Reply<Verb>> | ThreadNotice;
+export type ThreadNotice =
   | { readonly from: "keeper"; readonly keeper: number; readonly lost: readonly Lease[] }
   | { readonly from: "keeper"; readonly keeper: number; readonly cancelled: readonly CancelledLease[] }
   | { readonly from: "keeper"; readonly keeper: number; readonly error: SentError }
   | { readonly from: "lookout"; readonly subscriber: number; readonly signal: Signal };
-
-/** Errors lose their class on the way to another thread. */
-export interface SentError {
-  readonly code: ErrorCode;
-  readonly data: ErrorData<ErrorCode>;
-  readonly cause: unknown;
-}
 
 export interface ThreadData {
   readonly location: string;

@@ -1,0 +1,128 @@
+import type { SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../broker/spool.js";
+import { HoldfastError } from "../../core/errors.js";
+import { consoleLogger, type Logger } from "../../core/log.js";
+import type { NewTask } from "../../core/message.js";
+import { pack, unpack } from "../packed.js";
+import { ThreadLink } from "../thread-link.js";
+import { decodeRecord, encodeRecord } from "./record.js";
+import { type FileSpoolOptions, type SpoolPlan, spoolPlan } from "./spool-options.js";
+import type {
+  Ended,
+  ReadReply,
+  SpoolCall,
+  SpoolNotice,
+  SpoolReply,
+  SpoolThreadData,
+  ToSpoolThread,
+} from "./spool-protocol.js";
+
+/**
+ * Accepted tasks in a file on a local disk, one for each process that uses the directory. Opens with the first call; all
+ * work is done in a thread.
+ */
+export class FileSpoolStore implements SpoolStore {
+  readonly #plan: SpoolPlan;
+  readonly #log: Logger;
+  readonly #thread: ThreadLink<ToSpoolThread, SpoolReply, SpoolNotice>;
+  readonly #listeners: ((tasks: number) => void)[] = [];
+  readonly #underWay = new Set<Promise<unknown>>();
+  #lastRead = 0;
+  #closing: Promise<void> | undefined;
+
+  /** @throws OPTION_INVALID; what is wrong with the directory itself is told by the first call */
+  constructor(options: string | FileSpoolOptions, log: Logger = consoleLogger) {
+    this.#plan = spoolPlan(options);
+    this.#log = log;
+    this.#thread = new ThreadLink({
+      name: "embedded/spool/spool-thread",
+      data: (): SpoolThreadData => ({ plan: this.#plan, after: this.#lastRead }),
+      started: () => {},
+      heard: (notice) => this.#heard(notice),
+      died: (cause) => this.#failed("its thread died", cause),
+    });
+  }
+
+  async append(tasks: readonly NewTask[], nowMs: number): Promise<number> {
+    const records = pack(tasks.map(encodeRecord));
+    const ids = tasks.map(({ message }) => message.id);
+    return this.#ask<number>({ verb: "append", ids, records, nowMs }, [records.bytes.buffer]);
+  }
+
+  async read(after: number, limit: number): Promise<readonly SpooledTask[]> {
+    const { tasks, records } = await this.#ask<ReadReply>({ verb: "read", after, limit });
+    this.#lastRead = Math.max(this.#lastRead, tasks.at(-1)?.sequence ?? 0);
+    const bytes = unpack(records);
+    return tasks.map(({ sequence, atMs }, index) => ({
+      sequence,
+      acceptedAtMs: atMs,
+      task: decodeRecord(bytes[index]!),
+    }));
+  }
+
+  async release(ended: readonly Ended[]): Promise<void> {
+    if (ended.length > 0) await this.#ask({ verb: "release", ended });
+  }
+
+  async outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]> {
+    return this.#ask({ verb: "outcomes", ids });
+  }
+
+  async stats(): Promise<SpoolStats> {
+    return this.#ask({ verb: "stats" });
+  }
+
+  onAdopted(listener: (tasks: number) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    await this.#thread.end({ to: "end" });
+  }
+
+  async #ask<T extends SpoolReply>(call: SpoolCall, transfer: readonly ArrayBuffer[] = []): Promise<T> {
+    if (this.#closing !== undefined) throw new HoldfastError("CLOSED", { what: "the spool" });
+    const answer = this.#thread.call((number) => ({ to: "store", number, call }), transfer);
+    this.#underWay.add(answer);
+    try {
+      return (await answer) as T;
+    } finally {
+      this.#underWay.delete(answer);
+    }
+  }
+
+  #failed(problem: string, cause: unknown): HoldfastError {
+    return new HoldfastError("SPOOL_FAILED", { directory: this.#plan.directory, problem }, { cause });
+  }
+
+  #heard(notice: SpoolNotice): void {
+    const { directory } = this.#plan;
+    switch (notice.news) {
+      case "opened":
+        if (!notice.sealed) {
+          this.#log.warn({ directory }, "no key is given: what is spooled lies in clear in files of this user");
+        }
+        if (notice.reservation !== undefined) {
+          this.#log.warn({ directory }, `the spool may not keep what it accepts: ${notice.reservation}`);
+        }
+        return;
+      case "adopted":
+        for (const listener of this.#listeners) listener(notice.tasks);
+        return;
+      case "damaged":
+      case "old":
+      case "trouble":
+        return;
+    }
+    notice satisfies never;
+  }
+}

@@ -1,0 +1,174 @@
+import { randomBytes } from "node:crypto";
+import type { SpoolOutcome } from "../../broker/spool.js";
+import { openDatabase } from "../database-file.js";
+import type { Database, Driver } from "../driver.js";
+import { preparedOnce, type Sql } from "../sql.js";
+import { inTransaction } from "../transaction.js";
+import { checksum, encryption, keyIdOf, type Sealer } from "./seal.js";
+import type { SpoolKeys } from "./spool-options.js";
+import { spoolTables } from "./spool-schema.js";
+
+/** What a task costs beside its record: an estimate, so that a bound in bytes bounds empty tasks, too. */
+const rowBytes = 128;
+
+export interface StoredTask {
+  readonly sequence: number;
+  readonly id: string;
+  readonly atMs: number;
+  readonly record: Uint8Array;
+}
+
+export interface ParkedTask extends StoredTask {
+  readonly problem: string;
+  readonly parkedAtMs: number;
+}
+
+/** The file was sealed with a key that is not among those given. */
+class UnknownKey extends Error {
+  override readonly name = "UnknownKey";
+}
+
+/** One spool's file: its rows, each sealed to its place. All synchronous, and no transactions but the caller's. */
+export class SpoolFile {
+  readonly database: Database;
+  readonly #sql: Sql;
+  readonly #id: Uint8Array;
+  readonly #sealer: Sealer;
+
+  private constructor(database: Database, id: Uint8Array, sealer: Sealer) {
+    this.database = database;
+    this.#sql = preparedOnce(database);
+    this.#id = id;
+    this.#sealer = sealer;
+  }
+
+  /** The first of the keys is a new file's; one that is there says itself which of them is its. @throws UnknownKey */
+  static open(driver: Driver, path: string, keys: SpoolKeys, label: string): SpoolFile {
+    const database = openDatabase(driver, path, spoolTables, label);
+    try {
+      const { id, key_id: keyId } = inTransaction(database, () => identity(database, keys));
+      const key = keys.find((one) => keyIdOf(one) === keyId);
+      if (keyId !== null && key === undefined) throw new UnknownKey(`it was sealed with the key ${keyId}`);
+      return new SpoolFile(database, id, key === undefined ? checksum : encryption(key, id));
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  /** What a task is counted with. */
+  static bytesOf(record: Uint8Array): number {
+    return record.length + rowBytes;
+  }
+
+  append({ sequence, id, atMs, record }: StoredTask): void {
+    const sealed = this.#sealed(sequence, atMs, record);
+    this.#sql("INSERT INTO task (sequence, id, at_ms, record) VALUES (?, ?, ?, ?)").run(sequence, id, atMs, sealed);
+  }
+
+  /** @throws SealBroken for a record that is not as it was written */
+  tasks(after: number, limit: number): StoredTask[] {
+    const rows = this.#sql(
+      "SELECT sequence, id, at_ms, record FROM task WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    ).all(after, limit) as TaskRow[];
+    return rows.map((row) => this.#opened(row));
+  }
+
+  /** Answers its id, and the bytes that it was counted with. */
+  remove(sequence: number): { id: string; bytes: number } | undefined {
+    const row = this.#sql("DELETE FROM task WHERE sequence = ? RETURNING id, length(record) AS bytes").get(sequence) as
+      | { id: string; bytes: number }
+      | undefined;
+    return row && { id: row.id, bytes: row.bytes - this.#sealer.bytes + rowBytes };
+  }
+
+  /** A copy out of the others' way; answers whether it was there. */
+  park(sequence: number, problem: string, nowMs: number): boolean {
+    const { changes } = this.#sql(
+      "INSERT INTO parked (sequence, id, at_ms, record, problem, parked_ms) SELECT sequence, id, at_ms, record, ?, ? FROM task WHERE sequence = ?",
+    ).run(problem, nowMs, sequence);
+    return Number(changes) > 0;
+  }
+
+  /** One that was parked in another file. */
+  appendParked({ sequence, id, atMs, record, problem, parkedAtMs }: ParkedTask): void {
+    this.#sql("INSERT INTO parked (sequence, id, at_ms, record, problem, parked_ms) VALUES (?, ?, ?, ?, ?, ?)").run(
+      sequence,
+      id,
+      atMs,
+      this.#sealed(sequence, atMs, record),
+      problem,
+      parkedAtMs,
+    );
+  }
+
+  parked(after: number, limit: number): ParkedTask[] {
+    const rows = this.#sql(
+      "SELECT sequence, id, at_ms, record, problem, parked_ms FROM parked WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    ).all(after, limit) as ParkedRow[];
+    return rows.map((row) => ({ ...this.#opened(row), problem: row.problem, parkedAtMs: row.parked_ms }));
+  }
+
+  ended(id: string, outcome: SpoolOutcome, nowMs: number): void {
+    this.#sql("INSERT OR REPLACE INTO outcome (id, outcome, ended_ms) VALUES (?, ?, ?)").run(
+      id,
+      JSON.stringify(outcome),
+      nowMs,
+    );
+  }
+
+  outcome(id: string): SpoolOutcome | undefined {
+    const row = this.#sql("SELECT outcome FROM outcome WHERE id = ?").get(id) as { outcome: string } | undefined;
+    return row && (JSON.parse(row.outcome) as SpoolOutcome);
+  }
+
+  /** At most `limit` of those that ended before that time; answers how many. */
+  forget(beforeMs: number, limit: number): number {
+    const { changes } = this.#sql(
+      "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?)",
+    ).run(beforeMs, limit);
+    return Number(changes);
+  }
+
+  oldestAtMs(): number | undefined {
+    const { oldest } = this.#sql("SELECT min(at_ms) AS oldest FROM task").get() as { oldest: number | null };
+    return oldest ?? undefined;
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  #sealed(sequence: number, atMs: number, record: Uint8Array): Uint8Array {
+    return this.#sealer.seal(record, { file: this.#id, sequence, atMs });
+  }
+
+  #opened({ sequence, id, at_ms: atMs, record }: TaskRow): StoredTask {
+    return { sequence, id, atMs, record: this.#sealer.open(record, { file: this.#id, sequence, atMs }) };
+  }
+}
+
+interface TaskRow {
+  readonly sequence: number;
+  readonly id: string;
+  readonly at_ms: number;
+  readonly record: Uint8Array;
+}
+
+interface ParkedRow extends TaskRow {
+  readonly problem: string;
+  readonly parked_ms: number;
+}
+
+interface Identity {
+  readonly id: Uint8Array;
+  readonly key_id: string | null;
+}
+
+function identity(database: Database, keys: SpoolKeys): Identity {
+  const found = database.prepare("SELECT id, key_id FROM file").get() as Identity | undefined;
+  if (found !== undefined) return found;
+  const made = { id: randomBytes(16), key_id: keys[0] === undefined ? null : keyIdOf(keys[0]) };
+  database.prepare("INSERT INTO file (id, key_id) VALUES (?, ?)").run(made.id, made.key_id);
+  return made;
+}
