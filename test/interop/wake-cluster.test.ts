@@ -51,11 +51,15 @@ describeRedis("waking on a Cluster", () => {
     while ((await cluster.moveKeys(key(queue), to, 100)) > 0);
     await cluster.endMove(key(queue), to);
 
-    await until("it listens there", async () => {
-      // Who works on the queue is told by the server where it is now.
-      await put(queue, `${performance.now()}`);
-      return / flags=\S*t/.test(String(await to.admin.client("LIST")));
-    });
+    await until(
+      "it listens there",
+      async () => {
+        // Who works on the queue is told by the server where it is now.
+        await put(queue, `${performance.now()}`);
+        return / flags=\S*t/.test(String(await to.admin.client("LIST")));
+      },
+      20_000,
+    );
     heard.length = 0;
     subscription.watch(true);
     await put(queue, "last");

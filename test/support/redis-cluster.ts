@@ -10,7 +10,8 @@ export class RedisCluster implements AsyncDisposable {
   readonly masters: readonly RedisServer[];
 
   static async start(count = 3, config: ServerOptions["config"] = {}): Promise<RedisCluster> {
-    const options = { config: { "cluster-enabled": "yes", "cluster-node-timeout": "2000", ...config } };
+    // Long enough for a busy machine: nodes that give each other up for a moment refuse calls, and a test would see that.
+    const options = { config: { "cluster-enabled": "yes", "cluster-node-timeout": "6000", ...config } };
     const masters = await Promise.all(Array.from({ length: count }, () => RedisServer.start(options)));
     const cluster = new RedisCluster(masters);
     try {
