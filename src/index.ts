@@ -1,7 +1,9 @@
 /** The front door: every public name, by name, and nothing else. */
 export { connect, type ConnectOptions } from "./connect.js";
-export { Client, type ClientCounters, type ClientOptions } from "./client/client.js";
+export { Client, type ClientCounters, type ClientHealth, type ClientOptions } from "./client/client.js";
 export type { MaxPending, RateLimit } from "./client/limits.js";
+export type { EndpointHealth } from "./client/endpoint.js";
+export type { EnqueueOptions } from "./client/policy.js";
 export { Worker, type WorkerCounters } from "./worker/worker.js";
 export { Inspector, type CancelResult, type InspectorBroker, type UpdateResult } from "./inspector/inspector.js";
 export type { IdsMoved, StateMoved, TaskReceipt } from "./inspector/bulk.js";

@@ -40,8 +40,6 @@ export interface Broker
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
   readonly clock: Clock;
-  /** Resolves when storage answers and can be used. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
-  ping(): Promise<void>;
   /** Let go of everything. What is under way is finished first; afterwards every call throws CLOSED. */
   close(): Promise<void>;
 }
@@ -56,6 +54,35 @@ export interface Producing {
    * `unknown` when some of them may be in. `withinMs` is the longest that the caller will wait.
    */
   enqueue(tasks: readonly NewTask[], nowMs: number, withinMs?: number): Promise<EnqueueReceipt[]>;
+  /**
+   * The same, and storage has confirmed the tasks beyond its answer. When that does not come in time the error has the
+   * outcome `unknown` and says who did (`acknowledged`): the tasks are in. Absent where there is nothing to confirm.
+   * @throws BROKER_INCOMPATIBLE where storage cannot confirm it, with what it needs
+   */
+  enqueueAssured?(
+    tasks: readonly NewTask[],
+    nowMs: number,
+    withinMs: number,
+    assurance: Assurance,
+  ): Promise<EnqueueReceipt[]>;
+  /**
+   * Storage in parts that go away by themselves (a Cluster): a name for the part that has the queue, as far as it is
+   * known without asking. Absent, or undefined: one for all.
+   */
+  shardOf?(queue: string): string | undefined;
+  /**
+   * Resolves when storage answers and can be used; with a queue, the part of it that has the queue.
+   * @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED
+   */
+  ping(queue?: string): Promise<void>;
+}
+
+/** What has to have a task before it is accepted. */
+export interface Assurance {
+  /** In their memory, or fsynced on the master and on them. */
+  readonly of: "replicas" | "fsync";
+  /** All replicas that the master has, and at least this many. */
+  readonly replicas: number;
 }
 
 export interface Gauging {

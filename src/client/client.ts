@@ -3,30 +3,34 @@ import { invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
 import { payloadSettings } from "../core/payload.js";
-import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
+import { type Given, type Resolved, resolve } from "../core/settings.js";
 import { type AnyRequest, validate } from "../core/task.js";
 import { tellTask } from "../core/telemetry.js";
+import type { EndpointHealth } from "./endpoint.js";
 import { limitSettings, Limits } from "./limits.js";
+import { type EnqueueOptions, type Policy, policyOf, policySettings, policyWith } from "./policy.js";
 import { Sender } from "./sender.js";
 
-export const clientSettings = {
-  timeout: setting.duration({
-    default: "5s",
-    min: "10ms",
-    max: "50s",
-    says: "how long an enqueue may take in all, tries again included, before it fails with BROKER_UNAVAILABLE",
-  }),
-  ...limitSettings,
-  ...payloadSettings,
-};
+export const clientSettings = { ...policySettings, ...limitSettings, ...payloadSettings };
 export type ClientOptions = Given<typeof clientSettings>;
 
 export interface ClientCounters {
   readonly enqueued: number;
+  /** Durable on this machine, and on their way to storage. */
+  readonly spooled: number;
   readonly duplicate: number;
   readonly idTaken: number;
   /** Not accepted, or not known to be: the enqueue threw. */
   readonly failed: number;
+  /** Calls that were made again after one that failed. */
+  readonly resent: number;
+}
+
+export interface ClientHealth {
+  /** The circuit breaker of the storage; on a Cluster one for each node that this client has sent to. */
+  readonly storage: readonly EndpointHealth[];
+  /** Tasks that wait for storage to come back, until their timeouts. */
+  readonly waiting: number;
 }
 
 /**
@@ -41,31 +45,36 @@ export class Client {
   readonly #options: Resolved<typeof clientSettings>;
   readonly #sender: Sender;
   readonly #limits: Limits | undefined;
-  readonly #counters = { enqueued: 0, duplicate: 0, idTaken: 0, failed: 0 };
+  readonly #policy: Policy;
+  readonly #counters = { enqueued: 0, spooled: 0, duplicate: 0, idTaken: 0, failed: 0 };
 
   constructor(broker: Producing & Partial<Gauging>, options?: ClientOptions) {
     if (typeof broker?.enqueue !== "function")
       throw invalidOption("Client", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
     this.#options = resolve(clientSettings, options, "Client");
-    this.#sender = new Sender(broker, this.#options.timeoutMs);
+    this.#policy = policyOf(this.#options, broker, "Client");
+    this.#sender = new Sender(broker);
     const { rateLimit, maxPending } = this.#options;
     if (rateLimit !== undefined || maxPending !== undefined) this.#limits = new Limits(broker, this.#options);
   }
 
   /**
-   * Resolves when storage has the task, or has answered why it did not take it: a duplicate and a taken id are
-   * receipts, not errors.
+   * Resolves when the task is accepted (`accept`), or storage has answered why it did not take it: a duplicate and a
+   * taken id are receipts, not errors. `options` go before the client's.
    * @throws OPTION_INVALID PAYLOAD_INVALID PAYLOAD_TOO_LARGE before anything is sent
    * @throws ENQUEUE_LIMITED QUEUE_FULL where this client's own limits do not allow it; nothing was sent
    * @throws BROKER_UNAVAILABLE when storage did not answer in time; `data.outcome` says whether it may have the task
+   * @throws BROKER_INCOMPATIBLE where storage cannot confirm what `accept` asks for
+   * @throws SPOOL_FULL SPOOL_FAILED when the task was to be spooled and could not be
    */
-  async enqueue(request: AnyRequest): Promise<EnqueueReceipt> {
+  async enqueue(request: AnyRequest, options?: EnqueueOptions): Promise<EnqueueReceipt> {
+    const policy = this.#policyFor(options, "enqueue");
     const validated = this.#validated(request);
     if (validated !== undefined) await validated;
     const task = this.#newTask(request);
     try {
-      return this.#count(task, await this.#sender.send(task, await this.#admit([request], [task])));
+      return this.#count(task, await this.#sender.send(task, policy, await this.#admit([request], [task], policy)));
     } catch (error) {
       this.#counters.failed += 1;
       throw error;
@@ -73,10 +82,12 @@ export class Client {
   }
 
   /**
-   * Enqueue many in one round trip; receipts in the same order. All are checked before any is sent.
+   * Enqueue many in one round trip; receipts in the same order. All are checked before any is sent. Of a long list the
+   * `timeout` holds for each 5,000.
    * @throws the same as `enqueue`
    */
-  async enqueueAll(requests: Iterable<AnyRequest>): Promise<EnqueueReceipt[]> {
+  async enqueueAll(requests: Iterable<AnyRequest>, options?: EnqueueOptions): Promise<EnqueueReceipt[]> {
+    const policy = this.#policyFor(options, "enqueueAll");
     if (typeof requests !== "object" || requests === null || !(Symbol.iterator in requests)) {
       throw invalidOption(
         "enqueueAll",
@@ -87,7 +98,7 @@ export class Client {
     await Promise.all(list.flatMap((request) => this.#validated(request) ?? []));
     const tasks = list.map((request) => this.#newTask(request));
     try {
-      const receipts = await this.#sender.sendAll(tasks, await this.#admit(list, tasks));
+      const receipts = await this.#sender.sendAll(tasks, policy, await this.#admit(list, tasks, policy));
       return receipts.map((receipt, index) => this.#count(tasks[index]!, receipt));
     } catch (error) {
       this.#counters.failed += tasks.length;
@@ -97,7 +108,16 @@ export class Client {
 
   /** How many enqueues ended how, since this client was made. */
   counters(): ClientCounters {
-    return { ...this.#counters };
+    return { ...this.#counters, resent: this.#sender.resent };
+  }
+
+  /** How storage is, as far as this client's calls have shown. */
+  health(): ClientHealth {
+    return { storage: this.#sender.health(), waiting: this.#sender.waiting };
+  }
+
+  #policyFor(options: EnqueueOptions | undefined, owner: string): Policy {
+    return options === undefined ? this.#policy : policyWith(this.#options, options, this.#broker, owner);
   }
 
   /** Nothing to wait for where the definition has no schema. @throws OPTION_INVALID PAYLOAD_INVALID */
@@ -119,15 +139,19 @@ export class Client {
   }
 
   /** Where the limits made these wait: when to give up, for what they waited is part of the time that there is. */
-  async #admit(requests: readonly AnyRequest[], tasks: readonly NewTask[]): Promise<number | undefined> {
+  async #admit(
+    requests: readonly AnyRequest[],
+    tasks: readonly NewTask[],
+    { timeoutMs }: Policy,
+  ): Promise<number | undefined> {
     if (this.#limits === undefined) return undefined;
-    const giveUpAtMs = performance.now() + this.#options.timeoutMs;
+    const giveUpAtMs = performance.now() + timeoutMs;
     const limited = tasks.map(({ message: { queue } }, n) => ({ queue, importance: importanceOf(requests[n]!) }));
     return (await this.#limits.admit(limited, giveUpAtMs)) ? giveUpAtMs : undefined;
   }
 
   #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {
-    if (receipt.status !== "spooled") this.#counters[receipt.status] += 1;
+    this.#counters[receipt.status] += 1;
     tellTask({
       event: "enqueued",
       queue: task.message.queue,

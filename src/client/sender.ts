@@ -1,7 +1,10 @@
-import type { EnqueueReceipt, Producing } from "../broker/broker.js";
+import type { Assurance, EnqueueReceipt, Producing } from "../broker/broker.js";
+import type { Spool } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
 import { pause } from "../core/loop.js";
 import type { NewTask } from "../core/message.js";
+import { Endpoint, type EndpointHealth } from "./endpoint.js";
+import type { Policy } from "./policy.js";
 
 interface Waiting {
   readonly task: NewTask;
@@ -9,31 +12,59 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+type Unavailable = HoldfastError<"BROKER_UNAVAILABLE">;
+
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
+/** Where there is a spool, storage has this long to take a task, and a little longer for each task of the call. */
+const tryMs = 500;
 /** Tasks in one call. */
 const maxTogether = 5_000;
+/** Tasks that wait for storage to come back: what comes after them fails at once, so that memory has a bound. */
+const maxWaiting = 10_000;
 const repeated = (task: NewTask): NewTask => ({ ...task, repeat: true });
 const never = new AbortController().signal;
 
-/** Brings tasks to storage: single ones are gathered into batches, and what storage did not take is sent again. */
+/**
+ * Brings tasks to storage, or into the spool: single ones are gathered into batches, and what storage did not take is sent
+ * again, under the same ids, or spooled.
+ */
 export class Sender {
   readonly #broker: Producing;
-  readonly #timeoutMs: number;
-  #gathered: Waiting[] = [];
+  readonly #endpoints = new Map<string, Endpoint>();
+  #gathered = new Map<string, { readonly policy: Policy; readonly untilMs: number; readonly waiting: Waiting[] }>();
+  #waiting = 0;
+  #resent = 0;
 
-  constructor(broker: Producing, timeoutMs: number) {
+  constructor(broker: Producing) {
     this.#broker = broker;
-    this.#timeoutMs = timeoutMs;
   }
 
-  /** One with less time than the others (until then, of performance.now) goes alone. */
-  send(task: NewTask, giveUpAtMs?: number): Promise<EnqueueReceipt> {
-    if (giveUpAtMs !== undefined) return this.sendAll([task], giveUpAtMs).then(([receipt]) => receipt!);
+  /** Tasks that wait for storage to come back. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Calls that were made again after one that failed. */
+  get resent(): number {
+    return this.#resent;
+  }
+
+  health(): EndpointHealth[] {
+    if (this.#endpoints.size === 0) return [{ broker: this.#broker.label, shard: "", state: "closed", reason: "" }];
+    return [...this.#endpoints.values()].map(({ health }) => health);
+  }
+
+  /** One with less time than its policy gives (until then, of performance.now) goes alone. */
+  send(task: NewTask, policy: Policy, giveUpAtMs?: number): Promise<EnqueueReceipt> {
+    if (giveUpAtMs !== undefined) return this.sendAll([task], policy, giveUpAtMs).then(([receipt]) => receipt!);
     return new Promise((resolve, reject) => {
       // setImmediate: whatever else is enqueued in this turn of the event loop comes along.
-      if (this.#gathered.length === 0) setImmediate(() => void this.#flush());
-      this.#gathered.push({ task, resolve, reject });
+      if (this.#gathered.size === 0) setImmediate(() => this.#flush());
+      const alike = this.#gathered.get(policy.key);
+      if (alike !== undefined) return void alike.waiting.push({ task, resolve, reject });
+      const untilMs = performance.now() + policy.timeoutMs;
+      this.#gathered.set(policy.key, { policy, untilMs, waiting: [{ task, resolve, reject }] });
     });
   }
 
@@ -41,60 +72,203 @@ export class Sender {
    * Long lists go in parts, one after the other, so that each has the server's attention in time; and, unless the time is
    * given by which all of it is to be over (of performance.now), time of its own.
    */
-  async sendAll(tasks: readonly NewTask[], giveUpAtMs?: number): Promise<EnqueueReceipt[]> {
+  async sendAll(tasks: readonly NewTask[], policy: Policy, giveUpAtMs?: number): Promise<EnqueueReceipt[]> {
     const receipts: EnqueueReceipt[] = [];
     for (let at = 0; at < tasks.length; at += maxTogether) {
+      const part = tasks.slice(at, at + maxTogether);
       // oxlint-disable-next-line no-await-in-loop -- one after the other is what it is for
-      receipts.push(...(await this.#sendPart(tasks.slice(at, at + maxTogether), giveUpAtMs)));
+      receipts.push(...(await this.#sendPart(part, policy, giveUpAtMs ?? performance.now() + policy.timeoutMs)));
     }
     return receipts;
+  }
+
+  /** Each place gets its own, and one that is away does not keep the others; all must have taken theirs in the end. */
+  async #sendPart(tasks: readonly NewTask[], policy: Policy, untilMs: number): Promise<EnqueueReceipt[]> {
+    const parts = this.#parts(tasks, (task) => task, policy);
+    if (parts.length === 1) return this.#deliver(tasks, parts[0]!.to, policy, untilMs);
+    const receipts = new Map<NewTask, EnqueueReceipt>();
+    const failures: unknown[] = [];
+    await Promise.all(
+      parts.map(({ to, items }) =>
+        this.#deliver(items, to, policy, untilMs).then(
+          (answers) => answers.forEach((receipt, n) => receipts.set(items[n]!, receipt)),
+          (error: unknown) => failures.push(error),
+        ),
+      ),
+    );
+    if (failures.length === 0) return tasks.map((task) => receipts.get(task)!);
+    const gravest = failures.find((error) => !isUnavailable(error)) ?? failures[0];
+    // The receipts of those that are in are lost with the error.
+    throw isUnavailable(gravest) ? concerning(gravest, tasks, receipts.size > 0 || failures.some(isUnknown)) : gravest;
+  }
+
+  #flush(): void {
+    const gathered = this.#gathered;
+    this.#gathered = new Map();
+    for (const { policy, untilMs, waiting } of gathered.values()) void this.#sendGathered(waiting, policy, untilMs);
+  }
+
+  async #sendGathered(waiting: readonly Waiting[], policy: Policy, untilMs: number): Promise<void> {
+    for (let at = 0; at < waiting.length; at += maxTogether) {
+      const parts = this.#parts(waiting.slice(at, at + maxTogether), ({ task }) => task, policy);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await Promise.all(parts.map(({ to, items }) => this.#sendTogether(items, to, policy, untilMs)));
+    }
+  }
+
+  /** Trouble with one task of a batch is not the others' trouble: unless storage is away, each is sent by itself. */
+  async #sendTogether(items: readonly Waiting[], to: Endpoint | Spool, policy: Policy, untilMs: number): Promise<void> {
+    try {
+      const tasks = items.map(({ task }) => task);
+      const receipts = await this.#deliver(tasks, to, policy, untilMs);
+      for (const [n, { resolve }] of items.entries()) resolve(receipts[n]!);
+    } catch (error) {
+      const alone = items.length > 1 && HoldfastError.is(error, "BROKER_FAILED");
+      for (const { task, resolve, reject } of items) {
+        if (alone) this.sendAll([repeated(task)], policy, untilMs).then(([receipt]) => resolve(receipt!), reject);
+        else reject(isUnavailable(error) ? concerning(error, [task], false, error.cause) : error);
+      }
+    }
+  }
+
+  /** By the place that each is to go to: its storage, or the spool where that is better at present. */
+  #parts<T>(
+    items: readonly T[],
+    taskOf: (item: T) => NewTask,
+    policy: Policy,
+  ): { readonly to: Endpoint | Spool; readonly items: T[] }[] {
+    const places = new Map<string, Endpoint | Spool>();
+    const parts = new Map<Endpoint | Spool, T[]>();
+    for (const item of items) {
+      const { queue } = taskOf(item).message;
+      const to = places.get(queue) ?? this.#placeOf(queue, policy);
+      places.set(queue, to);
+      const part = parts.get(to);
+      if (part === undefined) parts.set(to, [item]);
+      else part.push(item);
+    }
+    return [...parts].map(([to, part]) => ({ to, items: part }));
+  }
+
+  #placeOf(queue: string, { accept, whenDown }: Policy): Endpoint | Spool {
+    const { spool } = this.#broker;
+    if (spool !== undefined && accept === "spool") return spool;
+    const endpoint = this.#endpointOf(queue);
+    // What was spooled before goes before, however well storage is by now.
+    return spool !== undefined && whenDown === "spool" && (!endpoint.well || spool.holds(queue)) ? spool : endpoint;
+  }
+
+  #endpointOf(queue: string): Endpoint {
+    const shard = this.#broker.shardOf?.(queue) ?? "";
+    const known = this.#endpoints.get(shard);
+    if (known !== undefined) return known;
+    const { label, spool } = this.#broker;
+    const ping = () => this.#broker.ping(shard === "" ? undefined : queue);
+    const endpoint = new Endpoint(label, shard, ping, () => spool?.nudge());
+    this.#endpoints.set(shard, endpoint);
+    return endpoint;
+  }
+
+  async #deliver(
+    tasks: readonly NewTask[],
+    to: Endpoint | Spool,
+    policy: Policy,
+    untilMs: number,
+  ): Promise<EnqueueReceipt[]> {
+    if (!(to instanceof Endpoint)) return to.accept(tasks, this.#broker.clock.nowMs());
+    const { spool } = this.#broker;
+    return policy.whenDown === "spool" && spool !== undefined
+      ? this.#tryOrSpool(tasks, to, spool, policy, untilMs)
+      : this.#tryUntil(tasks, to, policy, untilMs);
+  }
+
+  /** What storage does not take in a moment is spooled, as a repeat where it may have taken it after all. */
+  async #tryOrSpool(
+    tasks: readonly NewTask[],
+    endpoint: Endpoint,
+    spool: Spool,
+    policy: Policy,
+    untilMs: number,
+  ): Promise<EnqueueReceipt[]> {
+    const withinMs = Math.min(untilMs - performance.now(), tryMs + tasks.length);
+    try {
+      return await endpoint.call(tasks.length, () => this.#call(tasks, policy, withinMs));
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      const unknown = error.data.outcome === "unknown";
+      try {
+        return await spool.accept(unknown ? tasks.map(repeated) : tasks, this.#broker.clock.nowMs());
+      } catch (refusal) {
+        // Nothing has the tasks, and the spool says why; but what storage may have is its to tell.
+        throw unknown ? concerning(error, tasks, true, refusal) : refusal;
+      }
+    }
   }
 
   /**
    * An attempt whose outcome is unknown may have been carried out: the next one is marked as a repeat, so that storage
    * recognises the ids, also of tasks that have finished meanwhile.
    */
-  async #sendPart(
+  async #tryUntil(
     tasks: readonly NewTask[],
-    giveUpAtMs = performance.now() + this.#timeoutMs,
+    endpoint: Endpoint,
+    policy: Policy,
+    untilMs: number,
   ): Promise<EnqueueReceipt[]> {
     let batch = tasks;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    let last: Unavailable | undefined;
+    for (let longestMs = firstPauseMs; ; longestMs = Math.min(longestMs * 2, longestPauseMs)) {
+      if (!(await this.#isUp(endpoint, tasks.length, untilMs))) throw concerning(last ?? this.#down(endpoint), batch);
+      if (last !== undefined) this.#resent += 1;
+      const attempt = batch;
       try {
-        return await this.#broker.enqueue(batch, this.#broker.clock.nowMs(), giveUpAtMs - performance.now());
+        return await endpoint.call(attempt.length, () => this.#call(attempt, policy, untilMs - performance.now()));
       } catch (error) {
-        if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) throw error;
+        if (!isUnavailable(error)) throw error;
+        last = error;
         if (error.data.outcome === "unknown") batch = tasks.map(repeated);
-        const waitMs = pauseMs * (0.5 + Math.random() / 2);
-        if (performance.now() + waitMs >= giveUpAtMs) throw this.#told(error, batch);
+        const waitMs = longestMs * Math.random();
+        if (performance.now() + waitMs >= untilMs) throw concerning(error, batch);
         await pause(waitMs, never);
       }
     }
   }
 
-  async #flush(): Promise<void> {
-    const waiting = this.#gathered;
-    this.#gathered = [];
+  async #isUp(endpoint: Endpoint, tasks: number, untilMs: number): Promise<boolean> {
+    if (endpoint.usable) return true;
+    if (this.#waiting + tasks > maxWaiting && this.#waiting > 0) return false;
+    this.#waiting += tasks;
     try {
-      const receipts = await this.sendAll(waiting.map(({ task }) => task));
-      for (const [index, { resolve }] of waiting.entries()) resolve(receipts[index]!);
-    } catch (error) {
-      for (const one of waiting) this.#settle(one, error, waiting.length > 1);
+      return await endpoint.usableBefore(untilMs);
+    } finally {
+      this.#waiting -= tasks;
     }
   }
 
-  /** Trouble with one task of a batch is not the others' trouble: unless storage is away, each is sent by itself. */
-  #settle({ task, resolve, reject }: Waiting, error: unknown, together: boolean): void {
-    if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) reject(this.#told(error, [task]));
-    else if (together && HoldfastError.is(error, "BROKER_FAILED")) {
-      this.sendAll([repeated(task)]).then(([receipt]) => resolve(receipt!), reject);
-    } else reject(error);
+  #down({ health: { broker, reason } }: Endpoint): Unavailable {
+    const problem = `${reason}; nothing is sent until it answers again`;
+    return new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "notSent", taskIds: [] });
   }
 
-  /** The error as it concerns these tasks. An earlier try with an unknown outcome makes the whole outcome unknown. */
-  #told(error: HoldfastError<"BROKER_UNAVAILABLE">, tasks: readonly NewTask[]): HoldfastError<"BROKER_UNAVAILABLE"> {
-    const outcome = tasks.some((task) => task.repeat) ? "unknown" : error.data.outcome;
-    const taskIds = tasks.map((task) => task.message.id);
-    return new HoldfastError("BROKER_UNAVAILABLE", { ...error.data, outcome, taskIds }, { cause: error });
+  #call(tasks: readonly NewTask[], { accept, replicas }: Policy, withinMs: number): Promise<EnqueueReceipt[]> {
+    const nowMs = this.#broker.clock.nowMs();
+    if (accept !== "replicas" && accept !== "fsync") return this.#broker.enqueue(tasks, nowMs, withinMs);
+    const assurance: Assurance = { of: accept, replicas: replicas ?? (accept === "replicas" ? 1 : 0) };
+    return this.#broker.enqueueAssured!(tasks, nowMs, withinMs, assurance);
   }
+}
+
+const isUnavailable = (error: unknown): error is Unavailable => HoldfastError.is(error, "BROKER_UNAVAILABLE");
+const isUnknown = (error: unknown) => isUnavailable(error) && error.data.outcome === "unknown";
+
+/** The error as it concerns these tasks. An earlier try with an unknown outcome makes the whole outcome unknown. */
+function concerning(
+  error: Unavailable,
+  tasks: readonly NewTask[],
+  unknown = tasks.some((task) => task.repeat),
+  cause: unknown = error.cause ?? error,
+): Unavailable {
+  const outcome = unknown ? "unknown" : error.data.outcome;
+  const taskIds = tasks.map((task) => task.message.id);
+  return new HoldfastError("BROKER_UNAVAILABLE", { ...error.data, outcome, taskIds }, { cause });
 }

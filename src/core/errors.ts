@@ -25,8 +25,14 @@ const sentences = {
   QUEUE_FULL: (d: { queue: string; pending: number; tasks: number; maxPending: number }) =>
     `queue "${d.queue}" has ${d.pending} tasks pending, with ${d.tasks} more it would pass ${d.maxPending} (maxPending)`,
   // The operator: storage.
-  BROKER_UNAVAILABLE: (d: { broker: string; problem: string; outcome: CallOutcome; taskIds: readonly string[] }) =>
-    `${d.broker} is unavailable: ${d.problem} (${outcomeSentences[d.outcome]})`,
+  BROKER_UNAVAILABLE: (d: {
+    broker: string;
+    problem: string;
+    outcome: CallOutcome;
+    taskIds: readonly string[];
+    /** The tasks are in, and fewer replicas than wanted have confirmed it in time. */
+    acknowledged?: { readonly replicas: number; readonly wanted: number };
+  }) => `${d.broker} is unavailable: ${d.problem} (${outcomeSentences[d.outcome]})`,
   BROKER_FAILED: (d: { broker: string; problem: string }) => `${d.broker} failed: ${d.problem}`,
   BROKER_INCOMPATIBLE: (d: { broker: string; problem: string }) => `${d.broker} cannot be used: ${d.problem}`,
   BULK_INTERRUPTED: (d: BulkDone) =>

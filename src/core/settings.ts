@@ -105,18 +105,18 @@ export const setting = {
     } satisfies Setting<boolean, boolean>;
   },
 
-  choice<const C extends string>(o: { of: readonly C[]; default: NoInfer<C>; says: string }) {
+  choice<const C extends string, D extends NoInfer<C> | undefined>(o: { of: readonly C[]; default: D; says: string }) {
     const allowed = `one of ${o.of.map((c) => `"${c}"`).join(", ")}`;
     return {
       kind: "choice",
       says: o.says,
       default: o.default as C | undefined,
       allowed,
-      parse(value: unknown, option: string): C {
+      parse(value: unknown, option: string): C | (D extends undefined ? undefined : never) {
         if (!o.of.includes(value as C)) throw invalidOption(option, `must be ${allowed}, got ${shown(value)}`);
         return value as C;
       },
-    } satisfies Setting<C, C>;
+    } satisfies Setting<C, C | undefined>;
   },
 
   text<D extends string | undefined>(o: {

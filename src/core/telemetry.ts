@@ -35,6 +35,14 @@ export type TaskEvent =
 /** On `holdfast.broker`. */
 export type BrokerEvent =
   | { readonly event: "up" | "down"; readonly broker: string; readonly problem: string }
+  | {
+      readonly event: "breaker";
+      readonly broker: string;
+      /** On a Cluster the node, as far as it is known; otherwise "". */
+      readonly shard: string;
+      readonly state: "closed" | "degraded" | "open" | "halfOpen";
+      readonly reason: string;
+    }
   | { readonly event: "promoted" | "pruned"; readonly broker: string; readonly count: number }
   | {
       readonly event: "reclaimed";

@@ -3,7 +3,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { Connection, type Unconnected } from "./connection.js";
 import { within } from "./expiry.js";
-import { keysOf } from "./keys.js";
+import { keysOf, pausedKey } from "./keys.js";
 import {
   type Command,
   LinkError,
@@ -107,10 +107,15 @@ export class ClusterLink implements RedisLink {
     });
   }
 
-  /** Of the node whose clock we go by. */
-  async ping(): Promise<void> {
-    const [reply] = await this.run([{ name: "PING", args: [] }]);
-    if (reply instanceof LinkError) throw reply.toError(this.label);
+  shardOf(queue: string): NodeName | undefined {
+    return this.#map?.[slotOf(keysOf(queue).asynq)];
+  }
+
+  /** Of the node whose clock we go by, or of the queue's: that one is asked for a key, so that it is looked for anew. */
+  async ping(queue?: string): Promise<void> {
+    const call = queue === undefined ? { name: "PING", args: [] } : { name: "EXISTS", args: [pausedKey(queue)] };
+    const [reply] = await this.run([call]);
+    if (reply instanceof LinkError && reply.code !== "NOPERM") throw reply.toError(this.label);
   }
 
   async close(): Promise<void> {

@@ -30,8 +30,10 @@ export interface RedisLink {
   nodes(): Promise<readonly RedisNode[]>;
   /** The one that has each of these queues. @throws as `run` */
   nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]>;
-  /** @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
-  ping(): Promise<void>;
+  /** The name of the server that has the queue, as far as is known; undefined where there is but one. */
+  shardOf(queue: string): string | undefined;
+  /** Of the server that has the queue, where one is given. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
+  ping(queue?: string): Promise<void>;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */
   close(): Promise<void>;
 }

@@ -234,8 +234,12 @@ export class RedisBroker implements Broker {
     });
   }
 
-  async ping(): Promise<void> {
-    return this.#run((link) => link.ping());
+  shardOf(queue: string): string | undefined {
+    return this.#link.shardOf(queue);
+  }
+
+  async ping(queue?: string): Promise<void> {
+    return this.#run((link) => link.ping(queue));
   }
 
   async close(): Promise<void> {

@@ -23,6 +23,7 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
     run: async () => replies.slice(2),
     nodes: async () => [{ address, run: async () => replies.slice(0, 2) }],
     nodesOf: async () => [],
+    shardOf: () => undefined,
     ping: async () => {},
     close: async () => {},
   };

@@ -78,6 +78,10 @@ export class StandaloneLink implements RedisLink {
     return queues.map(() => node!);
   }
 
+  shardOf(): undefined {
+    return undefined;
+  }
+
   async ping(): Promise<void> {
     const [reply] = await this.run([{ name: "PING", args: [] }]);
     if (reply instanceof LinkError) throw reply.toError(this.label);

@@ -10,7 +10,7 @@ import type { ReleaseRule } from "./release.js";
 import { type Aside, type Lane, type Pace, type Trouble, Troubles } from "./troubles.js";
 
 /** As much of a broker as delivery needs. */
-export type SpoolStorage = Producing & Identifying & Pick<Looking, "find">;
+export type SpoolStorage = Omit<Producing, "ping"> & Identifying & Pick<Looking, "find">;
 
 /** Tasks in one step. */
 const most = 512;

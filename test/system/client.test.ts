@@ -16,6 +16,7 @@ function scripted(...answers: ((tasks: readonly NewTask[]) => EnqueueReceipt[] |
       calls.push(tasks);
       return answers[Math.min(calls.length, answers.length) - 1]!(tasks);
     },
+    ping: async () => {},
   };
   return { broker, calls };
 }
@@ -34,7 +35,7 @@ describe("client", () => {
 
     expect(calls.map((tasks) => tasks.length)).toEqual([3]);
     expect(receipts.map((receipt) => receipt.id)).toEqual(calls[0]!.map((task) => task.message.id));
-    expect(client.counters()).toEqual({ enqueued: 3, duplicate: 0, idTaken: 0, failed: 0 });
+    expect(client.counters()).toMatchObject({ enqueued: 3, duplicate: 0, idTaken: 0, failed: 0 });
   });
 
   it("sends again under the same ids after a lost connection, as a repeat only when the outcome is unknown", async () => {

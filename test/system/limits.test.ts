@@ -19,6 +19,7 @@ function storage() {
     label: broker.label,
     clock: broker.clock,
     enqueue: (tasks, nowMs) => broker.enqueue(tasks, nowMs),
+    ping: () => broker.ping(),
     async pending(queues) {
       looks.push(performance.now());
       return broker.pending(queues);
@@ -173,7 +174,12 @@ describe("a client with limits", () => {
   });
 
   it("refuses maxPending with a broker that does not tell how much is pending", () => {
-    const broker: Producing = { label: "plain", clock: new DisciplinedClock(), enqueue: async () => [] };
+    const broker: Producing = {
+      label: "plain",
+      clock: new DisciplinedClock(),
+      enqueue: async () => [],
+      ping: async () => {},
+    };
 
     expect(() => new Client(broker, { maxPending: 1 })).toThrow(
       expect.objectContaining({ data: expect.objectContaining({ option: "Client.maxPending" }) }),
