@@ -4,6 +4,7 @@ import { HoldfastError } from "../core/errors.js";
 import { expireAfter } from "./expiry.js";
 import { type Argument, type Command, LinkError, type Reply, type ScriptCall } from "./link.js";
 import type { RedisAddress } from "./redis-url.js";
+import { ReplyGuard } from "./reply-guard.js";
 import { serverError } from "./server-error.js";
 
 /** A command as it goes out, with the script call it stands for. */
@@ -30,6 +31,7 @@ export class Connection {
   readonly address: RedisAddress;
   readonly #redis: Redis;
   readonly #clock: DisciplinedClock;
+  readonly #guard = new ReplyGuard();
   #timeReadMs = Number.NEGATIVE_INFINITY;
   #problem: unknown;
   /** Batches that wait for replies. */
@@ -92,7 +94,10 @@ export class Connection {
       reconnectOnError: null,
     });
     this.#redis.on("error", (error: Error) => this.#fail(error));
-    this.#redis.once("connect", () => this.#expectUnasked());
+    this.#redis.once("connect", () => {
+      this.#expectUnasked();
+      this.#readGuarded();
+    });
   }
 
   /** Whether calls can be sent: connected, and neither failed nor retired. */
@@ -178,8 +183,10 @@ export class Connection {
   }
 
   #write({ name, args }: Command): Promise<Reply> {
+    const subscribes = name === "SUBSCRIBE";
+    this.#guard.subscribes ||= subscribes;
     // In capitals, for the library changes what it calls "hset" and "hgetall"; and knows only "subscribe".
-    const command = new WireCommand(name === "SUBSCRIBE" ? "subscribe" : name.toUpperCase(), args.map(wireArgument));
+    const command = new WireCommand(subscribes ? "subscribe" : name.toUpperCase(), args.map(wireArgument));
     // The library would show the arguments, which hold payloads, on a diagnostics channel of its own.
     command.isTraced = true;
     this.#redis.sendCommand(command);
@@ -223,6 +230,18 @@ export class Connection {
       flush(...how);
       queue.shift = shiftOrGuard;
     };
+  }
+
+  /** What the library cannot bear is kept from it. */
+  #readGuarded(): void {
+    const { stream } = this.#redis;
+    const [read] = stream.listeners("data") as ((chunk: Buffer) => void)[];
+    stream.prependListener("data", (chunk: Buffer) => {
+      if (this.#retired && this.#problem !== undefined) return;
+      if (this.#guard.accepts(chunk)) read!(chunk);
+      else this.#fail(new LinkProblem("its answer is not in the Redis protocol"));
+    });
+    stream.removeListener("data", read!);
   }
 
   /** Over at once; what lies in a buffer is not to be sent later. */

@@ -1,6 +1,8 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, describe, expect, it } from "vitest";
+import { Connection } from "../../src/redis/connection.js";
+import { ReplyGuard } from "../../src/redis/reply-guard.js";
 import type { StandaloneLink } from "../../src/redis/standalone-link.js";
 import { command, failure, newLink } from "../support/link-probe.js";
 import { seeded } from "../support/seeded.js";
@@ -58,6 +60,13 @@ const answers: readonly (readonly [what: string, answer: (socket: Socket) => voi
   ["a list of a negative length", (socket) => socket.write("*-5\r\n")],
   ["a number that is none", (socket) => socket.write(":12x\r\n")],
   ["RESP3", (socket) => socket.write("%1\r\n+a\r\n+b\r\n~1\r\n:1\r\n>1\r\n+c\r\n")],
+  ["a push of RESP3 whose kind is null", (socket) => socket.write(">2\r\n_\r\n$1\r\na\r\n")],
+  [
+    "a push whose kind is an absent string, bit by bit",
+    (socket) => [...">1\r\n$-1\r\n"].forEach((c) => socket.write(c)),
+  ],
+  ["a push to a channel that is null", (socket) => socket.write(">3\r\n$9\r\nsubscribe\r\n$-1\r\n:1\r\n")],
+  ["an absent string of two digits, with a push behind it", (socket) => socket.write("$-01\r\n>1\r\n_\r\n")],
   ["answers to nothing that was asked", (socket) => socket.write("+OK\r\n".repeat(10_000))],
   ["nothing", () => undefined],
 ];
@@ -103,6 +112,53 @@ describe("a server that is none, or means ill", () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(700 * megabyte);
   });
 
+  it.each([
+    "*0",
+    "*1\r\n$-1",
+    "*3\r\n$9\r\nsubscribe\r\n$-1\r\n:1",
+    ":5",
+    "$-1",
+    "+O",
+    "*3\r\n*-1\r\n+a\r\n:1",
+    ">2\r\n_\r\n_",
+  ])("%j to a subscriber: the connection ends, and nothing else does", async (answer) => {
+    const link = await serve((socket) => {
+      socket.write("+OK\r\n:1\r\n");
+      socket.once("data", () => socket.write(`${answer}\r\n`));
+    });
+    const [node] = await link.nodes();
+    const connection = await Connection.open(node!.address, link.clock, timeoutMs);
+    if (!(connection instanceof Connection)) throw connection;
+
+    const [reply] = await connection.send([command("SUBSCRIBE", "channel")], timeoutMs);
+
+    expect(reply).toMatchObject({ outcome: "unknown" });
+    expect(connection.usable).toBe(false);
+  });
+
+  it("what Redis may send is taken, in whatever pieces it comes", async () => {
+    const replies = [
+      "+OK",
+      "-ERR x",
+      ":-12",
+      "$5\r\n>1\r\n_",
+      "$0\r\n",
+      "$-1",
+      "*-1",
+      "*0",
+      "*2\r\n*1\r\n:1\r\n$4\r\n\r\n>1",
+    ];
+    const text = replies.map((reply) => `${reply}\r\n`).join("");
+    for (const size of [1, 2, 3, 5, 100]) {
+      const guard = new ReplyGuard();
+      const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, n) =>
+        text.slice(n * size, (n + 1) * size),
+      );
+      expect(pieces.every((piece) => guard.accepts(Buffer.from(piece)))).toBe(true);
+      expect(guard.accepts(Buffer.from(">1\r\n"))).toBe(false);
+    }
+  });
+
   it("any bytes at all: a typed error or a reply", async () => {
     const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
     const random = seeded(seed);
@@ -119,7 +175,8 @@ describe("a server that is none, or means ill", () => {
       "*",
       "\u0000",
       "é",
-      ">",
+      ">1\r\n",
+      "_\r\n",
     ];
     const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
 
