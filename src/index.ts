@@ -5,6 +5,7 @@ export type { MaxPending, RateLimit } from "./client/limits.js";
 export type { EndpointHealth } from "./client/endpoint.js";
 export type { EnqueueOptions } from "./client/policy.js";
 export { Worker, type WorkerCounters } from "./worker/worker.js";
+export type { WorkerHealth } from "./worker/health.js";
 export { Inspector, type CancelResult, type InspectorBroker, type UpdateResult } from "./inspector/inspector.js";
 export type { IdsMoved, StateMoved, TaskReceipt } from "./inspector/bulk.js";
 export type {

@@ -43,6 +43,8 @@ export type BrokerEvent =
       readonly state: "closed" | "degraded" | "open" | "halfOpen";
       readonly reason: string;
     }
+  /** A call, or a loop of a worker, neither ended nor failed in time; it was begun anew. */
+  | { readonly event: "stuck"; readonly broker: string; readonly what: string; readonly afterMs: number }
   | { readonly event: "promoted" | "pruned"; readonly broker: string; readonly count: number }
   | {
       readonly event: "reclaimed";

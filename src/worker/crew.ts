@@ -26,6 +26,8 @@ export interface CrewEvents {
   readonly onLate: (task: LeasedTask) => void;
   /** What a handler reports of its task. */
   readonly onProgress: (lease: Lease, bytes: Uint8Array) => void;
+  /** For how long storage has not answered: so long leases may not have been renewed. */
+  readonly silentMs: () => number;
 }
 
 /**
@@ -182,6 +184,7 @@ export class Crew {
       const next = this.#line.next((task) => !this.#isAtLimit(task));
       if (next === undefined) break;
       if (this.#isStale(next.task, performance.now() - next.sinceMs)) this.#giveBack(next.task);
+      else if (this.#mayBeLost) this.#leave(next.task, unstarted);
       else this.#start(next.task);
     }
     if (this.#suspects > 0) this.#release((task) => !isSuspect(task) && !this.#isAtLimit(task));
@@ -200,6 +203,11 @@ export class Crew {
   /** What handlers, or one that blocked the event loop, kept waiting so long may start sooner elsewhere. */
   #isStale(task: LeasedTask, waitedMs: number): boolean {
     return waitedMs > unstartedMs && !this.waits(task);
+  }
+
+  /** Storage has been away for longer than leases last: somebody else may have the tasks that wait here. */
+  get #mayBeLost(): boolean {
+    return this.#events.silentMs() > this.#options.leaseDurationMs;
   }
 
   /** It and all behind it together, so that they stand in order again. */
@@ -252,6 +260,7 @@ export class Crew {
   #beginAlone(): void {
     const task = this.#waitingAlone;
     if (task === undefined || this.#running.size > 0) return;
+    if (this.#mayBeLost) return this.#giveUpWaiting(task, unstarted);
     this.#waitingAlone = undefined;
     this.#runningAlone = true;
     this.#start(task);

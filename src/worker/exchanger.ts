@@ -2,6 +2,7 @@ import type { Confirmation, LeasedTask, LeaseRequest, Settlement, Turn, TurnRepl
 import type { ResolvedWorkerOptions } from "./options.js";
 import { ReadyQueues } from "./ready-queues.js";
 import { Turns } from "./turns.js";
+import type { Watch } from "./watch.js";
 
 /** What the exchanger asks of the worker around it. */
 export interface Crewing {
@@ -37,7 +38,7 @@ const twoLanesFrom = 32;
 const maxSettlements = 500;
 const maxLeased = 200;
 /** Where tasks are told, they are looked for this much less often. */
-const toldFactor = 5;
+export const toldFactor = 5;
 
 /** Decides when to take a turn with storage, what to settle in it and how much to lease. */
 export class Exchanger {
@@ -62,7 +63,6 @@ export class Exchanger {
   #nudges = 0;
   #pollTimer: NodeJS.Timeout | undefined;
   #scheduled = false;
-  /** Ended tasks whose outcome storage has not confirmed. */
   #unsettled = 0;
   #watchers: (() => void)[] = [];
 
@@ -71,12 +71,16 @@ export class Exchanger {
     workerId: string,
     options: ResolvedWorkerOptions,
     crew: Crewing,
+    watch: Watch,
     events: ExchangerEvents,
   ) {
     this.#options = options;
     this.#crew = crew;
     this.#events = events;
-    this.#turns = new Turns(broker, options.log, (settlements, receipts) => this.#confirm(settlements, receipts));
+    this.#turns = new Turns(broker, options.log, watch, {
+      onSettled: (settlements, receipts) => this.#confirm(settlements, receipts),
+      endedSince: () => this.#takeFinished(),
+    });
     this.#queues = new ReadyQueues(options.queues, options.strictPriority);
     this.#requestPrefix = workerId.slice(-12);
     this.#lanes = [lane(`${workerId}:0`), lane(`${workerId}:1`)];
@@ -94,7 +98,7 @@ export class Exchanger {
   /** Lease no more; settling goes on. */
   stopLeasing(): void {
     this.#leasing = false;
-    clearTimeout(this.#pollTimer);
+    this.#stopPolling();
   }
 
   /** There may be something to lease now, in this queue or in any. */
@@ -111,6 +115,13 @@ export class Exchanger {
     this.#schedule();
   }
 
+  /** A turn may have been left out: begin to look anew. */
+  restart(): void {
+    this.#scheduled = false;
+    this.#stopPolling();
+    this.nudge();
+  }
+
   /** A slot became free without anything to settle. */
   freed(): void {
     this.#schedule();
@@ -120,6 +131,22 @@ export class Exchanger {
   /** Every outcome is confirmed. */
   get settled(): boolean {
     return this.#unsettled === 0;
+  }
+
+  /** Ended tasks whose outcome storage has not confirmed. */
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  /** When storage last answered a turn, Unix ms. */
+  get answeredAtMs(): number | undefined {
+    return this.#turns.answeredAtMs;
+  }
+
+  /** Tries of turns that came to an end; undefined while there is nothing to look for or to settle. */
+  get rounds(): number | undefined {
+    const looks = this.#leasing && this.#crew.freeSlots > 0;
+    return this.#turns.over || (!looks && this.#finished.length === 0) ? undefined : this.#turns.tries;
   }
 
   /** Why storage refused the last turn, if it did. */
@@ -178,8 +205,17 @@ export class Exchanger {
     if (this.#finished.length === 0 && !looks) return undefined;
     // While a turn is under way a small one waits for it: turns grow with the load, instead of getting more.
     if (this.#busyLanes.length > 0 && this.#finished.length + (looks ? limit : 0) < full) return undefined;
-    const settle = this.#finished.splice(0, maxSettlements);
+    const settle = this.#takeFinished();
     return { settle, lease: limit > 0 ? this.#leaseRequest(lane, limit, startable, underWay) : undefined };
+  }
+
+  /** What is given back goes together: the part that came later would be put in front of the other. */
+  #takeFinished(): Settlement[] {
+    const settle = this.#finished.splice(0, maxSettlements);
+    const rest = this.#finished;
+    if (rest.length === 0) return settle;
+    this.#finished = rest.filter(({ outcome }) => outcome.kind !== "released");
+    return [...settle, ...rest.filter(({ outcome }) => outcome.kind === "released")];
   }
 
   /** What is asked for already counts as if it had come. */
@@ -223,8 +259,10 @@ export class Exchanger {
       lane.turn = undefined;
       if (reply !== undefined) this.#digest(turn, reply, nudges === this.#nudges);
       else {
+        // No signal tells when storage has changed its mind.
         this.#sawAll = true;
-        this.#pollLater();
+        this.#stopPolling();
+        this.#pollLater(this.#options.pollIntervalMs);
       }
     } finally {
       lane.turn = undefined;
@@ -251,11 +289,15 @@ export class Exchanger {
     this.#tellChanged();
   }
 
-  #pollLater(): void {
+  #stopPolling(): void {
+    clearTimeout(this.#pollTimer);
+    this.#pollTimer = undefined;
+  }
+
+  #pollLater(everyMs = this.#options.pollIntervalMs * (this.#events.isTold() ? toldFactor : 1)): void {
     this.#empty = true;
     if (!this.#leasing) return;
     // By chance up to a quarter sooner, so that many workers do not look in step.
-    const everyMs = this.#options.pollIntervalMs * (this.#events.isTold() ? toldFactor : 1);
     const waitMs = everyMs * (1 - Math.random() / 4);
     this.#pollTimer ??= setTimeout(() => {
       this.#pollTimer = undefined;

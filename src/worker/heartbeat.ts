@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.js";
 import type { WorkerInfo } from "../core/info.js";
 import type { Logger } from "../core/log.js";
 import { loop } from "../core/loop.js";
+import type { Watch } from "./watch.js";
 
 /** asynq's: a server is looked for as long as two of its beats. */
 const everyMs = 5_000;
@@ -19,17 +20,25 @@ export interface Announcing extends Pick<Signalling, "announce" | "withdraw"> {
   readonly clock: Clock;
 }
 
+interface BeatOptions {
+  readonly log: Logger;
+  readonly watch: Watch;
+  readonly onShared: (queues: readonly string[]) => void;
+}
+
 /** Tells others that this worker lives and what it runs, until the signal aborts; it hears who else serves its queues. */
 export async function beat(
   broker: Announcing,
   info: () => WorkerInfo,
   signal: AbortSignal,
-  { log, onShared }: { readonly log: Logger; readonly onShared: (queues: readonly string[]) => void },
+  { log, watch, onShared }: BeatOptions,
 ): Promise<void> {
   let announced = false;
   const announce = async () => {
     try {
-      const { shared } = await broker.announce(withinBounds(info()), ttlMs, broker.clock.nowMs());
+      const { shared } = await watch.call("announcing itself", () =>
+        broker.announce(withinBounds(info()), ttlMs, broker.clock.nowMs()),
+      );
       announced = true;
       onShared(shared);
     } catch (error) {
@@ -38,9 +47,10 @@ export async function beat(
     }
   };
   await loop(announce, { everyMs: everyMs * (1 - Math.random() / 10), signal, onError: () => undefined });
-  if (!announced) return;
+  // While storage is away there is nobody to take leave of, and soon nothing to take leave for.
+  if (!announced || watch.away !== undefined) return;
   try {
-    await broker.withdraw(info());
+    await watch.call("taking leave", () => broker.withdraw(info()));
   } catch (error) {
     log.debug({ broker: broker.label, error }, "the worker could not take leave: it is listed for some seconds more");
   }

@@ -2,6 +2,7 @@ import { HoldfastError } from "../core/errors.js";
 import { loop } from "../core/loop.js";
 import { tellBroker } from "../core/telemetry.js";
 import type { ResolvedWorkerOptions, WorkerBroker } from "./options.js";
+import type { Watch } from "./watch.js";
 
 const batch = 500;
 /** Often enough that Go workers, who trim the archive, do not fill it between two looks (docs/decisions, 11). */
@@ -15,32 +16,29 @@ const promoteEveryMs = 1_000;
 export async function maintain(
   broker: WorkerBroker,
   options: ResolvedWorkerOptions,
+  watch: Watch,
   signal: AbortSignal,
   nudge: () => void,
 ): Promise<void> {
   const { clock, label } = broker;
   const { log, leaseDurationMs } = options;
   const queues = options.queues.map((queue) => queue.name);
-  let away = false;
 
-  /** A step of a loop, of which trouble is told once, and its end, too. */
-  const step = (what: string, work: () => Promise<number | void>) => async () => {
-    try {
-      const waitMs = await work();
-      if (away) log.warn({ broker: label }, "storage is back");
-      away = false;
-      return waitMs;
-    } catch (error) {
-      if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) log.warn({ error }, `${what} failed; trying again`);
-      else if (!away)
-        log.warn({ broker: label, problem: error.data.problem }, "storage is unavailable; trying until it is back");
-      away ||= HoldfastError.is(error, "BROKER_UNAVAILABLE");
-      return undefined;
-    }
+  /** A step of a loop; an outage is told by the watch. */
+  const step = (what: string, work: (call: <T>(make: () => Promise<T>) => Promise<T>) => Promise<number | void>) => {
+    const call = async <T>(make: () => Promise<T>) => watch.call(what, make);
+    return async () => {
+      try {
+        return await work(call);
+      } catch (error) {
+        if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) log.warn({ error }, `${what} failed; trying again`);
+        return undefined;
+      }
+    };
   };
 
-  const promote = step("promoting scheduled tasks", async () => {
-    const { moved, nextDueMs } = await broker.promote(queues, batch, clock.nowMs());
+  const promote = step("promoting scheduled tasks", async (call) => {
+    const { moved, nextDueMs } = await call(() => broker.promote(queues, batch, clock.nowMs()));
     if (moved > 0) {
       tellBroker({ event: "promoted", broker: label, count: moved });
       nudge();
@@ -50,30 +48,31 @@ export async function maintain(
     return Math.min(promoteEveryMs, Math.max(10, untilDueMs));
   });
 
-  let answeredAtMs = performance.now();
+  /** The first look counts as one after a silence: who starts while storage comes back does not know that it was away. */
+  let answeredAtMs = Number.NEGATIVE_INFINITY;
   /** How far the clock is ahead of the time that has really passed; a jump is a clock set right, or a machine that slept. */
   const aheadMs = () => clock.nowMs() - performance.now();
   let aheadOnceMs = aheadMs();
-  const reclaim = step("reclaiming leases that ran out", async () => {
+  const reclaim = step("reclaiming leases that ran out", async (call) => {
     const silentMs = performance.now() - answeredAtMs;
     const jumpMs = aheadMs() - aheadOnceMs;
     aheadOnceMs += jumpMs;
     if (silentMs > reclaimEveryMs + patienceMs || jumpMs > patienceMs) {
       // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
-      await broker.ping();
+      await call(() => broker.ping());
       const graceMs = leaseDurationMs / 3 + patienceMs;
       answeredAtMs = performance.now() + graceMs;
       return graceMs;
     }
-    const receipts = await broker.reclaim(queues, batch, clock.nowMs());
+    const receipts = await call(() => broker.reclaim(queues, batch, clock.nowMs()));
     answeredAtMs = performance.now();
     for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
     if (receipts.length > 0) nudge();
     return receipts.length === batch ? 0 : undefined;
   });
 
-  const prune = step("pruning completed tasks", async () => {
-    const count = await broker.prune(queues, batch, clock.nowMs());
+  const prune = step("pruning completed tasks", async (call) => {
+    const count = await call(() => broker.prune(queues, batch, clock.nowMs()));
     if (count > 0) tellBroker({ event: "pruned", broker: label, count });
     return count === batch ? 0 : undefined;
   });

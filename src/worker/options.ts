@@ -35,6 +35,11 @@ export const workerSettings = {
     default: "5s",
     says: "how long a handler whose signal was aborted may still run before it is abandoned",
   }),
+  stuckAfter: setting.duration({
+    default: "30s",
+    min: "1s",
+    says: "a call to storage that neither ended nor failed for so long, or a worker that has not looked for tasks, counts as stuck and is begun anew; longer than the broker's timeout",
+  }),
   keepStacks: setting.flag({ default: false, says: "store the stack of a failure with the task" }),
 };
 

@@ -1,8 +1,10 @@
 import type { Cancellation, Lease } from "../broker/broker.js";
 import type { Subscription } from "../broker/roles.js";
 import { HoldfastError } from "../core/errors.js";
-import { pause } from "../core/loop.js";
+import { loop, pause } from "../core/loop.js";
+import type { Logger } from "../core/log.js";
 import type { WorkerBroker } from "./options.js";
+import type { Watch } from "./watch.js";
 
 export interface SignalEvents {
   /** There may be something to lease: in this queue, or in any. */
@@ -19,23 +21,32 @@ export class Signals {
   readonly #broker: WorkerBroker;
   readonly #queues: readonly string[];
   readonly #events: SignalEvents;
+  readonly #watch: Watch;
+  readonly #log: Logger;
   readonly #stopping = new AbortController();
+  readonly #subscribed = new AbortController();
   #subscription: Subscription | undefined;
 
-  constructor(broker: WorkerBroker, queues: readonly string[], events: SignalEvents) {
+  constructor(
+    broker: WorkerBroker,
+    queues: readonly string[],
+    { log, watch, ...events }: SignalEvents & { readonly log: Logger; readonly watch: Watch },
+  ) {
     this.#broker = broker;
     this.#queues = queues;
     this.#events = events;
+    this.#log = log;
+    this.#watch = watch;
   }
 
-  /** @throws as the broker's `subscribe` */
+  /** Resolves when it has tried once: signals are hints, and nothing has to wait for them. */
   async start(): Promise<void> {
-    this.#subscription = await this.#broker.subscribe(this.#queues, (signal) => {
-      if (signal.kind === "wake") this.#events.onWake(signal.queue);
-      else void this.#cancel(signal.id);
+    if (await this.#subscribe()) return;
+    void loop(async () => ((await this.#subscribe()) ? this.#subscribed.abort() : undefined), {
+      everyMs: againMs,
+      signal: AbortSignal.any([this.#stopping.signal, this.#subscribed.signal]),
+      onError: () => undefined,
     });
-    // It may have been stopped meanwhile.
-    if (this.#stopping.signal.aborted) await this.stop();
   }
 
   /** Whether a task that comes is told. */
@@ -56,6 +67,32 @@ export class Signals {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#subscription?.[Symbol.asyncDispose]();
+  }
+
+  async #subscribe(): Promise<boolean> {
+    const subscribing = this.#broker.subscribe(this.#queues, (signal) => {
+      if (signal.kind === "wake") this.#events.onWake(signal.queue);
+      else void this.#cancel(signal.id);
+    });
+    try {
+      this.#subscription = await this.#watch.call("subscribing to signals", async () => subscribing);
+    } catch (error) {
+      // Given up, it may still come; another one is on its way then.
+      subscribing.then(
+        (late) => late[Symbol.asyncDispose](),
+        () => undefined,
+      );
+      // Whoever takes turns says so.
+      if (HoldfastError.is(error, "CLOSED")) return true;
+      this.#log.warn(
+        { broker: this.#broker.label, error },
+        "no signals from storage: tasks are found by looking; trying again",
+      );
+      return false;
+    }
+    // It may have been stopped meanwhile.
+    if (this.#stopping.signal.aborted) await this.stop();
+    return true;
   }
 
   /** An id says neither which queue's task is meant nor what is to become of it; asynq's own wish stands nowhere. */

@@ -2,30 +2,41 @@ import type { Confirmation, Settlement, SettleReceipt, Turn, TurnReply, Working 
 import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import { pause } from "../core/loop.js";
+import type { Watch } from "./watch.js";
 
 const firstPauseMs = 50;
-const longestPauseMs = 1_000;
+/** A link that waits for its server to come back does so inside a call; this is for one that refuses. */
+const longestPauseMs = 250;
+const longestHopelessPauseMs = 1_000;
+const firstInsistMs = 1_000;
 const longestInsistMs = 30_000;
 
+export interface TurnEvents {
+  readonly onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void;
+  /** What has ended since the turn was made up, to be settled along with it. */
+  readonly endedSince: () => readonly Settlement[];
+}
+
 /**
- * Turns with storage, each sent again, unchanged, until it is answered: an outcome is never dropped. What storage refuses
- * for good, or has no answer for while other parts of it have, is settled queue by queue beside the others.
+ * Turns with storage, each sent again until it is answered: an outcome is never dropped. What has ended while storage was
+ * away is settled before anything is leased. What storage refuses for good, or has no answer for while other parts of it
+ * have, is settled queue by queue beside the others.
  */
 export class Turns {
   readonly #broker: Working;
   readonly #log: Logger;
-  readonly #onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void;
+  readonly #watch: Watch;
+  readonly #events: TurnEvents;
   readonly #quit = new AbortController();
   #refusal: Error | undefined;
+  #tries = 0;
+  #answeredAtMs: number | undefined;
 
-  constructor(
-    broker: Working,
-    log: Logger,
-    onSettled: (settlements: readonly Settlement[], receipts: readonly Confirmation[]) => void,
-  ) {
+  constructor(broker: Working, log: Logger, watch: Watch, events: TurnEvents) {
     this.#broker = broker;
     this.#log = log;
-    this.#onSettled = onSettled;
+    this.#watch = watch;
+    this.#events = events;
   }
 
   /** Why storage refused the last turn, if it did. */
@@ -37,20 +48,38 @@ export class Turns {
     return this.#quit.signal.aborted;
   }
 
+  /** How often storage was asked, and that came to an end. */
+  get tries(): number {
+    return this.#tries;
+  }
+
+  /** When storage last answered a turn, Unix ms. */
+  get answeredAtMs(): number | undefined {
+    return this.#answeredAtMs;
+  }
+
   /** Stop trying. */
   giveUp(): void {
     this.#quit.abort();
   }
 
   /** The reply, or `undefined` when storage refuses the turn for good and its parts are seen to one by one. */
-  async take(turn: Turn): Promise<TurnReply | undefined> {
-    let unsure = false;
-    for (let pauseMs = firstPauseMs; !this.over; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+  async take({ settle, lease }: Turn): Promise<TurnReply | undefined> {
+    let troubled = false;
+    /** So many of the settlements may have been carried out. */
+    let unsure = 0;
+    let longestMs = longestPauseMs;
+    for (let pauseMs = firstPauseMs; !this.over;) {
+      if (troubled) settle = [...settle, ...this.#events.endedSince()];
+      // A lease request that may have been carried out is sent again as it was, for it gets the same tasks again.
+      const first = troubled && lease !== undefined && settle.length > 0;
       try {
-        const reply = await this.#broker.exchange(turn, this.#broker.clock.nowMs());
+        const reply = await this.#exchange(first ? { settle } : { settle, lease });
         this.#refusal = undefined;
-        this.#conclude(turn.settle, reply.settled, unsure);
-        return reply;
+        this.#conclude(settle, reply.settled, unsure);
+        if (!first) return reply;
+        [settle, unsure] = [[], 0];
+        continue;
       } catch (error) {
         if (HoldfastError.is(error, "CLOSED")) {
           this.#log.error({ error }, "the broker was closed under a running worker: stop the worker first");
@@ -58,28 +87,39 @@ export class Turns {
           break;
         }
         if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
-          unsure ||= error.data.outcome === "unknown";
+          if (error.data.outcome === "unknown") unsure = settle.length;
         } else if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
           // It was fit when the worker started: a password was changed, say. What is to be settled waits for it.
+          longestMs = longestHopelessPauseMs;
           this.#log.error({ error }, `storage cannot be used any more; trying again in ${pauseMs} ms`);
         } else {
           this.#refusal = error instanceof Error ? error : new Error(String(error));
           this.#log.error({ error }, "storage refused a turn; its settlements are tried again queue by queue");
-          for (const part of byQueue(turn.settle)) void this.#insist(part);
+          for (const part of byQueue(settle)) void this.#insist(part);
           return undefined;
         }
+        troubled = true;
       }
       await pause(pauseMs * (0.75 + Math.random() / 4), this.#quit.signal);
+      pauseMs = Math.min(pauseMs * 2, longestMs);
     }
     return undefined;
   }
 
-  /** `unsure`: an earlier try may have been carried out, of which `leaseLost` would tell no more than that. */
-  #conclude(settle: readonly Settlement[], receipts: readonly SettleReceipt[], unsure: boolean): void {
-    const away = settle.filter((_, n) => receipts[n] === "unavailable");
-    const done = away.length === 0 ? settle : settle.filter((_, n) => receipts[n] !== "unavailable");
-    const confirmations = unsure ? allSettled(done) : receipts.filter((receipt) => receipt !== "unavailable");
-    if (done.length > 0) this.#onSettled(done, confirmations);
+  /** Of the first `unsure` an earlier try may have been carried out: there `leaseLost` says no more than that. */
+  #conclude(settle: readonly Settlement[], receipts: readonly SettleReceipt[], unsure: number): void {
+    const done: Settlement[] = [];
+    const away: Settlement[] = [];
+    const confirmations: Confirmation[] = [];
+    for (const [n, settlement] of settle.entries()) {
+      const receipt = receipts[n]!;
+      if (receipt === "unavailable") away.push(settlement);
+      else {
+        done.push(settlement);
+        confirmations.push(n < unsure ? "settled" : receipt);
+      }
+    }
+    if (done.length > 0) this.#events.onSettled(done, confirmations);
     for (const part of byQueue(away)) {
       const fields = { queue: part[0]!.task.lease.queue, tasks: part.length };
       this.#log.warn(fields, "this queue's storage is away: what has ended is settled when it is back");
@@ -92,32 +132,48 @@ export class Turns {
    * settlement its neighbours. The turn that was refused may have carried some of them out, so `leaseLost` means done.
    */
   async #insist(settle: readonly Settlement[]): Promise<void> {
-    for (let pauseMs = longestPauseMs; !this.over; pauseMs = Math.min(pauseMs * 2, longestInsistMs)) {
-      const { queue } = settle[0]!.task.lease;
+    const { queue } = settle[0]!.task.lease;
+    for (let pauseMs = firstInsistMs; !this.over; pauseMs = Math.min(pauseMs * 2, longestInsistMs)) {
+      // Storage that is away may be back at any moment, and these tasks' leases go on running out.
+      let away = false;
       try {
-        const { settled } = await this.#broker.exchange({ settle }, this.#broker.clock.nowMs());
+        const { settled } = await this.#exchange({ settle });
         if (!settled.includes("unavailable")) {
-          this.#onSettled(settle, allSettled(settle));
+          this.#events.onSettled(
+            settle,
+            settle.map(() => "settled"),
+          );
           return;
         }
-        // It may be back at any moment, and these tasks' leases go on running out.
-        pauseMs = longestPauseMs;
-        this.#log.debug({ queue, tasks: settle.length }, `storage is away; settling again in ${pauseMs} ms`);
+        away = true;
       } catch (error) {
-        this.#log.warn({ queue, tasks: settle.length, error }, `settling failed; trying again in ${pauseMs} ms`);
-        if (settle.length > 1 && !HoldfastError.is(error, "BROKER_UNAVAILABLE")) {
+        away = HoldfastError.is(error, "BROKER_UNAVAILABLE");
+        if (!away)
+          this.#log.warn({ queue, tasks: settle.length, error }, `settling failed; trying again in ${pauseMs} ms`);
+        if (settle.length > 1 && !away) {
           const middle = Math.ceil(settle.length / 2);
           void this.#insist(settle.slice(0, middle));
           void this.#insist(settle.slice(middle));
           return;
         }
       }
+      if (away) pauseMs = longestPauseMs;
       await pause(pauseMs, this.#quit.signal);
     }
   }
-}
 
-const allSettled = (settlements: readonly Settlement[]) => settlements.map(() => "settled" as const);
+  async #exchange(turn: Turn): Promise<TurnReply> {
+    try {
+      const reply = await this.#watch.call("a turn with storage", () =>
+        this.#broker.exchange(turn, this.#broker.clock.nowMs()),
+      );
+      this.#answeredAtMs = this.#broker.clock.nowMs();
+      return reply;
+    } finally {
+      this.#tries += 1;
+    }
+  }
+}
 
 function byQueue(settlements: readonly Settlement[]): Settlement[][] {
   const parts = new Map<string, Settlement[]>();

@@ -10,18 +10,22 @@ import type { TaskDefinition } from "../core/task.js";
 import { tellBroker, tellTask } from "../core/telemetry.js";
 import { limitMs } from "./attempt.js";
 import { Crew, unstartedMs } from "./crew.js";
-import { Exchanger } from "./exchanger.js";
+import { Exchanger, toldFactor } from "./exchanger.js";
 import { beat } from "./heartbeat.js";
 import { type Handler, type HandlerOptions, Handlers, type Middleware } from "./handlers.js";
 import { maintain } from "./maintenance.js";
 import { ProgressReports } from "./progress.js";
 import { Signals } from "./signals.js";
+import { Watch } from "./watch.js";
+import { healthOf, type Phase, type WorkerHealth } from "./health.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
 
 /** How long a task may wait to run alone, or for a place among those of its type. */
 const longestWaitMs = 86_400_000;
-/** How long a stopping worker waits for storage, after its handlers have ended. */
+/** How long a stopping worker waits for storage when its handlers have ended, or should have. */
 const lastCallMs = 2_000;
+/** A handler that is abandoned at the end of its grace is seen to have ended a moment later. */
+const abandonMs = 100;
 
 export interface WorkerCounters {
   readonly completed: number;
@@ -51,10 +55,12 @@ export class Worker implements AsyncDisposable {
   readonly #crew: Crew;
   readonly #exchanger: Exchanger;
   readonly #signals: Signals;
+  readonly #watch: Watch;
   readonly #maintenance = new AbortController();
   readonly #counters = { completed: 0, retried: 0, archived: 0, revoked: 0, released: 0, leaseLost: 0 };
   readonly #unknownTypes = new Set<string>();
-  #state: "new" | "running" | "stopped" = "new";
+  #phase: Phase = "new";
+  #phaseSinceMs: number;
   #keeper: LeaseKeeper | undefined;
   #maintaining: Promise<void> | undefined;
   readonly #over = new AbortController();
@@ -67,14 +73,18 @@ export class Worker implements AsyncDisposable {
     if (typeof broker?.exchange !== "function")
       throw invalidOption("Worker", `takes what connect() answers, got ${shown(broker)}`);
     this.#broker = broker;
+    this.#phaseSinceMs = broker.clock.nowMs();
     this.#options = resolveWorkerOptions(options);
-    this.#reports = new ProgressReports(broker, this.#options.log);
+    const { log } = this.#options;
+    this.#watch = new Watch(broker, this.#options.stuckAfterMs, log);
+    this.#reports = new ProgressReports(broker, log, this.#watch);
     this.#crew = new Crew(this.#handlers, this.#options, broker.clock, {
       onEnded: (task, outcome) => this.#ended(task, outcome),
       onLate: (task) => this.#hold([task], true),
       onProgress: (lease, bytes) => this.#reports.report(lease, bytes),
+      silentMs: () => this.#watch.silentMs,
     });
-    this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, {
+    this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, this.#watch, {
       onLeased: (tasks) => this.#begin(tasks),
       onPaused: (queues) => this.#crew.release(queues),
       onSettled: (settlements, receipts) => this.#settled(settlements, receipts),
@@ -88,6 +98,8 @@ export class Worker implements AsyncDisposable {
         onWake: (queue) => this.#exchanger.nudge(queue),
         leasesOf: (id) => this.#crew.leasesOf(id),
         onCancelled: (leases) => this.#crew.cancelled(leases),
+        log,
+        watch: this.#watch,
       },
     );
   }
@@ -110,21 +122,37 @@ export class Worker implements AsyncDisposable {
 
   /** Begin to work. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE when storage cannot be used; CLOSED after stop() */
   async start(): Promise<void> {
-    if (this.#state !== "new") {
+    if (this.#phase !== "new") {
       throw new HoldfastError("CLOSED", {
         what: "a worker starts once, make a new one: this one was started before, and",
       });
     }
-    this.#state = "running";
+    this.#enter("starting");
     this.#warnOfUnheardQueues();
+    this.#watch.start({
+      what: "looking for tasks",
+      rounds: () => this.#exchanger.rounds,
+      restMs: toldFactor * this.#options.pollIntervalMs,
+      wake: () => this.#exchanger.restart(),
+    });
     try {
-      await this.#broker.ping();
+      await this.#watch.call("looking at storage", () => this.#broker.ping());
     } catch (error) {
-      this.#state = "new";
+      this.#watch.stop();
+      if (this.#stopping === undefined) this.#enter("new");
       throw error;
     }
     // stop() may have been called while we waited.
     if (this.#stopping !== undefined) return;
+    try {
+      await this.#work();
+    } catch (error) {
+      await this.stop({ timeout: "0s" });
+      throw error;
+    }
+  }
+
+  async #work(): Promise<void> {
     this.#keeper = this.#broker.keeper({
       leaseMs: this.#options.leaseDurationMs,
       onLost: (leases) => {
@@ -136,12 +164,16 @@ export class Worker implements AsyncDisposable {
     });
     this.#beating = beat(this.#broker, this.#infoSince(this.#broker.clock.nowMs()), this.#over.signal, {
       log: this.#options.log,
+      watch: this.#watch,
       onShared: (queues) => (this.#crew.shared = queues.length > 0),
     });
     await this.#signals.start();
     if (this.#stopping !== undefined) return;
     this.#exchanger.start();
-    this.#maintaining = maintain(this.#broker, this.#options, this.#maintenance.signal, () => this.#exchanger.nudge());
+    this.#maintaining = maintain(this.#broker, this.#options, this.#watch, this.#maintenance.signal, () =>
+      this.#exchanger.nudge(),
+    );
+    this.#enter("running");
   }
 
   /** For programs: work until SIGINT or SIGTERM (or stop()), then stop; a second signal aborts the handlers at once. */
@@ -182,6 +214,20 @@ export class Worker implements AsyncDisposable {
     return this.#stopping;
   }
 
+  /** Whether it works, and if not, whether that is storage's fault or its own. Asks nobody: cheap, and never waits. */
+  health(): WorkerHealth {
+    const vitals = {
+      phase: this.#phase,
+      sinceMs: this.#phaseSinceMs,
+      lastTurnAtMs: this.#exchanger.answeredAtMs,
+      running: this.#crew.running,
+      oldestStartedAtMs: this.#crew.runningTasks()[0]?.startedAtMs,
+      waiting: this.#crew.size - this.#crew.running,
+      unsettled: this.#exchanger.unsettled,
+    };
+    return healthOf(vitals, this.#watch);
+  }
+
   counters(): WorkerCounters {
     return { ...this.#counters, running: this.#crew.running };
   }
@@ -191,20 +237,24 @@ export class Worker implements AsyncDisposable {
   }
 
   async #stop(timeoutMs: number): Promise<void> {
-    if (this.#state === "new") {
-      this.#state = "stopped";
+    if (this.#phase === "new") {
+      this.#enter("stopped");
       return;
     }
-    this.#state = "stopped";
+    this.#enter("stopping");
     this.#exchanger.stopLeasing();
     this.#crew.release();
     this.#maintenance.abort();
-    const done = () => this.#crew.size === 0 && this.#exchanger.settled;
-    await this.#until(done, timeoutMs);
-    this.#crew.stop();
-    await this.#until(done, this.#options.abortGraceMs + lastCallMs);
+    await this.#until(() => this.#crew.size === 0 && this.#exchanger.settled, timeoutMs);
+    if (this.#crew.size > 0) {
+      this.#crew.stop();
+      await this.#until(() => this.#crew.size === 0, this.#options.abortGraceMs + abandonMs);
+    }
+    this.#over.abort();
+    this.#reports.stop();
+    const listening = Promise.all([this.#signals.stop(), this.#maintaining, this.#beating]);
     // A look for tasks may still be under way: what it brings is given back.
-    await this.#until(() => this.#exchanger.quiet, lastCallMs);
+    await this.#until(() => this.#exchanger.settled && this.#exchanger.quiet, lastCallMs);
     const unsettled = this.#exchanger.giveUp();
     if (unsettled > 0) {
       this.#options.log.error(
@@ -212,10 +262,16 @@ export class Worker implements AsyncDisposable {
         "stopped without settling these: they run again when their leases end",
       );
     }
-    this.#over.abort();
-    this.#reports.stop();
-    await Promise.all([this.#signals.stop(), this.#maintaining, this.#beating]);
+    // What still waits for storage ends by itself, at its own deadline.
+    await Promise.race([listening, this.#watch.away === undefined ? listening : undefined]);
     await this.#keeper?.close();
+    this.#watch.stop();
+    this.#enter("stopped");
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#phaseSinceMs = this.#broker.clock.nowMs();
   }
 
   /** The likeliest mistake of all: tasks go to a queue that nobody looks at. */
@@ -241,7 +297,7 @@ export class Worker implements AsyncDisposable {
       concurrency,
       queues: weights,
       strictPriority,
-      status: this.#state === "running" ? "active" : "stopped",
+      status: this.#phase === "starting" || this.#phase === "running" ? "active" : "stopped",
       startedAtMs,
       running: this.#crew.runningTasks(),
     });
@@ -257,7 +313,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #begin(tasks: readonly LeasedTask[]): void {
-    if (this.#state === "stopped") {
+    if (this.#stopping !== undefined) {
       for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released", unstarted: true } });
       return;
     }

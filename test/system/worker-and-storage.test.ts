@@ -1,3 +1,4 @@
+import { subscribe as subscribeTo, unsubscribe as unsubscribeFrom } from "node:diagnostics_channel";
 import { expect, it } from "vitest";
 import {
   type EnqueueReceipt,
@@ -24,16 +25,16 @@ class ScriptedBroker implements WorkerBroker {
   readonly held: HeldLease[] = [];
   readonly dropped: string[] = [];
   lost: KeeperOptions["onLost"] = () => {};
-  readonly #answer: (turn: Turn, number: number) => Partial<TurnReply>;
+  readonly #answer: (turn: Turn, number: number) => Partial<TurnReply> | Promise<Partial<TurnReply>>;
 
-  constructor(answer: (turn: Turn, number: number) => Partial<TurnReply>) {
+  constructor(answer: (turn: Turn, number: number) => Partial<TurnReply> | Promise<Partial<TurnReply>>) {
     this.#answer = answer;
   }
 
   async exchange(turn: Turn): Promise<TurnReply> {
     this.turns.push(turn);
     const settled = turn.settle.map(() => "settled" as const);
-    return { settled, leased: [], more: false, dry: [], paused: [], ...this.#answer(turn, this.turns.length) };
+    return { settled, leased: [], more: false, dry: [], paused: [], ...(await this.#answer(turn, this.turns.length)) };
   }
   keeper({ onLost }: KeeperOptions) {
     this.lost = onLost;
@@ -51,7 +52,14 @@ class ScriptedBroker implements WorkerBroker {
   announce = async () => ({ shared: [] });
   withdraw = async () => {};
   report = async () => {};
-  subscribe = async () => ({ listening: false, watch: () => {}, [Symbol.asyncDispose]: async () => {} });
+  /** What `subscribe` throws, as long as there is something. */
+  deaf: Error | undefined;
+  listening = false;
+  subscribe = async () => {
+    if (this.deaf !== undefined) throw this.deaf;
+    this.listening = true;
+    return { listening: true, watch: () => {}, [Symbol.asyncDispose]: async () => {} };
+  };
   cancellations = async () => [];
 
   /** All outcomes so far, by token. */
@@ -61,6 +69,8 @@ class ScriptedBroker implements WorkerBroker {
   }
 }
 
+const unavailable = (outcome: "unknown" | "notSent") =>
+  new HoldfastError("BROKER_UNAVAILABLE", { broker: "scripted", problem: "cut", outcome, taskIds: [] });
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 const task = (id: string, token: string, fields: Partial<LeasedTask> = {}): LeasedTask => ({
@@ -221,6 +231,146 @@ it("an idle worker stops soon while storage is away", async () => {
   await worker.stop();
 
   expect(performance.now() - startedAt).toBeLessThan(4_000);
+});
+
+it("what ended while storage was away is settled before anything is leased", async () => {
+  let away = false;
+  const broker = new ScriptedBroker((_turn, number) => {
+    if (away) throw unavailable("unknown");
+    return { leased: number === 1 ? ["a", "b", "c"].map((id) => task(id, id)) : [] };
+  });
+  const ends: (() => void)[] = [];
+  const worker = await start(broker, () => new Promise<void>((resolve) => ends.push(resolve)));
+  await until("all run", () => ends.length === 3);
+  away = true;
+  ends[0]!();
+  await until("its outcome does not get through", () => worker.health().state === "storage-down");
+  expect(worker.health()).toMatchObject({ running: 2, unsettled: 1, problem: "cut" });
+  ends[1]!();
+  ends[2]!();
+  await until("all have ended", () => worker.health().unsettled === 3);
+
+  const tries = broker.turns.length;
+  away = false;
+  await until("all are settled", () => worker.counters().completed === 3);
+  const [first, second] = broker.turns.slice(tries);
+  await worker.stop();
+
+  expect(first!.settle.map((settlement) => settlement.task.lease.id)).toEqual(["a", "b", "c"]);
+  expect(first!.lease).toBeUndefined();
+  expect(second).toMatchObject({ settle: [], lease: { limit: expect.any(Number) } });
+  expect(worker.counters()).toMatchObject({ completed: 3, leaseLost: 0 });
+});
+
+it("of what may have been carried out only that counts as done when the lease is lost", async () => {
+  let away = false;
+  const broker = new ScriptedBroker((turn, number) => {
+    if (away) throw unavailable("unknown");
+    const settled = turn.settle.map(() => "leaseLost" as const);
+    return { settled, leased: number === 1 ? ["a", "b"].map((id) => task(id, id)) : [] };
+  });
+  const ends: (() => void)[] = [];
+  const worker = await start(broker, () => new Promise<void>((resolve) => ends.push(resolve)), 2);
+  await until("both run", () => ends.length === 2);
+  away = true;
+  ends[0]!();
+  await until("its outcome does not get through", () => worker.health().state === "storage-down");
+  away = false;
+  ends[1]!();
+  await until("both are settled", () => worker.health().unsettled === 0);
+  await worker.stop();
+
+  expect(worker.counters()).toMatchObject({ completed: 1, leaseLost: 1 });
+});
+
+it("a turn that neither ends nor fails is given up, told, and sent again as the same request", async () => {
+  const events: unknown[] = [];
+  const listener = (event: unknown) => void events.push(event);
+  subscribeTo("holdfast.broker", listener);
+  const broker = new ScriptedBroker((_turn, number) => (number === 1 ? new Promise(() => {}) : {}));
+  const worker = new Worker(broker, { pollInterval: "20ms", stuckAfter: "1s", log: quiet });
+  await worker.start();
+  await until("it is given up", () => worker.health().state === "stuck");
+  await until("it works again", () => worker.health().state === "running");
+  await worker.stop();
+  unsubscribeFrom("holdfast.broker", listener);
+
+  expect(events).toContainEqual({ event: "stuck", broker: "scripted", what: "a turn with storage", afterMs: 1_000 });
+  expect(broker.turns[1]!.lease!.requestId).toBe(broker.turns[0]!.lease!.requestId);
+});
+
+it("what waits for its turn for longer than storage was away is given back, not started", async () => {
+  let away = false;
+  const broker = new ScriptedBroker((_turn, number) => {
+    if (away) throw unavailable("notSent");
+    return { leased: number === 1 ? [task("a", "a"), task("b", "b")] : [] };
+  });
+  broker.promote = async () => {
+    if (away) throw unavailable("notSent");
+    return { moved: 0, nextDueMs: undefined };
+  };
+  for (const call of ["ping", "prune", "reclaim", "announce"] as const)
+    Object.assign(broker, { [call]: broker.promote });
+  const started: string[] = [];
+  let end = () => {};
+  const worker = new Worker(broker, { leaseDuration: "5s", pollInterval: "20ms", log: quiet });
+  const handler = (_payload: unknown, context: { id: string }) => {
+    started.push(context.id);
+    return new Promise<void>((resolve) => (end = resolve));
+  };
+  await worker.handle(ping, handler, { concurrency: 1 }).start();
+  await until("the first runs", () => started.length === 1);
+  away = true;
+  const awayAtMs = performance.now();
+  await until("leases have run out", () => performance.now() - awayAtMs > 6_200, 8_000);
+  end();
+  away = false;
+  await until("both are settled", () => Object.keys(broker.outcomes).length === 2);
+  await worker.stop();
+
+  expect(broker.outcomes).toEqual({ a: "completed", b: "released" });
+  expect(started).toEqual(["a"]);
+}, 15_000);
+
+it("more than 500 that are given back at once go in one turn, in order", async () => {
+  const ids = Array.from({ length: 700 }, (_, n) => `t${n}`);
+  const alone = task("alone", "alone", { crashes: maxCrashes - 1 });
+  const broker = new ScriptedBroker((_turn, number) => ({
+    leased: number === 1 ? [alone, ...ids.map((id) => task(id, id))] : [],
+  }));
+  const worker = await start(broker, () => {});
+  await until("all are settled", () => Object.keys(broker.outcomes).length === 701);
+  await worker.stop();
+
+  const back = broker.turns.filter(({ settle }) => settle.some(({ outcome }) => outcome.kind === "released"));
+  expect(back).toHaveLength(1);
+  const released = back[0]!.settle.filter(({ outcome }) => outcome.kind === "released");
+  expect(released.map((settlement) => settlement.task.lease.id)).toEqual(ids);
+});
+
+it("a turn that was refused is taken again after pollInterval, though signals tell of tasks", async () => {
+  const broker = new ScriptedBroker((_turn, number) => {
+    if (number === 1) throw new HoldfastError("BROKER_FAILED", { broker: "scripted", problem: "a key is in the way" });
+    return {};
+  });
+  const worker = new Worker(broker, { pollInterval: "500ms", log: quiet });
+  await worker.start();
+  const startedAtMs = performance.now();
+  await until("it has looked again", () => broker.turns.length > 1);
+  await worker.stop();
+
+  expect(performance.now() - startedAtMs).toBeLessThan(1_500);
+});
+
+it("works without signals when storage fails as it subscribes, and subscribes later", async () => {
+  const broker = new ScriptedBroker((_turn, number) => ({ leased: number === 1 ? [task("a", "a")] : [] }));
+  broker.deaf = unavailable("notSent");
+  const worker = await start(broker, () => {});
+  await until("it works", () => worker.counters().completed === 1);
+  expect(broker.listening).toBe(false);
+  broker.deaf = undefined;
+  await until("it listens", () => broker.listening);
+  await worker.stop();
 });
 
 it("takes no broker that is none, and says what it takes", () => {
