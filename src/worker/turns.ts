@@ -64,7 +64,9 @@ export class Turns {
   }
 
   /** The reply, or `undefined` when storage refuses the turn for good and its parts are seen to one by one. */
-  async take({ settle, lease }: Turn): Promise<TurnReply | undefined> {
+  async take(turn: Turn): Promise<TurnReply | undefined> {
+    const { lease } = turn;
+    let { settle } = turn;
     let troubled = false;
     /** So many of the settlements may have been carried out. */
     let unsure = 0;
