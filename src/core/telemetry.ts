@@ -63,7 +63,20 @@ export type BrokerEvent =
       readonly queue: string;
       readonly id: string;
       readonly problem: string;
-    };
+    }
+  /** A spool has taken over what a process that died had accepted. */
+  | { readonly event: "spoolAdopted"; readonly directory: string; readonly tasks: number }
+  | {
+      /** A file of the spool cannot be read as it was written; `kept` is where it lies now. */
+      readonly event: "spoolDamaged";
+      readonly directory: string;
+      readonly problem: string;
+      /** At most so many tasks could not be read; undefined where nothing could be. */
+      readonly lost: number | undefined;
+      readonly kept: string;
+    }
+  /** The oldest task in the spool has waited longer than `maxAge`. */
+  | { readonly event: "spoolOld"; readonly directory: string; readonly oldestAtMs: number };
 
 export function tellTask(event: TaskEvent): void {
   if (taskChannel.hasSubscribers) taskChannel.publish(event);

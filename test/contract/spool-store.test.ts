@@ -87,4 +87,76 @@ describe("a spool's store in a directory", () => {
     ]);
     expect(await store.stats()).toMatchObject({ tasks: 1, parked: 0, oldestAtMs: t0 });
   });
+
+  it("keeps what is parked out of the others' way", async () => {
+    await store.append(tasks("a", "b"), t0);
+    const [a] = await store.read(0, 1);
+    const parked: SpoolOutcome = { status: "parked", id: "a", problem: "WRONGTYPE" };
+
+    await store.release([{ sequence: a!.sequence, outcome: parked }]);
+
+    expect(await held()).toEqual(["b"]);
+    expect(await store.stats()).toMatchObject({ tasks: 1, parked: 1 });
+    expect(await store.outcomes(["a"])).toEqual([parked]);
+  });
+
+  it("takes all of a call or nothing when its bounds are met, and goes on when there is room", async () => {
+    await store.close();
+    store = open({ maxTasks: 4 });
+    await store.append(tasks("a", "b", "c"), t0);
+
+    const full = await store.append(tasks("d", "e"), t0).catch((error: unknown) => error);
+
+    expect(full).toMatchObject({ code: "SPOOL_FULL", data: { tasks: 3, maxTasks: 4, diskFull: false } });
+    await store.append(tasks("f"), t0);
+    await expect(store.append(tasks("g"), t0)).rejects.toMatchObject({ code: "SPOOL_FULL" });
+    const [a] = await store.read(0, 1);
+    await store.release([{ sequence: a!.sequence, outcome: enqueued("a") }]);
+    await store.append(tasks("h"), t0);
+    expect(await held()).toEqual(["b", "c", "f", "h"]);
+  });
+
+  it("is bounded in bytes, too, and counts them down when tasks leave", async () => {
+    await store.close();
+    store = open({ maxBytes: 10_000 });
+    const big = newTask({ id: "big", payload: new Uint8Array(6_000) });
+    await store.append([big], t0);
+    const { bytes } = await store.stats();
+
+    await expect(store.append([big], t0)).rejects.toMatchObject({ code: "SPOOL_FULL", data: { bytes } });
+    const [first] = await store.read(0, 1);
+    await store.release([{ sequence: first!.sequence, outcome: enqueued("big") }]);
+
+    expect(bytes).toBeGreaterThan(6_000);
+    expect(await store.stats()).toMatchObject({ tasks: 0, bytes: 0, oldestAtMs: undefined });
+    await store.append([big], t0);
+  });
+
+  it("has what the one before it left, parked ones included, behind its own", async () => {
+    await store.append(tasks("a", "b", "c"), t0);
+    const [a, b] = await store.read(0, 2);
+    await store.release([
+      { sequence: a!.sequence, outcome: { status: "parked", id: "a", problem: "x" } },
+      { sequence: b!.sequence, outcome: enqueued("b") },
+    ]);
+    await store.close();
+
+    store = open();
+    const adopted = new Promise<number>((resolve) => store.onAdopted(resolve));
+    await store.append(tasks("d"), t0 + 5);
+
+    expect(await adopted).toBe(1);
+    expect(await held()).toEqual(["d", "c"]);
+    expect((await store.read(0, 9)).map(({ acceptedAtMs }) => acceptedAtMs)).toEqual([t0 + 5, t0]);
+    expect(await store.stats()).toMatchObject({ tasks: 2, parked: 1, oldestAtMs: t0 });
+  });
+
+  it("answers nothing any more when it is closed", async () => {
+    await store.append(tasks("a"), t0);
+
+    await store.close();
+
+    await expect(store.append(tasks("b"), t0)).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(store.read(0, 1)).rejects.toMatchObject({ code: "CLOSED" });
+  });
 });

@@ -2,6 +2,7 @@ import type { SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../br
 import { HoldfastError } from "../../core/errors.js";
 import { consoleLogger, type Logger } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
+import { tellBroker } from "../../core/telemetry.js";
 import { pack, unpack } from "../packed.js";
 import { ThreadLink } from "../thread-link.js";
 import { decodeRecord, encodeRecord } from "./record.js";
@@ -115,12 +116,29 @@ export class FileSpoolStore implements SpoolStore {
           this.#log.warn({ directory }, `the spool may not keep what it accepts: ${notice.reservation}`);
         }
         return;
-      case "adopted":
-        for (const listener of this.#listeners) listener(notice.tasks);
+      case "adopted": {
+        const { home, tasks, parked } = notice;
+        this.#log.info({ directory, home, tasks, parked }, "tasks of a process that died are taken over");
+        tellBroker({ event: "spoolAdopted", directory, tasks });
+        for (const listener of this.#listeners) listener(tasks);
         return;
-      case "damaged":
+      }
+      case "damaged": {
+        const { problem, lost, kept } = notice;
+        const sentence = "a file of the spool is damaged: what could be read is taken over, the file is kept";
+        this.#log.error({ directory, problem, lost, kept }, sentence);
+        tellBroker({ event: "spoolDamaged", directory, problem, lost, kept });
+        return;
+      }
       case "old":
+        this.#log.warn(
+          { directory, since: new Date(notice.oldestAtMs) },
+          "tasks have waited in the spool for too long",
+        );
+        tellBroker({ event: "spoolOld", directory, oldestAtMs: notice.oldestAtMs });
+        return;
       case "trouble":
+        this.#log.error({ directory, problem: notice.problem }, "something is wrong with the spool");
         return;
     }
     notice satisfies never;

@@ -1,14 +1,18 @@
+import { join } from "node:path";
 import type { SpoolStats } from "../../broker/spool.js";
 import { systemClock } from "../../core/clock.js";
-import { HoldfastError } from "../../core/errors.js";
+import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { Driver } from "../driver.js";
 import { pack, unpack } from "../packed.js";
 import { isFull } from "../sqlite-error.js";
 import { inTransaction } from "../transaction.js";
-import { Home } from "./home.js";
+import { Adopter } from "./adopter.js";
+import type { Portion } from "./adoption.js";
+import { Ballast } from "./ballast.js";
+import { Home, removeUnfinished } from "./home.js";
 import { prepareDirectory } from "./spool-directory.js";
-import { asSpoolError, isBroken } from "./spool-error.js";
-import { SpoolFile } from "./spool-file.js";
+import { asSpoolError, isBroken, problemOf } from "./spool-error.js";
+import { SpoolFile, UnknownKey } from "./spool-file.js";
 import type { SpoolPlan } from "./spool-options.js";
 import type { Ended, ReadReply, SpoolCall, SpoolNews, SpoolReply } from "./spool-protocol.js";
 
@@ -17,21 +21,38 @@ const outcomesMs = 3_600_000;
 const maxOutcomes = 100_000;
 /** What could not be opened is looked at again after this time, not with every call. */
 const refusedMs = 1_000;
+/** How often one looks for what dead processes left. */
+const lookMs = 30_000;
+/** How long one waits when that went wrong. */
+const troubleMs = 5_000;
+/** An empty file larger than this is made small again. */
+const roomyBytes = 64 * 1_048_576;
 
 export type SpoolAnswer = { readonly value: SpoolReply } | { readonly error: HoldfastError };
 
+interface Open {
+  readonly home: Home;
+  readonly file: SpoolFile;
+  readonly ballast: Ballast;
+  readonly adopter: Adopter;
+}
+
 /**
  * A process's part of a spool: synchronous, to be used by one thread. It opens with the first call, and anew after an
- * error that leaves its file in doubt.
+ * error that leaves its file in doubt: that file is then adopted as if its process had died.
  */
 export class FileSpool {
   readonly #driver: Driver;
   readonly #plan: SpoolPlan;
   readonly #tell: (news: SpoolNews) => void;
-  #open: { readonly home: Home; readonly file: SpoolFile } | undefined;
+  #open: Open | undefined;
   #refused: { readonly error: unknown; readonly untilMs: number } = { error: undefined, untilMs: 0 };
   #sequence: number;
   #held = { tasks: 0, bytes: 0, parked: 0, outcomes: 0 };
+  #lookAtMs = 0;
+  #pausedUntilMs = 0;
+  #trouble = "";
+  #toldOld = false;
 
   constructor(driver: Driver, plan: SpoolPlan, after: number, tell: (news: SpoolNews) => void) {
     this.#driver = driver;
@@ -42,15 +63,36 @@ export class FileSpool {
 
   /** Several calls in one transaction, which waits for the disk once. All of them fail with it. */
   run(calls: readonly SpoolCall[]): SpoolAnswer[] {
-    const before = { ...this.#held };
     try {
-      const { file } = (this.#open ??= this.#opened());
-      return inTransaction(file.database, () => calls.map((call) => this.#answer(file, call)));
+      const open = (this.#open ??= this.#opened());
+      return this.#written(open, () => calls.map((call) => this.#answer(open, call)));
     } catch (error) {
-      this.#held = before;
-      if (isBroken(error)) this.#giveUp();
+      if (this.#open !== undefined && isFull(error)) return this.#whileFull(this.#open, calls);
       const told = isFull(error) ? this.#full(true) : asSpoolError(error, this.#plan.directory);
       return calls.map(() => ({ error: told }));
+    }
+  }
+
+  /** After how many ms `tend` is to be called. */
+  restMs(): number {
+    const adopting = this.#open?.adopter.busy === true && this.#roomToAdopt() > 0;
+    return Math.max(0, (adopting ? this.#pausedUntilMs : this.#lookAtMs) - performance.now());
+  }
+
+  /** What is to be done now and then. */
+  tend(): void {
+    try {
+      const open = (this.#open ??= this.#opened());
+      if (performance.now() >= this.#lookAtMs) this.#look(open);
+      this.#adopt(open);
+      this.#trouble = "";
+    } catch (error) {
+      this.#pausedUntilMs = performance.now() + troubleMs;
+      this.#lookAtMs = Math.max(this.#lookAtMs, this.#pausedUntilMs);
+      const problem = problemOf(error);
+      // Said once, however often it is met.
+      if (problem !== this.#trouble) this.#tell({ news: "trouble", problem });
+      this.#trouble = problem;
     }
   }
 
@@ -59,26 +101,56 @@ export class FileSpool {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
+    open.adopter.close();
     open.file.close();
     if (this.#held.tasks + this.#held.parked === 0) open.home.remove();
     else open.home.release();
   }
 
-  #opened(): { home: Home; file: SpoolFile } {
+  #opened(): Open {
     if (performance.now() < this.#refused.untilMs) throw this.#refused.error;
-    const { directory, keys } = this.#plan;
     try {
-      const fileSystem = prepareDirectory(directory);
-      const home = Home.create(this.#driver, directory);
-      const file = SpoolFile.open(this.#driver, home.file, keys, "the spool");
-      home.madeDurable();
-      this.#held = { tasks: 0, bytes: 0, parked: 0, outcomes: 0 };
-      const reservation =
-        fileSystem.kind === "doubtful" ? `it is on ${fileSystem.name}, and ${fileSystem.problem}` : undefined;
-      this.#tell({ news: "opened", home: home.name, sealed: keys.length > 0, reservation });
-      return { home, file };
+      return this.#begin();
     } catch (error) {
       this.#refused = { error, untilMs: performance.now() + refusedMs };
+      throw error;
+    }
+  }
+
+  #begin(): Open {
+    const { directory, keys } = this.#plan;
+    const fileSystem = prepareDirectory(directory);
+    const home = Home.create(this.#driver, directory);
+    const adopter = new Adopter(this.#driver, home, keys);
+    try {
+      // Whoever gives the wrong key is told before anything is accepted, while people watch.
+      adopter.look((problem) => this.#tell({ news: "trouble", problem }), true);
+      const file = SpoolFile.open(this.#driver, home.file, keys);
+      const ballast = new Ballast(join(home.path, "ballast"));
+      ballast.fill();
+      home.madeDurable();
+      this.#held = { tasks: 0, bytes: 0, parked: 0, outcomes: 0 };
+      this.#lookAtMs = performance.now() + lookMs;
+      const reservation =
+        fileSystem.kind === "doubtful" ? `it is on ${fileSystem.name}, and ${fileSystem.problem}` : undefined;
+      this.#tell({ news: "opened", sealed: keys.length > 0, reservation });
+      return { home, file, ballast, adopter };
+    } catch (error) {
+      adopter.close();
+      home.remove();
+      if (error instanceof UnknownKey) throw invalidOption("spool.key", error.message);
+      throw error;
+    }
+  }
+
+  /** @throws what `work` throws; then nothing has changed, and a file that is broken is given up */
+  #written<T>({ file }: Open, work: () => T): T {
+    const before = { ...this.#held };
+    try {
+      return inTransaction(file.database, work);
+    } catch (error) {
+      this.#held = before;
+      if (isBroken(error)) this.#giveUp();
       throw error;
     }
   }
@@ -86,14 +158,25 @@ export class FileSpool {
   #giveUp(): void {
     const open = this.#open;
     this.#open = undefined;
+    this.#lookAtMs = 0;
+    open?.adopter.close();
     open?.file.close();
     open?.home.release();
   }
 
-  #answer(file: SpoolFile, call: SpoolCall): SpoolAnswer {
+  /** Nothing is accepted; for what makes room there is the ballast. */
+  #whileFull(open: Open, calls: readonly SpoolCall[]): SpoolAnswer[] {
+    const others = calls.filter(({ verb }) => verb !== "append");
+    const ballast = open.ballast.drop();
+    const answers = ballast ? this.run(others) : others.map(() => ({ error: this.#full(true) }));
+    return calls.map(({ verb }) => (verb === "append" ? { error: this.#full(true) } : answers.shift()!));
+  }
+
+  #answer(open: Open, call: SpoolCall): SpoolAnswer {
+    const { file } = open;
     switch (call.verb) {
       case "append":
-        return this.#append(file, call.ids, unpack(call.records) as Uint8Array[], call.nowMs);
+        return this.#append(open, call.ids, unpack(call.records) as Uint8Array[], call.nowMs);
       case "read":
         return { value: read(file, call.after, call.limit) };
       case "release":
@@ -107,13 +190,16 @@ export class FileSpool {
     call satisfies never;
   }
 
-  #append(file: SpoolFile, ids: readonly string[], records: readonly Uint8Array[], atMs: number): SpoolAnswer {
+  #append(open: Open, ids: readonly string[], records: readonly Uint8Array[], atMs: number): SpoolAnswer {
     const { maxTasks, maxBytes } = this.#plan;
     const bytes = records.reduce((sum, record) => sum + SpoolFile.bytesOf(record), 0);
     if (this.#held.tasks + records.length > maxTasks || this.#held.bytes + bytes > maxBytes) {
       return { error: this.#full(false) };
     }
-    ids.forEach((id, index) => file.append({ sequence: (this.#sequence += 1), id, atMs, record: records[index]! }));
+    if (!open.ballast.fill()) return { error: this.#full(true) };
+    ids.forEach((id, index) => {
+      open.file.append({ sequence: (this.#sequence += 1), id, atMs, record: records[index]! });
+    });
     this.#held.tasks += records.length;
     this.#held.bytes += bytes;
     return { value: this.#sequence };
@@ -147,6 +233,42 @@ export class FileSpool {
     const { directory, maxBytes, maxTasks } = this.#plan;
     const { tasks, bytes } = this.#held;
     return new HoldfastError("SPOOL_FULL", { directory, tasks, maxTasks, bytes, maxBytes, diskFull });
+  }
+
+  #look({ file, adopter }: Open): void {
+    this.#lookAtMs = performance.now() + lookMs;
+    const nowMs = systemClock.nowMs();
+    removeUnfinished(this.#plan.directory, nowMs);
+    adopter.look((problem) => this.#tell({ news: "trouble", problem }), false);
+    const oldestAtMs = file.oldestAtMs();
+    const old = oldestAtMs !== undefined && oldestAtMs < nowMs - this.#plan.maxAgeMs;
+    if (old && !this.#toldOld) this.#tell({ news: "old", oldestAtMs });
+    this.#toldOld = old;
+    if (this.#held.tasks === 0) file.shrink(roomyBytes);
+  }
+
+  /** One portion of what dead processes left. */
+  #adopt(open: Open): void {
+    const room = this.#roomToAdopt();
+    if (room <= 0) return;
+    const news = open.adopter.move(room, (portion) => this.#written(open, () => this.#take(open.file, portion)));
+    for (const one of news) this.#tell(one);
+  }
+
+  /** What is taken over does not shut out what is accepted: it comes while half of the spool is free. */
+  #roomToAdopt(): number {
+    const { maxTasks, maxBytes } = this.#plan;
+    return this.#held.bytes * 2 > maxBytes ? 0 : Math.ceil(maxTasks / 2) - this.#held.tasks;
+  }
+
+  #take(file: SpoolFile, { tasks, parked }: Portion): void {
+    for (const task of tasks) {
+      file.append({ ...task, sequence: (this.#sequence += 1) });
+      this.#held.bytes += SpoolFile.bytesOf(task.record);
+    }
+    for (const task of parked) file.appendParked({ ...task, sequence: (this.#sequence += 1) });
+    this.#held.tasks += tasks.length;
+    this.#held.parked += parked.length;
   }
 }
 

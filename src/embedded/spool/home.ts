@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../core/clock.js";
@@ -11,6 +11,9 @@ import { SpoolLock } from "./spool-lock.js";
 /** `p-` boot, process, random; behind `.by-` who took it over. */
 const homeName = /^(p-[0-9a-f]{8}-\d+-[0-9a-f]{8})(\.by-[0-9a-f]{8}-\d+-[0-9a-f]{8})?$/;
 /** Not ready yet, or about to be deleted. */
+const unfinished = /^new-[0-9a-f]{16}$/;
+/** Nobody takes that long for either. */
+const unfinishedMs = 3_600_000;
 const unfinishedName = () => `new-${randomBytes(8).toString("hex")}`;
 const quarantineName = "quarantine";
 
@@ -54,6 +57,7 @@ export class Home {
     const name = `p-${owner.bootId.slice(0, 8)}-${owner.pid}-${randomBytes(4).toString("hex")}`;
     mkdirSync(path, { mode: 0o700 });
     writeFileSync(join(path, "owner.json"), JSON.stringify(owner), { mode: 0o600 });
+    writeFileSync(lockIn(path), "", { mode: 0o600 });
     const lock = SpoolLock.take(driver, lockIn(path))!;
     renameSync(path, join(directory, name));
     fsyncDirectory(directory);
@@ -110,6 +114,19 @@ export class Home {
     fsyncDirectory(this.directory);
     this.#lock.release();
     return path;
+  }
+}
+
+/** The names of all homes in a directory; what else lies there is none of our business. */
+export function homesIn(directory: string): string[] {
+  return readdirSync(directory).filter((name) => homeName.test(name));
+}
+
+/** What processes left that were killed while they made a home, or removed one. */
+export function removeUnfinished(directory: string, nowMs: number): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    if (unfinished.test(name) && statSync(path).mtimeMs < nowMs - unfinishedMs) rmSync(path, { recursive: true });
   }
 }
 

@@ -20,6 +20,12 @@ export interface Sealer {
 /** A record is not what was written at this place. */
 export class SealBroken extends Error {
   override readonly name = "SealBroken";
+  readonly sequence: number;
+
+  constructor({ sequence }: Place, cause?: unknown) {
+    super(`the seal of record ${sequence} is broken`, { cause });
+    this.sequence = sequence;
+  }
 }
 
 const sealBytes = 16;
@@ -31,7 +37,7 @@ export const checksum: Sealer = {
   seal: (record, place) => Buffer.concat([digest(record, place), record]),
   open(sealed, place) {
     const record = sealed.subarray(sealBytes);
-    if (!digest(record, place).equals(sealed.subarray(0, sealBytes))) throw new SealBroken("the checksum is wrong");
+    if (!digest(record, place).equals(sealed.subarray(0, sealBytes))) throw new SealBroken(place);
     return record;
   },
 };
@@ -61,7 +67,7 @@ export function encryption(key: Uint8Array, file: Uint8Array): Sealer {
         decipher.setAAD(placeBytes(place)).setAuthTag(sealed.subarray(nonceBytes, nonceBytes + sealBytes));
         return Buffer.concat([decipher.update(sealed.subarray(nonceBytes + sealBytes)), decipher.final()]);
       } catch (error) {
-        throw new SealBroken("the seal is broken", { cause: error });
+        throw new SealBroken(place, error);
       }
     },
   };

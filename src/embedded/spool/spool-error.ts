@@ -1,6 +1,7 @@
 import { HoldfastError } from "../../core/errors.js";
 import { asHoldfastError, isDamage } from "../sqlite-error.js";
 import { SealBroken } from "./seal.js";
+import { UnknownKey } from "./spool-file.js";
 
 /** Whether the file is to be given up, and what can be read of it brought to another one. */
 export const isBroken = (error: unknown): boolean => error instanceof SealBroken || isDamage(error);
@@ -11,7 +12,8 @@ export function asSpoolError(error: unknown, directory: string): HoldfastError {
   return new HoldfastError("SPOOL_FAILED", { directory, problem: problemOf(error) }, { cause: error });
 }
 
-function problemOf(error: unknown): string {
+export function problemOf(error: unknown): string {
+  if (error instanceof UnknownKey || error instanceof SealBroken) return error.message;
   const told = asHoldfastError(error, "the spool");
   return "problem" in told.data ? told.data.problem : told.message;
 }

@@ -3,6 +3,7 @@ import type { SpoolOutcome } from "../../broker/spool.js";
 import { openDatabase } from "../database-file.js";
 import type { Database, Driver } from "../driver.js";
 import { preparedOnce, type Sql } from "../sql.js";
+import { pragma } from "../tables.js";
 import { inTransaction } from "../transaction.js";
 import { checksum, encryption, keyIdOf, type Sealer } from "./seal.js";
 import type { SpoolKeys } from "./spool-options.js";
@@ -23,9 +24,18 @@ export interface ParkedTask extends StoredTask {
   readonly parkedAtMs: number;
 }
 
-/** The file was sealed with a key that is not among those given. */
-class UnknownKey extends Error {
+/** A file was sealed with a key that is not among those given. */
+export class UnknownKey extends Error {
   override readonly name = "UnknownKey";
+
+  constructor(keyId: string, keys: SpoolKeys) {
+    const given =
+      keys.length === 0 ? "and none is given" : `which is not among those given (${keys.map(keyIdOf).join(", ")})`;
+    super(
+      `tasks of a process that died were sealed with the key ${keyId}, ${given}; nothing was changed: ` +
+        "give that key, too ({ active, keys }), or use another directory",
+    );
+  }
 }
 
 /** One spool's file: its rows, each sealed to its place. All synchronous, and no transactions but the caller's. */
@@ -43,12 +53,20 @@ export class SpoolFile {
   }
 
   /** The first of the keys is a new file's; one that is there says itself which of them is its. @throws UnknownKey */
-  static open(driver: Driver, path: string, keys: SpoolKeys, label: string): SpoolFile {
-    const database = openDatabase(driver, path, spoolTables, label);
+  static open(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+    return SpoolFile.#on(openDatabase(driver, path, spoolTables, "the spool's file"), keys);
+  }
+
+  /** One of which is known that it is damaged: what can be read of it may be read. */
+  static openDamaged(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+    return SpoolFile.#on(driver(path), keys);
+  }
+
+  static #on(database: Database, keys: SpoolKeys): SpoolFile {
     try {
       const { id, key_id: keyId } = inTransaction(database, () => identity(database, keys));
       const key = keys.find((one) => keyIdOf(one) === keyId);
-      if (keyId !== null && key === undefined) throw new UnknownKey(`it was sealed with the key ${keyId}`);
+      if (keyId !== null && key === undefined) throw new UnknownKey(keyId, keys);
       return new SpoolFile(database, id, key === undefined ? checksum : encryption(key, id));
     } catch (error) {
       database.close();
@@ -72,6 +90,32 @@ export class SpoolFile {
       "SELECT sequence, id, at_ms, record FROM task WHERE sequence > ? ORDER BY sequence LIMIT ?",
     ).all(after, limit) as TaskRow[];
     return rows.map((row) => this.#opened(row));
+  }
+
+  /** The first after that sequence. @throws SealBroken */
+  taskAfter(sequence: number): StoredTask | undefined {
+    return this.tasks(sequence, 1)[0];
+  }
+
+  parkedAfter(sequence: number): ParkedTask | undefined {
+    const row = this.#sql(
+      "SELECT sequence, id, at_ms, record, problem, parked_ms FROM parked WHERE sequence > ? ORDER BY sequence LIMIT 1",
+    ).get(sequence) as ParkedRow | undefined;
+    return row && { ...this.#opened(row), problem: row.problem, parkedAtMs: row.parked_ms };
+  }
+
+  /** The last sequence there is; undefined where that cannot be read. */
+  last(table: "task" | "parked"): number | undefined {
+    try {
+      const { last } = this.#sql(`SELECT max(sequence) AS last FROM ${table}`).get() as { last: number | null };
+      return last ?? 0;
+    } catch {
+      return undefined; // Damaged just there: what comes before is read all the same.
+    }
+  }
+
+  removeUpTo(sequence: number, table: "task" | "parked"): void {
+    this.#sql(`DELETE FROM ${table} WHERE sequence <= ?`).run(sequence);
   }
 
   /** Answers its id, and the bytes that it was counted with. */
@@ -102,13 +146,6 @@ export class SpoolFile {
     );
   }
 
-  parked(after: number, limit: number): ParkedTask[] {
-    const rows = this.#sql(
-      "SELECT sequence, id, at_ms, record, problem, parked_ms FROM parked WHERE sequence > ? ORDER BY sequence LIMIT ?",
-    ).all(after, limit) as ParkedRow[];
-    return rows.map((row) => ({ ...this.#opened(row), problem: row.problem, parkedAtMs: row.parked_ms }));
-  }
-
   ended(id: string, outcome: SpoolOutcome, nowMs: number): void {
     this.#sql("INSERT OR REPLACE INTO outcome (id, outcome, ended_ms) VALUES (?, ?, ?)").run(
       id,
@@ -133,6 +170,13 @@ export class SpoolFile {
   oldestAtMs(): number | undefined {
     const { oldest } = this.#sql("SELECT min(at_ms) AS oldest FROM task").get() as { oldest: number | null };
     return oldest ?? undefined;
+  }
+
+  /** When the file has become larger than that, it is written anew, which is quick while it holds little. */
+  shrink(bytes: number): void {
+    if (Number(pragma(this.database, "page_count")) * Number(pragma(this.database, "page_size")) <= bytes) return;
+    this.database.exec("VACUUM");
+    this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
   close(): void {

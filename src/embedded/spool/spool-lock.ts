@@ -17,7 +17,8 @@ export class SpoolLock {
   static take(driver: Driver, file: string): SpoolLock | undefined {
     const database = driver(file);
     try {
-      database.exec("BEGIN EXCLUSIVE");
+      // Nothing is ever written, so there is nothing to keep a journal of.
+      database.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE");
       return new SpoolLock(database);
     } catch (error) {
       database.close();

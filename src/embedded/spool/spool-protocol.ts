@@ -29,14 +29,15 @@ export type ToSpoolThread =
 
 /** What people and programs are to hear of. */
 export type SpoolNews =
-  | {
-      readonly news: "opened";
-      readonly home: string;
-      readonly sealed: boolean;
-      readonly reservation: string | undefined;
-    }
+  | { readonly news: "opened"; readonly sealed: boolean; readonly reservation: string | undefined }
   | { readonly news: "adopted"; readonly home: string; readonly tasks: number; readonly parked: number }
-  | { readonly news: "damaged"; readonly problem: string; readonly kept: string; readonly lost: number | undefined }
+  | {
+      readonly news: "damaged";
+      readonly problem: string;
+      /** Undefined where nothing could be read, and nobody knows. */
+      readonly lost: number | undefined;
+      readonly kept: string;
+    }
   | { readonly news: "old"; readonly oldestAtMs: number }
   | { readonly news: "trouble"; readonly problem: string };
 

@@ -17,11 +17,15 @@ function serve(driver: Driver): void {
   const { plan, after } = workerData as SpoolThreadData;
   const spool = new FileSpool(driver, plan, after, (news) => tell({ from: "spool", ...news }));
 
+  let tending: NodeJS.Timeout | undefined;
+  let tendAtMs = Number.POSITIVE_INFINITY;
+
   port.on("message", (first: ToSpoolThread) => {
     let group: { number: number; call: SpoolCall }[] = [];
     for (let next: ToSpoolThread | undefined = first; next !== undefined; next = received()) {
       if (next.to === "end") {
         answer(group);
+        clearTimeout(tending);
         spool.close();
         port.close();
         return;
@@ -32,7 +36,20 @@ function serve(driver: Driver): void {
       group = [];
     }
     answer(group);
+    tendIn(spool.restMs());
   });
+
+  /** Unless it is planned for earlier. */
+  function tendIn(ms: number): void {
+    if (performance.now() + ms >= tendAtMs) return;
+    clearTimeout(tending);
+    tendAtMs = performance.now() + ms;
+    tending = setTimeout(() => {
+      tendAtMs = Number.POSITIVE_INFINITY;
+      spool.tend();
+      tendIn(spool.restMs());
+    }, ms);
+  }
 
   function answer(group: readonly { number: number; call: SpoolCall }[]): void {
     if (group.length === 0) return;

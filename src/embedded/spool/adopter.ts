@@ -1,0 +1,76 @@
+import type { Driver } from "../driver.js";
+import { Adoption, type Portion } from "./adoption.js";
+import { Home, homesIn } from "./home.js";
+import { problemOf } from "./spool-error.js";
+import { UnknownKey } from "./spool-file.js";
+import type { SpoolKeys } from "./spool-options.js";
+import type { SpoolNews } from "./spool-protocol.js";
+
+/** So many are moved in one transaction. */
+const portionTasks = 500;
+
+/** Looks for the homes of dead processes, and moves what they hold, one after the other. */
+export class Adopter {
+  readonly #driver: Driver;
+  readonly #own: Home;
+  readonly #keys: SpoolKeys;
+  readonly #adoptions: Adoption[] = [];
+  /** What is wrong with a home is said once. */
+  readonly #leftAlone = new Set<string>();
+
+  constructor(driver: Driver, own: Home, keys: SpoolKeys) {
+    this.#driver = driver;
+    this.#own = own;
+    this.#keys = keys;
+  }
+
+  get busy(): boolean {
+    return this.#adoptions.length > 0;
+  }
+
+  /** A home that cannot be taken over is left as it is. @throws UnknownKey when `strict` */
+  look(onTrouble: (problem: string) => void, strict: boolean): void {
+    const { directory, name: own } = this.#own;
+    for (const name of homesIn(directory)) {
+      if (name === own || this.#adoptions.some((adoption) => adoption.name === name)) continue;
+      try {
+        const dead = Home.lockDead(this.#driver, directory, name);
+        const adoption = dead && Adoption.begin(this.#driver, dead, this.#own, this.#keys);
+        if (adoption !== undefined) this.#adoptions.push(adoption);
+      } catch (error) {
+        if (strict && error instanceof UnknownKey) throw error;
+        if (!this.#leftAlone.has(name)) onTrouble(`what ${name} holds is left alone: ${problemOf(error)}`);
+        this.#leftAlone.add(name);
+      }
+    }
+  }
+
+  /** The next portion, of at most `limit`; `take` makes it durable in our own file. */
+  move(limit: number, take: (portion: Portion) => void): readonly SpoolNews[] {
+    const [adoption] = this.#adoptions;
+    if (adoption === undefined) return [];
+    const portion = adoption.next(Math.min(limit, portionTasks));
+    try {
+      take(portion);
+    } catch (error) {
+      adoption.failed();
+      throw error;
+    }
+    adoption.moved();
+    const { tasks, parked } = portion;
+    const news: SpoolNews[] = [];
+    if (tasks.length + parked.length > 0) {
+      news.push({ news: "adopted", home: adoption.name, tasks: tasks.length, parked: parked.length });
+    }
+    if (portion.last) {
+      this.#adoptions.shift();
+      const damage = adoption.finish();
+      if (damage !== undefined) news.push({ news: "damaged", ...damage });
+    }
+    return news;
+  }
+
+  close(): void {
+    for (const adoption of this.#adoptions) adoption.release();
+  }
+}
