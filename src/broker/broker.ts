@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import type { Outcome } from "../core/outcome.js";
+import type { Identifying } from "./incarnation.js";
 import type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
 import type { EnqueueReceipt } from "./receipt.js";
 import type { Inspecting, Signalling, Steering } from "./roles.js";
@@ -35,7 +36,17 @@ export type { EnqueueReceipt } from "./receipt.js";
  * What operators do and see, and signals, are in roles.ts, with roles still to come; the spool's contract is in spool.ts.
  */
 export interface Broker
-  extends Producing, Gauging, Working, Maintaining, Looking, Steering, Inspecting, Signalling, AsyncDisposable {
+  extends
+    Producing,
+    Gauging,
+    Identifying,
+    Working,
+    Maintaining,
+    Looking,
+    Steering,
+    Inspecting,
+    Signalling,
+    AsyncDisposable {
   /** Which storage, for logs and errors: never holds a password. */
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */

@@ -53,6 +53,16 @@ export type BrokerEvent =
       readonly id: string;
       readonly to: "pending" | "archived";
     }
+  /** Storage has been restarted, or is elsewhere: what it acknowledged lately may be gone. */
+  | {
+      readonly event: "incarnationChanged";
+      readonly broker: string;
+      /** Those that were looked at. */
+      readonly queues: readonly string[];
+      /** "run id", "replication id", "address", "epoch", "owner", "data" */
+      readonly changed: readonly string[];
+    }
+  | { readonly event: "dataLost"; readonly broker: string; readonly problem: string }
   /** Spooled tasks that storage may have lost are sent again. */
   | { readonly event: "replayed"; readonly broker: string; readonly count: number }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }

@@ -36,6 +36,7 @@ import type {
   TaskInfo,
   WorkerInfo,
 } from "../core/info.js";
+import type { Incarnation } from "../broker/incarnation.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { memory } from "./database-file.js";
@@ -83,6 +84,16 @@ export class EmbeddedBroker implements Broker {
 
   async pending(queues: readonly string[], withinMs?: number): Promise<number[]> {
     return this.#ask([], (link) => answered(link.call("pending", { queues }), withinMs));
+  }
+
+  /** What a transaction has written is on the disk. */
+  get trustAfterMs(): number {
+    return 0;
+  }
+
+  async incarnations(queues: readonly string[]): Promise<Incarnation[]> {
+    this.#requireOpen();
+    return queues.map(() => ({ id: this.label, persistence: "aof" }));
   }
 
   async exchange({ settle, lease }: Turn, nowMs: number): Promise<TurnReply> {

@@ -4,6 +4,7 @@ import * as keys from "./keys.js";
 
 const {
   cancelChannel,
+  dataKey,
   keysOf: _,
   ownServersKey,
   queuesKey,
@@ -33,6 +34,7 @@ describe("keys", () => {
           [workersKey, "workers"],
           [ownServersKey, "own servers"],
           [schemaKey, "schema"],
+          [dataKey, "data"],
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);

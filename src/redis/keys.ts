@@ -19,6 +19,8 @@ export const cancelChannel = "asynq:cancel";
 export const queuesKey = "asynq:queues";
 /** STRING: the version of our keys and fields, for all queues. */
 export const schemaKey = "holdfast:schema";
+/** STRING: a mark that tells these data from others: gone with them. */
+export const dataKey = "holdfast:data";
 
 /** ZSETs: keys of processes that work, and of what they run, by the time at which they expire. */
 export const serversKey = "asynq:servers";

@@ -23,6 +23,8 @@ import type {
   Subscription,
   UpdateReceipt,
 } from "../broker/roles.js";
+import type { Incarnation } from "../broker/incarnation.js";
+import type { Spool } from "../broker/spool.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type {
@@ -36,6 +38,7 @@ import type {
   WorkerInfo,
 } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import { tellBroker } from "../core/telemetry.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
@@ -43,6 +46,7 @@ import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
 import { exchange } from "./exchange.js";
 import { pending } from "./gauge.js";
+import { Incarnations } from "./incarnations.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import type { RedisLink } from "./link.js";
@@ -63,10 +67,12 @@ import { UnderWay } from "./under-way.js";
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker implements Broker {
   readonly label: string;
+  readonly spool: Spool | undefined;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
   readonly #known = new KnownQueues();
+  readonly #incarnations: Incarnations;
   readonly #keepers = new Set<LeaseKeeper>();
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
@@ -78,13 +84,23 @@ export class RedisBroker implements Broker {
   /** The look has ended well. */
   #fit = false;
 
-  constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck) {
+  constructor(
+    link: RedisLink,
+    linkOptions: LinkOptions,
+    check: ServerCheck,
+    openSpool?: (broker: RedisBroker) => Spool | undefined,
+  ) {
     this.label = link.label;
     this.#underWay = new UnderWay(link.label);
     this.#link = link;
     this.#linkOptions = linkOptions;
     this.#check = check;
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
+    this.#incarnations = new Incarnations(link, linkOptions, {
+      onChanged: (...change) => this.#changed(...change),
+      onLost: (problem) => this.#lost(problem),
+    });
+    this.spool = openSpool?.(this);
   }
 
   get clock(): Clock {
@@ -110,6 +126,17 @@ export class RedisBroker implements Broker {
     return this.#run(
       (link) => pending(link, queueNames, timeoutMs),
       this.#fit ? undefined : () => this.#readyWithin(timeoutMs, []),
+    );
+  }
+
+  get trustAfterMs(): number {
+    return this.#incarnations.trustAfterMs;
+  }
+
+  async incarnations(queueNames: readonly string[], withinMs: number): Promise<(Incarnation | undefined)[]> {
+    return this.#run(
+      () => this.#incarnations.of(queueNames, withinMs),
+      this.#fit ? undefined : () => this.#readyWithin(withinMs, []),
     );
   }
 
@@ -243,9 +270,11 @@ export class RedisBroker implements Broker {
   }
 
   async close(): Promise<void> {
+    await this.spool?.close();
     await this.#underWay.end();
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
+    this.#incarnations.close();
     await this.#link.close();
   }
 
@@ -256,6 +285,20 @@ export class RedisBroker implements Broker {
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
     return this.#underWay.run(() => (ready?.() ?? this.#ready()).then(verb));
+  }
+
+  /** The server may lack what it had. */
+  #changed(queueNames: readonly string[], changed: readonly string[]): void {
+    this.#known.clear();
+    const broker = this.label;
+    this.#check.log.warn({ broker, changed, queues: queueNames.length }, "Redis is not where it was, or was restarted");
+    tellBroker({ event: "incarnationChanged", broker, queues: queueNames, changed });
+  }
+
+  #lost(problem: string): void {
+    const broker = this.label;
+    this.#check.log.error({ broker, problem }, "Redis has lost data");
+    tellBroker({ event: "dataLost", broker, problem });
   }
 
   #tellForbidden(problem: string): void {

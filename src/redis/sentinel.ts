@@ -7,10 +7,14 @@ import { LinkError, type Reply } from "./link.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
 
 /** What one Sentinel knows of the master; `epoch` grows with each failover. */
-interface Sighting {
+export interface Sighting {
   readonly host: string;
   readonly port: number;
   readonly epoch: number;
+  readonly runId: string;
+  /** "master", and what else there is to say, with commas. */
+  readonly flags: string;
+  readonly downAfterMs: number;
 }
 
 type Answer = Sighting | Unconnected | "unknown master";
@@ -35,8 +39,9 @@ export function masterBehind({ sentinels, master, data }: SentinelPlace, label: 
       sentinels.map((sentinel) => askOne(sentinel, master, timeoutMs)),
       majority,
       timeoutMs,
+      isSighting,
     );
-    const sightings = answers.filter((answer): answer is Sighting => typeof answer === "object" && "epoch" in answer);
+    const sightings = answers.filter(isSighting);
     if (sightings.length < majority) {
       const refused = answers.find((answer) => HoldfastError.is(answer, "BROKER_INCOMPATIBLE"));
       if (refused !== undefined) return refused;
@@ -69,6 +74,8 @@ export function masterBehind({ sentinels, master, data }: SentinelPlace, label: 
   };
 }
 
+const isSighting = (answer: Answer): answer is Sighting => typeof answer === "object" && "epoch" in answer;
+
 const isMaster = (role: Reply | undefined) => Array.isArray(role) && String(role[0]) === "master";
 
 async function askOne(sentinel: RedisAddress, master: string, timeoutMs: number): Promise<Answer> {
@@ -86,24 +93,41 @@ async function askOne(sentinel: RedisAddress, master: string, timeoutMs: number)
           problem: `${hostAndPort(sentinel)} is no Sentinel: ${reply.problem}`,
         });
   }
-  const fields = Array.isArray(reply) ? reply.map(String) : [];
-  const field = (name: string) => fields[fields.indexOf(name) + 1]!;
-  return { host: field("ip"), port: Number(field("port")), epoch: Number(field("config-epoch")) };
+  return sightingOf(reply!);
 }
 
-/** What has been answered when all have, a little after `enough` know the master, or when the time is up. */
-function mostOf(asked: readonly Promise<Answer>[], enough: number, timeoutMs: number): Promise<Answer[]> {
+/** Reads SENTINEL MASTER. */
+export function sightingOf(reply: Reply): Sighting {
+  const fields = Array.isArray(reply) ? reply.map(String) : [];
+  const field = (name: string) => fields[fields.indexOf(name) + 1]!;
+  return {
+    host: field("ip"),
+    port: Number(field("port")),
+    epoch: Number(field("config-epoch")),
+    runId: field("runid"),
+    flags: field("flags"),
+    downAfterMs: Number(field("down-after-milliseconds")),
+  };
+}
+
+/** What has been answered when all have, a little after `enough` of them are of use, or when the time is up. */
+export function mostOf<A>(
+  asked: readonly Promise<A>[],
+  enough: number,
+  timeoutMs: number,
+  isOfUse: (answer: A) => boolean,
+): Promise<A[]> {
   return new Promise((resolve) => {
-    const answers: Answer[] = [];
+    const answers: A[] = [];
     const finish = () => {
       stop();
       resolve(answers);
     };
     let stop = expireAfter(timeoutMs, finish);
-    let sighted = 0;
-    const hear = (answer: Answer) => {
+    let useful = 0;
+    const hear = (answer: A) => {
       answers.push(answer);
-      if (typeof answer === "object" && "epoch" in answer && ++sighted === enough) {
+      if (isOfUse(answer) && ++useful === enough) {
         stop();
         stop = expireAfter(graceMs, finish);
       }

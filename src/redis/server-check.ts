@@ -71,7 +71,7 @@ const unusable = (link: RedisLink, problem: string) =>
   new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
 
 /** What INFO says, by name; nothing where the user may not ask. */
-export function infoOf(reply: Reply | undefined, link: RedisLink): Record<string, string> {
+export function infoOf(reply: Reply | undefined, link: Pick<RedisLink, "label">): Record<string, string> {
   if (reply instanceof LinkError) {
     if (reply.code === "NOPERM") return {};
     throw reply.toError(link.label);

@@ -8,12 +8,14 @@ const nodeId = async ({ admin }: RedisServer) => (await admin.cluster("MYID")) a
 /** A Redis Cluster of real processes, masters all, that share the slots evenly. */
 export class RedisCluster implements AsyncDisposable {
   readonly masters: readonly RedisServer[];
+  readonly #options: ServerOptions;
+  readonly #replicas: RedisServer[] = [];
 
   static async start(count = 3, config: ServerOptions["config"] = {}): Promise<RedisCluster> {
     // Long enough for a busy machine: nodes that give each other up for a moment refuse calls, and a test would see that.
     const options = { config: { "cluster-enabled": "yes", "cluster-node-timeout": "6000", ...config } };
     const masters = await Promise.all(Array.from({ length: count }, () => RedisServer.start(options)));
-    const cluster = new RedisCluster(masters);
+    const cluster = new RedisCluster(masters, options);
     try {
       await cluster.#join();
     } catch (error) {
@@ -23,8 +25,9 @@ export class RedisCluster implements AsyncDisposable {
     return cluster;
   }
 
-  private constructor(masters: readonly RedisServer[]) {
+  private constructor(masters: readonly RedisServer[], options: ServerOptions) {
     this.masters = masters;
+    this.#options = options;
   }
 
   get url(): string {
@@ -65,8 +68,45 @@ export class RedisCluster implements AsyncDisposable {
     }
   }
 
+  /** A replica of the master that was given the key's slot, which it follows. */
+  async addReplica(key: string): Promise<RedisServer> {
+    const master = this.masterOf(key);
+    const replica = await RedisServer.start(this.#options);
+    this.#replicas.push(replica);
+    await replica.admin.cluster("MEET", "127.0.0.1", master.port);
+    const id = await nodeId(master);
+    await until("it knows its master", async () => (await replica.admin.cluster("REPLICATE", id)) === "OK", 15_000);
+    await until("it follows", async () => (await replica.admin.info()).includes("master_link_status:up"), 15_000);
+    const own = await nodeId(replica);
+    for (const { admin } of this.masters) {
+      await until("all know of it", async () =>
+        ((await admin.cluster("NODES")) as string)
+          .split("\n")
+          .some((line) => line.startsWith(own) && /slave/.test(line)),
+      );
+    }
+    return replica;
+  }
+
+  /** It takes over from its master, which lives on as its replica. */
+  async promote(replica: RedisServer): Promise<void> {
+    let askedMs = Number.NEGATIVE_INFINITY;
+    await until(
+      "the replica is the master",
+      async () => {
+        // The masters may not have heard enough of it to vote: then nothing comes of it.
+        if (performance.now() > askedMs + 6_000) {
+          askedMs = performance.now();
+          await replica.admin.cluster("FAILOVER");
+        }
+        return (await replica.admin.role())[0] === "master";
+      },
+      30_000,
+    );
+  }
+
   async stop(): Promise<void> {
-    await Promise.all(this.masters.map((master) => master.stop()));
+    await Promise.all([...this.masters, ...this.#replicas].map((server) => server.stop()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,115 @@
+import { HoldfastError } from "../core/errors.js";
+import { keysOf, pendingKey } from "./keys.js";
+import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
+import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
+import { slotOf } from "./slots.js";
+
+/** Redis's own default. */
+const usualNodeTimeoutMs = 15_000;
+
+interface Owner {
+  readonly node: string;
+  readonly epoch: string;
+  readonly flags: readonly string[];
+  readonly slots: readonly (readonly [first: number, last: number])[];
+}
+
+/** The Cluster as one of its masters sees it. */
+interface View {
+  readonly self: string;
+  readonly owners: readonly Owner[];
+}
+
+/** Tells who owns each queue's slot, as a majority of the masters says, and which server that is. */
+export class ClusterLooks {
+  readonly #link: RedisLink;
+  #nodeTimeoutMs: number | undefined;
+
+  constructor(link: RedisLink) {
+    this.#link = link;
+  }
+
+  /** How long a master must be silent before the others take it for dead. */
+  get nodeTimeoutMs(): number {
+    return this.#nodeTimeoutMs ?? usualNodeTimeoutMs;
+  }
+
+  async of(queues: readonly string[], options: RunOptions): Promise<(Found | undefined)[]> {
+    const nodes = await this.#link.nodes();
+    const looks = (await Promise.all(nodes.map((node) => this.#look(node, options)))).filter(
+      (look) => look !== undefined,
+    );
+    const servers = new Map(looks.map(({ view, server }) => [view.self, server]));
+    const views = looks.map(({ view }) => view).filter(({ self, owners }) => owners.some(({ node }) => node === self));
+    // One that was cut off may not know of all the others.
+    const majority = Math.floor(Math.max(0, ...views.map(({ owners }) => owners.length)) / 2) + 1;
+    const found = queues.map((queue): Found | undefined => {
+      const owner = ownerOf(slotOf(keysOf(queue).asynq), views, majority);
+      const server = owner === undefined ? undefined : servers.get(owner.node);
+      if (owner === undefined || server?.serves !== true) return undefined;
+      const { runId, replicationId } = server;
+      const traits = { owner: owner.node, epoch: owner.epoch, "run id": runId, "replication id": replicationId };
+      return { traits, server };
+    });
+    // Its owner may be one that our map has not heard of: a call to it puts that right.
+    const unknown = queues.filter((_, n) => found[n] === undefined);
+    if (unknown.length > 0) void this.#goThere(unknown, options);
+    return found;
+  }
+
+  async #look(node: RedisNode, options: RunOptions): Promise<{ view: View; server: ServerLook } | undefined> {
+    const calls = [
+      { name: "CLUSTER", args: ["NODES"] },
+      { name: "CONFIG", args: ["GET", "cluster-node-timeout"] },
+      ...lookCalls,
+    ];
+    try {
+      const [nodes, timeout, ...rest] = await node.run(calls, options);
+      const view = nodes === undefined || nodes instanceof LinkError ? undefined : viewOf(nodes);
+      if (view === undefined) return undefined;
+      const timeoutMs = Number(valueOf(timeout));
+      if (timeoutMs > 0) this.#nodeTimeoutMs = timeoutMs;
+      return { view, server: serverLook(this.#link, rest) };
+    } catch (error) {
+      if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw error;
+      return undefined;
+    }
+  }
+
+  async #goThere(queues: readonly string[], options: RunOptions): Promise<void> {
+    const calls = queues.map((queue) => ({ name: "EXISTS", args: [pendingKey(queue)] }));
+    await this.#link.run(calls, options).catch(() => undefined);
+  }
+}
+
+/** Whom as many of the views name as make a majority, with the same epoch, and not as one that failed. */
+function ownerOf(slot: number, views: readonly View[], majority: number): Owner | undefined {
+  const named = views
+    .map(({ owners }) => owners.find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last)))
+    .filter((owner) => owner !== undefined);
+  return named.find(({ node, epoch }) => {
+    const same = named.filter((owner) => owner.node === node && owner.epoch === epoch);
+    return same.length >= majority && !same.some(({ flags }) => flags.includes("fail"));
+  });
+}
+
+/** Reads CLUSTER NODES: "id address flags master ping pong epoch state slots…", a line each. */
+function viewOf(reply: Reply): View | undefined {
+  let self: string | undefined;
+  const owners: Owner[] = [];
+  for (const line of String(reply).split("\n")) {
+    const [node, , flagText = "", , , , epoch = "", , ...ranges] = line.trim().split(" ");
+    if (node === undefined || node === "") continue;
+    const flags = flagText.split(",");
+    if (flags.includes("myself")) self = node;
+    // "[93-<-…": a slot on its way, which is still its old owner's.
+    const slots = ranges
+      .filter((range) => !range.startsWith("["))
+      .map((range) => {
+        const [first, last = first] = range.split("-").map(Number);
+        return [first!, last!] as const;
+      });
+    if (flags.includes("master") && slots.length > 0) owners.push({ node, epoch, flags, slots });
+  }
+  return self === undefined ? undefined : { self, owners };
+}

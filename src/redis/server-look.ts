@@ -1,0 +1,106 @@
+import { randomUUID } from "node:crypto";
+import type { Incarnation } from "../broker/incarnation.js";
+import { HoldfastError } from "../core/errors.js";
+import { dataKey } from "./keys.js";
+import { type Caller, type Command, LinkError, type Reply, type RunOptions } from "./link.js";
+import { infoOf } from "./server-check.js";
+
+/** What one server says of itself and of the data it has. */
+export interface ServerLook {
+  readonly runId: string;
+  readonly replicationId: string;
+  /** A master that has loaded its data. */
+  readonly serves: boolean;
+  readonly replicas: number;
+  readonly persistence: Incarnation["persistence"];
+  readonly savedUntilMs: number | undefined;
+  /** How much a power cut may take: what is written and not on the disk, ms. */
+  readonly unsyncedMs: number;
+  readonly keys: number;
+  /** The mark that is among the data; "" where we may not look. */
+  readonly mark: string;
+}
+
+/** What makes a queue's incarnation, by name, and the server that it is on. */
+export interface Found {
+  readonly traits: Readonly<Record<string, string>>;
+  readonly server: ServerLook;
+}
+
+/** For one server, in one trip. */
+export const lookCalls: readonly Command[] = [
+  ...["server", "replication", "persistence"].map((section) => ({ name: "INFO", args: [section] })),
+  { name: "CONFIG", args: ["GET", "save"] },
+  { name: "CONFIG", args: ["GET", "appendfsync"] },
+];
+
+/** … and where all keys are on one server, what else can be learned. */
+const dataCalls: readonly Command[] = [
+  { name: "DBSIZE", args: [] },
+  { name: "GET", args: [dataKey] },
+];
+
+/**
+ * The one server that a link leads to. Among its data there is a mark, made by whoever finds none: it goes with them.
+ * @throws BROKER_UNAVAILABLE; BROKER_INCOMPATIBLE where it does not tell who it is
+ */
+export async function lookAtServer(link: Caller, options: RunOptions): Promise<ServerLook> {
+  const replies = await link.run([...lookCalls, ...dataCalls], options);
+  const look = serverLook(link, replies);
+  const [keys, mark] = replies.slice(lookCalls.length);
+  const known = { ...look, keys: typeof keys === "number" ? keys : 0 };
+  if (Buffer.isBuffer(mark)) return { ...known, mark: String(mark) };
+  // Who may not look, and a server that takes no writes now, leave it out.
+  if (mark !== null || !look.serves) return known;
+  const [, made] = await link.run(
+    [
+      { name: "SET", args: [dataKey, randomUUID(), "NX"] },
+      { name: "GET", args: [dataKey] },
+    ],
+    options,
+  );
+  return Buffer.isBuffer(made) ? { ...known, mark: String(made) } : known;
+}
+
+/** Reads the replies to `lookCalls`. @throws as `lookAtServer` */
+export function serverLook(link: Caller, replies: readonly Reply[]): ServerLook {
+  const info = Object.assign({}, ...replies.slice(0, 3).map((reply) => infoOf(reply, link))) as Record<string, string>;
+  const { run_id: runId = "", master_replid: replicationId = "" } = info;
+  // Some who rent out servers leave them out, or write zeros.
+  if (/^0*$/.test(runId) || /^0*$/.test(replicationId)) {
+    const forbidden = replies[0] instanceof LinkError;
+    const problem = forbidden
+      ? "INFO is not allowed for this user, and only that tells whether the server is still the one that took a task: allow +info, or do without the spool"
+      : "its INFO hides run_id or master_replid, and only those tell whether the server is still the one that took a task: do without the spool there";
+    throw new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
+  }
+  const [save, fsync] = [valueOf(replies[3]), valueOf(replies[4])];
+  const persistence = info["aof_enabled"] === "1" ? "aof" : save === "" ? "none" : "snapshot";
+  return {
+    runId,
+    replicationId,
+    serves: info["role"] === "master" && info["loading"] !== "1" && info["async_loading"] !== "1",
+    replicas: Number(info["connected_slaves"] ?? 0),
+    persistence,
+    savedUntilMs: savedUntilMs(info),
+    unsyncedMs: persistence === "aof" ? unsyncedMs(fsync) : 0,
+    keys: 0,
+    mark: "",
+  };
+}
+
+/** CONFIG GET's answer; undefined where it is not allowed. */
+export const valueOf = (reply: Reply | undefined) =>
+  Array.isArray(reply) && reply.length === 2 ? String(reply[1]) : undefined;
+
+/** The time of a snapshot is that of its end; it has what was there when it began. Both are told in whole seconds. */
+function savedUntilMs(info: Record<string, string>): number | undefined {
+  const endS = Number(info["rdb_last_save_time"]);
+  const tookS = Math.max(0, Number(info["rdb_last_bgsave_time_sec"]));
+  return endS > 0 && tookS >= 0 ? (endS - tookS - 1) * 1_000 : undefined;
+}
+
+/** `everysec` may be late by one second, the kernel writes by itself within 30. */
+function unsyncedMs(fsync: string | undefined): number {
+  return fsync === "always" ? 0 : fsync === "no" ? 30_000 : 2_000;
+}

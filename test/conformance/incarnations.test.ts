@@ -1,0 +1,235 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Broker } from "../../src/broker/broker.js";
+import type { Incarnation } from "../../src/broker/incarnation.js";
+import { HoldfastError } from "../../src/core/errors.js";
+import type { BrokerEvent } from "../../src/core/telemetry.js";
+import { embeddedBroker } from "../../src/embedded/index.js";
+import { redisBroker } from "../../src/redis/index.js";
+import { dataKey } from "../../src/redis/keys.js";
+import { RedisCluster } from "../support/redis-cluster.js";
+import { RedisSentinels } from "../support/redis-sentinels.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** One that can be told, whatever is under way. */
+const told = (broker: Broker, queue = "q"): Promise<Incarnation> =>
+  until(
+    "the incarnation can be told",
+    async () => (await broker.incarnations([queue], 1_000).catch(ignoreAway))[0],
+    30_000,
+  );
+const now = async (broker: Broker, queue = "q") => (await broker.incarnations([queue], 1_000).catch(ignoreAway))[0];
+
+function ignoreAway(error: unknown): undefined[] {
+  if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return [];
+  throw error;
+}
+
+describe("incarnations", () => {
+  const events: BrokerEvent[] = [];
+  const listener = (event: unknown) => void events.push(event as BrokerEvent);
+  beforeEach(() => {
+    events.length = 0;
+    subscribe("holdfast.broker", listener);
+  });
+  afterEach(() => unsubscribe("holdfast.broker", listener));
+  const eventsOf = (event: string) => events.filter((one) => one.event === event);
+  const withBroker = async (url: string, body: (broker: Broker) => Promise<void>) => {
+    const broker = redisBroker({ url, log: quiet });
+    try {
+      await body(broker);
+    } finally {
+      await broker.close();
+    }
+  };
+
+  it("are one and the same on a file or in memory", async () => {
+    const broker = embeddedBroker({ file: ":memory:" });
+    expect(await broker.incarnations(["a", "b"])).toEqual(
+      ["a", "b"].map(() => ({ id: "memory:", persistence: "aof" })),
+    );
+    expect(broker.trustAfterMs).toBe(0);
+    await broker.close();
+  });
+
+  describeRedis("of one server", () => {
+    it("stay as long as it runs, and change when it is restarted, even with all its data", async () => {
+      await using server = await RedisServer.start({ config: { appendonly: "yes" } });
+      await withBroker(server.url, async (broker) => {
+        expect(broker.trustAfterMs).toBe(20_000);
+        const first = await told(broker);
+        expect(await broker.incarnations(["a", "b"], 1_000)).toMatchObject([{ id: first.id }, { id: first.id }]);
+        expect([first.persistence, broker.trustAfterMs]).toEqual(["aof", 5_000]);
+        await until("it is on the disk", async () => (await server.admin.info()).includes("aof_pending_bio_fsync:0"));
+        await server.admin.config("SET", "appendfsync", "always");
+        await server.kill();
+        expect(await now(broker)).toBeUndefined();
+        await server.start();
+        const second = await told(broker);
+        expect(second.id).not.toBe(first.id);
+        expect(second.id.split(" ").at(-1)).toBe(first.id.split(" ").at(-1));
+        expect(eventsOf("incarnationChanged")).toMatchObject([{ changed: ["run id", "replication id"] }]);
+        expect(eventsOf("dataLost")).toEqual([]);
+      });
+    });
+
+    it("change when the data are others: emptied, or not there after a restart", async () => {
+      await using server = await RedisServer.start();
+      await withBroker(server.url, async (broker) => {
+        const first = await told(broker);
+        expect(first.persistence).toBe("none");
+        await server.admin.flushall();
+        const second = await told(broker);
+        await server.kill();
+        await server.start();
+        const third = await told(broker);
+        expect(new Set([first.id, second.id, third.id]).size).toBe(3);
+        expect(eventsOf("incarnationChanged").map((event) => "changed" in event && event.changed)).toEqual([
+          ["data"],
+          ["run id", "replication id", "data"],
+        ]);
+        expect(eventsOf("dataLost")).toHaveLength(2);
+      });
+    });
+
+    it("tell that data came back older", async () => {
+      await using server = await RedisServer.start({ config: { save: "3600 1" } });
+      await withBroker(server.url, async (broker) => {
+        const first = await told(broker);
+        await server.admin.save();
+        const saved = await told(broker);
+        expect([first.persistence, saved.id]).toEqual(["snapshot", first.id]);
+        expect(saved.savedUntilMs! - Date.now()).toBeLessThan(0);
+        expect(saved.savedUntilMs! - Date.now()).toBeGreaterThan(-5_000);
+        await server.admin.mset(Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`key:${n}`, ""])));
+        await told(broker);
+        await server.kill();
+        await server.start();
+        expect((await told(broker)).id).not.toBe(first.id);
+        expect(eventsOf("dataLost")).toMatchObject([{ problem: expect.stringMatching(/with 2 keys, there were 202/) }]);
+      });
+    });
+
+    it("cannot be told of a replica", async () => {
+      await using server = await RedisServer.start();
+      await using other = await RedisServer.start();
+      await withBroker(server.url, async (broker) => {
+        const first = await told(broker);
+        await server.admin.replicaof("127.0.0.1", other.port);
+        expect(await now(broker)).toBeUndefined();
+        await server.admin.replicaof("NO", "ONE");
+        expect((await told(broker)).id).not.toBe(first.id);
+      });
+    });
+
+    it("are for nobody who may not ask, and it says why; who may not see the mark does without", async () => {
+      const all = "on nopass +@all ~*";
+      await using server = await RedisServer.start({
+        config: {
+          user: [`blind ${all} -info`, "bounded on nopass +@all ~asynq:* ~holdfast:{* ~holdfast:schema"],
+        },
+      });
+      await withBroker(server.url.replace("//", "//blind:x@"), async (broker) => {
+        await expect(broker.incarnations(["q"], 1_000)).rejects.toMatchObject({
+          code: "BROKER_INCOMPATIBLE",
+          message: expect.stringContaining("allow +info"),
+        });
+      });
+      await withBroker(server.url.replace("//", "//bounded:x@"), async (broker) => {
+        expect((await told(broker)).id).toMatch(/^[0-9a-f]{40} [0-9a-f]{40} $/);
+        expect(await server.admin.exists(dataKey)).toBe(0);
+      });
+    });
+  });
+
+  describeRedis("behind Sentinels", () => {
+    it("need a majority of them, and change with a failover by hand", async () => {
+      await using redis = await RedisSentinels.start();
+      await withBroker(redis.url, async (broker) => {
+        const first = await told(broker);
+        expect(first.id.split(" ")).toContain(`127.0.0.1:${redis.master.port}`);
+        expect(broker.trustAfterMs).toBe(20_000);
+
+        for (const { admin } of redis.sentinels.slice(1))
+          await admin.call("SENTINEL", "SET", "tasks", "down-after-milliseconds", "9000");
+        await until("that is seen", async () => (await now(broker)) && broker.trustAfterMs === 28_000);
+
+        redis.sentinels[0]!.freeze();
+        redis.sentinels[1]!.freeze();
+        expect(await now(broker)).toBeUndefined();
+        redis.sentinels[0]!.thaw();
+        redis.sentinels[1]!.thaw();
+        expect((await told(broker)).id).toBe(first.id);
+
+        await redis.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
+        const seen = new Set<string | undefined>();
+        const second = await until(
+          "the new master is told",
+          async () => {
+            const one = await now(broker);
+            seen.add(one?.id);
+            return one !== undefined && one.id !== first.id ? one : undefined;
+          },
+          30_000,
+        );
+        // In between nothing was sure.
+        expect(seen).toContain(undefined);
+        expect(second.id.split(" ")).toContain(`127.0.0.1:${redis.replica.port}`);
+        expect(eventsOf("incarnationChanged")).toMatchObject([
+          { changed: expect.arrayContaining(["run id", "address", "epoch"]) },
+        ]);
+        expect(eventsOf("dataLost")).toEqual([]);
+      });
+    }, 60_000);
+  });
+
+  describeRedis("on a Cluster", () => {
+    it("are each queue's own, and change with the failover of its shard alone", async () => {
+      await using cluster = await RedisCluster.start();
+      const [mine, other] = ["{a}", "{b}"].map((tag) => tag.slice(1, -1)) as [string, string];
+      const key = `asynq:{${mine}}:`;
+      expect(cluster.masterOf(key)).not.toBe(cluster.masterOf(`asynq:{${other}}:`));
+      const replica = await cluster.addReplica(key);
+      await withBroker(cluster.url, async (broker) => {
+        const before = [await told(broker, mine), await told(broker, other)];
+        expect(before[0]!.id).not.toBe(before[1]!.id);
+        expect(broker.trustAfterMs).toBe(20_000);
+
+        await cluster.promote(replica);
+        const after = await until(
+          "the new owner is told",
+          async () => {
+            const one = await now(broker, mine);
+            return one !== undefined && one.id !== before[0]!.id ? one : undefined;
+          },
+          30_000,
+        );
+        expect((await told(broker, other)).id).toBe(before[1]!.id);
+
+        // And back, for the one that has it by now is killed.
+        await until(
+          "the old one follows",
+          async () => (await cluster.masterOf(key).admin.info()).includes("master_link_status:up"),
+          15_000,
+        );
+        await replica.kill();
+        expect(await now(broker, mine)).toBeUndefined();
+        const last = await until(
+          "the third is told",
+          async () => {
+            const one = await now(broker, mine);
+            return one !== undefined && one.id !== after.id ? one : undefined;
+          },
+          30_000,
+        );
+        expect(last.id).not.toBe(before[0]!.id);
+        expect(
+          new Set(eventsOf("incarnationChanged").flatMap((event) => ("queues" in event ? event.queues : []))),
+        ).toEqual(new Set([mine]));
+      });
+    }, 60_000);
+  });
+});
