@@ -10,6 +10,7 @@ import {
 } from "../src/inspector/options.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
 import { redisSettings } from "../src/redis/options.js";
+import { healthServerSettings } from "../src/http/options.js";
 import { workerSettings } from "../src/worker/options.js";
 import { table } from "./markdown-table.js";
 
@@ -23,6 +24,7 @@ export function optionTables(): Record<string, string> {
     call: optionTable(without(taskSettings, callSettings)),
     client: optionTable(clientSettings),
     worker: optionTable(workerSettings),
+    healthServer: optionTable(healthServerSettings),
     inspector: optionTable(inspectorSettings),
     list: optionTable(listSettings),
     bulk: optionTable(runSettings),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runTool } from "../../scripts/tool.js";
 import { filesIn, installPacked, run, type Installed } from "./installed.js";
 
-const entries = ["holdfast", "holdfast/redis", "holdfast/embedded", "holdfast/testing"];
+const entries = ["holdfast", "holdfast/redis", "holdfast/embedded", "holdfast/testing", "holdfast/http"];
 const budget = { bytes: 10_000_000, packages: 15 };
 
 interface Lock {
