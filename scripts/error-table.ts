@@ -130,6 +130,11 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     advice:
       "Seen as `signal.reason` when `stop()` has waited long enough. End soon; the task runs again elsewhere, no failure is counted (an at-most-once task is archived as `cancelled`).",
   },
+  EFFECT_INTERRUPTED: {
+    sample: { id: "0199…", key: "charge" },
+    advice:
+      "From `task.once` in a handler. A worker died between an effect and the note that it was done, or is still at it. Find out whether it happened, and give `once` the way to do so: `ifInterrupted`. [Once, and its limits](../guide/exactly-enough.md).",
+  },
   HANDLER_MISSING: {
     sample: { type: "email:welcome" },
     advice:

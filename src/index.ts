@@ -20,6 +20,7 @@ export type {
 } from "./inspector/options.js";
 export type { TaskPage } from "./inspector/pages.js";
 export type { Handler, HandlerOptions, Middleware, TaskContext } from "./worker/handlers.js";
+export type { OnceOptions } from "./worker/effects.js";
 export type { WorkerBroker, WorkerOptions } from "./worker/options.js";
 export {
   defineTask,

@@ -3,6 +3,7 @@ import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/
 import type { NewTask } from "../core/message.js";
 import type { Outcome } from "../core/outcome.js";
 import type { Identifying } from "./incarnation.js";
+import type { Remembering } from "./effects.js";
 import type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleReceipt, TaskRef } from "./lease.js";
 import type { EnqueueReceipt } from "./receipt.js";
 import type { Inspecting, Signalling, Steering } from "./roles.js";
@@ -33,7 +34,7 @@ export type { EnqueueReceipt } from "./receipt.js";
  * 8. Expected is a receipt, unexpected is thrown: BROKER_UNAVAILABLE, BROKER_FAILED, BROKER_INCOMPATIBLE or CLOSED.
  *
  * All times are Unix ms. Storage keeps whole seconds: times to come are rounded up, `nowMs` is rounded down.
- * What operators do and see, and signals, are in roles.ts, with roles still to come; the spool's contract is in spool.ts.
+ * What operators do and see, and signals, are in roles.ts, what handlers had done once is in effects.ts, with roles still to come; the spool's contract is in spool.ts.
  */
 export interface Broker
   extends
@@ -41,6 +42,7 @@ export interface Broker
     Gauging,
     Identifying,
     Working,
+    Remembering,
     Maintaining,
     Looking,
     Steering,

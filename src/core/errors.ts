@@ -54,6 +54,8 @@ const sentences = {
     `task ${d.id} was cancelled${d.how === "archive" ? ", and is not to be tried again" : ""}`,
   LEASE_LOST: (d: { id: string }) => `the lease on task ${d.id} was lost: another worker may be running it`,
   WORKER_STOPPING: (d: { id: string }) => `the worker is stopping: task ${d.id} goes back to its queue`,
+  EFFECT_INTERRUPTED: (d: { id: string; key: string }) =>
+    `"${d.key}" of task ${d.id} was begun by an earlier attempt, and nothing tells whether it was carried out`,
   HANDLER_MISSING: (d: { type: string }) => `no handler for "${d.type}" in this worker`,
   MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
     `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,

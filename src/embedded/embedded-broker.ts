@@ -11,6 +11,7 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
+import type { EffectAnswer, EffectStep } from "../broker/effects.js";
 import type {
   Act,
   CancelReceipt,
@@ -208,6 +209,13 @@ export class EmbeddedBroker implements Broker {
   async report(progress: readonly Progress[]): Promise<void> {
     const rows = progress.map(({ lease: { queue, id, token }, bytes }) => ({ queue, id, token, text: String(bytes) }));
     await Promise.all(inParts(rows).map((part) => this.#ask([], (link) => link.call("report", { rows: part }))));
+  }
+
+  async remember(steps: readonly EffectStep[]): Promise<EffectAnswer[]> {
+    const ids = steps.map(({ lease }) => lease.id);
+    return this.#ask(ids, async (link) =>
+      allParts(await Promise.allSettled(inParts(steps).map((part) => link.call("remember", { steps: part })))),
+    );
   }
 
   async cancellations(tasks: readonly TaskRef[]): Promise<(Cancellation | undefined)[]> {

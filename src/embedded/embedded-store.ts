@@ -10,6 +10,7 @@ import { promote, prune } from "./maintain.js";
 import { move } from "./move.js";
 import { reclaim } from "./reclaim.js";
 import { report } from "./report.js";
+import { remember } from "./remember.js";
 import { renew } from "./renew.js";
 import { taskTables } from "./schema.js";
 import { dataVersion, type Signs, signs } from "./signs.js";
@@ -29,6 +30,7 @@ const verbs = {
   reclaim,
   renew,
   report,
+  remember,
   promote,
   prune,
   pending,

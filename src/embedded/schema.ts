@@ -8,6 +8,8 @@ import type { Tables } from "./tables.js";
  * 2: What steering and looking need. `cancel` says how a running task is to be aborted. A queue that is paused knows since
  * when and why. `day` is counted by the days of Unix time. `act` holds what operators did, numbered by queue; `what` is a state, or ids as JSON. `worker` has
  * those that live, as JSON.
+ *
+ * 3: `progress` is what a handler told last, as JSON. 4: `effects` is what its task has had done once (remember.ts).
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -101,6 +103,7 @@ CREATE TABLE worker (
 CREATE INDEX worker_by_time ON worker (until_ms);
 `,
   "ALTER TABLE task ADD COLUMN progress TEXT;",
+  "ALTER TABLE task ADD COLUMN effects TEXT;",
 ];
 
 /** "HfSt" */

@@ -11,6 +11,7 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
+import type { EffectAnswer, EffectStep } from "../broker/effects.js";
 import type {
   Act,
   CancelReceipt,
@@ -55,6 +56,7 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
+import { remember } from "./remember.js";
 import { report } from "./report.js";
 import { Spread } from "./spread.js";
 import { promoteShared, pruneShared, reclaimShared } from "./share.js";
@@ -220,6 +222,10 @@ export class RedisBroker implements Broker {
 
   async report(progress: readonly Progress[]): Promise<void> {
     return this.#run((link) => report(link, progress));
+  }
+
+  async remember(steps: readonly EffectStep[]): Promise<EffectAnswer[]> {
+    return this.#run((link) => remember(link, steps));
   }
 
   async cancel(tasks: readonly TaskRef[], how: Cancellation, by: Act, nowMs: number): Promise<CancelReceipt[]> {

@@ -2435,6 +2435,104 @@ export function reclaim(keys: readonly ReclaimKeys[], head: ReclaimHead): Script
   return { script: reclaimScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
+export interface RememberKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface RememberRow {
+  readonly id: Argument;
+  readonly token: Argument;
+  readonly key: Argument;
+  readonly act: Argument;
+  readonly result: Argument;
+}
+
+export const rememberScript: Script = {
+  name: "remember",
+  sha1: "a51c3e7c21e7093efd453bee2b2130b7364ffa69",
+  text: `-- What is known of the effects of tasks, of one queue: a field of the task for each, "b" and the token of the lease that
+-- began it, or "d" and what came of it. Only who holds the task's lease may begin; that it is done may be told later, too.
+-- Reply: an answer a row: "b" begun, "d" and the result, "i" begun by another lease, "o" not begun, "l" the lease is lost.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
+-- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
+local function holder(token, score)
+  return string.format("%-64s:%s", token, score)
+end
+
+-- Writes leases: \`entries\` is { score, id, … }. Redis keeps a small sorted set as a listpack, too, and walks it for each
+-- entry: ten times the work at a hundred leases. One long member makes a table of it, which it stays when that is gone.
+local long_member = string.rep("-", 65)
+local function write_leases(lease, entries)
+  if redis.call("EXISTS", lease) == 0 then
+    redis.call("ZADD", lease, entries[1], long_member)
+    redis.call("ZADD", lease, unpack(entries))
+    redis.call("ZREM", lease, long_member)
+  else
+    redis.call("ZADD", lease, unpack(entries))
+  end
+end
+
+local lease, leases = asynq .. "lease", holdfast .. "leases"
+local readable = not misfit(lease, "zset") and not misfit(leases, "hash")
+local function holds(id, token, task)
+  local score = readable and redis.call("TYPE", task).ok == "hash" and redis.call("ZSCORE", lease, id)
+  return score and redis.call("HGET", leases, id) == holder(token, score)
+end
+
+local reply = {}
+for i = 1, #ROWS, 5 do
+  local id, token, key, act, result = unpack(ROWS, i, i + 4)
+  local task, field = asynq .. "t:" .. id, "hf_effect:" .. key
+  local stored = not misfit(task, "hash") and redis.call("HGET", task, field)
+  local mine = stored == "b" .. token
+
+  local answer
+  if stored and stored:sub(1, 1) == "d" then
+    answer = stored
+  elseif act == "done" and stored then
+    redis.call("HSET", task, field, "d" .. result)
+    answer = "d" .. result
+  elseif act == "undone" and mine then
+    redis.call("HDEL", task, field)
+    answer = "o"
+  elseif act == "begin" and not holds(id, token, task) then
+    answer = "l"
+  elseif act == "begin" and not stored then
+    redis.call("HSET", task, field, "b" .. token)
+    answer = "b"
+  else
+    answer = mine and "b" or stored and "i" or "o"
+  end
+  reply[#reply + 1] = answer
+end
+return reply
+`,
+};
+
+export function remember(keys: RememberKeys, _head: Record<never, never>, rows: readonly RememberRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline];
+  args.push(packedRows(rows, ["id", "token", "key", "act", "result"]));
+  return { script: rememberScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface RenewKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -8,6 +8,8 @@ import { encodeProgress } from "../core/progress.js";
 import { asynqBackoff } from "../core/retry.js";
 import { isRetryAfter, isRevoke, isSkipRetry } from "../core/steering.js";
 import { tellTask } from "../core/telemetry.js";
+import type { Remember } from "./effect-store.js";
+import { Effects, type OnceOptions } from "./effects.js";
 import type { Handlers, TaskContext } from "./handlers.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 
@@ -15,6 +17,7 @@ export interface AttemptEvents {
   /** `undefined`: the lease is lost, there is nothing to settle. */
   readonly onEnded: (outcome: Outcome | undefined) => void;
   readonly onProgress: (lease: Lease, bytes: Uint8Array) => void;
+  readonly remember: Remember;
 }
 
 type AbortReason = HoldfastError<
@@ -35,8 +38,10 @@ export class Attempt implements TaskContext {
   readonly #clock: Clock;
   readonly #ended: AttemptEvents["onEnded"];
   readonly #onProgress: AttemptEvents["onProgress"];
+  readonly #remember: Remember;
   /** When the signal is to abort, Unix ms. */
   readonly limitMs: number;
+  #effects: Effects | undefined;
   #controller: AbortController | undefined;
   #aborted: AbortReason | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -47,7 +52,7 @@ export class Attempt implements TaskContext {
     handlers: Handlers,
     options: ResolvedWorkerOptions,
     clock: Clock,
-    { onEnded, onProgress }: AttemptEvents,
+    { onEnded, onProgress, remember }: AttemptEvents,
   ) {
     this.leased = leased;
     this.#handlers = handlers;
@@ -55,6 +60,7 @@ export class Attempt implements TaskContext {
     this.#clock = clock;
     this.#ended = onEnded;
     this.#onProgress = onProgress;
+    this.#remember = remember;
     this.startedAtMs = clock.nowMs();
     this.limitMs = limitMs(leased, this.startedAtMs);
   }
@@ -96,6 +102,11 @@ export class Attempt implements TaskContext {
   progress(value: unknown): void {
     const bytes = encodeProgress(value);
     if (!this.#over) this.#onProgress(this.leased.lease, bytes);
+  }
+
+  once<R>(key: string, effect: () => R | Promise<R>, options?: OnceOptions<R>): Promise<R> {
+    this.#effects ??= new Effects(this.leased, this.signal, this.#remember);
+    return this.#effects.once(key, effect, options);
   }
 
   start(): void {

@@ -4,6 +4,7 @@ import type { RunningTask } from "../core/info.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
 import { Attempt } from "./attempt.js";
+import type { Remember } from "./effect-store.js";
 import type { Handlers } from "./handlers.js";
 import { Line } from "./line.js";
 import type { ResolvedWorkerOptions } from "./options.js";
@@ -28,6 +29,7 @@ export interface CrewEvents {
   readonly onProgress: (lease: Lease, bytes: Uint8Array) => void;
   /** For how long storage has not answered: so long leases may not have been renewed. */
   readonly silentMs: () => number;
+  readonly remember: Remember;
 }
 
 /**
@@ -228,6 +230,7 @@ export class Crew {
     if (this.waits(task)) this.#events.onLate(task);
     const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, {
       onProgress: this.#events.onProgress,
+      remember: this.#events.remember,
       onEnded: (outcome) => {
         this.#keepPace();
         this.#running.delete(attempt);

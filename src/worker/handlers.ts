@@ -1,6 +1,7 @@
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import type { Headers } from "../core/names.js";
 import { decodePayload, encodePayload, json } from "../core/payload.js";
+import type { OnceOptions } from "./effects.js";
 import { type AnyDefinition, validate } from "../core/task.js";
 
 /** What a handler may know and use. */
@@ -24,6 +25,15 @@ export interface TaskContext {
    * @throws OPTION_INVALID
    */
   progress(value: unknown): void;
+  /**
+   * Carry out an effect that must not happen twice: its result is stored with the task under `key`, and a later attempt gets
+   * it instead of another effect. An effect that throws has not happened, and is tried again by the next attempt. One of which
+   * nothing is known, for its worker died, is not repeated unless `ifInterrupted` says how. Two round trips.
+   * @param key 1 to 256 bytes, unique within the task; a handful a task
+   * @returns what the effect returned, as JSON tells it; at most 65,536 characters
+   * @throws EFFECT_INTERRUPTED LEASE_LOST RESULT_INVALID OPTION_INVALID, and what the effect throws
+   */
+  once<R>(key: string, effect: () => R | Promise<R>, options?: OnceOptions<R>): Promise<R>;
 }
 
 export type Handler<P, R> = (payload: P, task: TaskContext) => R | Promise<R>;

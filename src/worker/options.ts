@@ -1,4 +1,5 @@
 import { type Broker, type Maintaining, minLeaseMs, type Working } from "../broker/broker.js";
+import type { Remembering } from "../broker/effects.js";
 import type { Signalling } from "../broker/roles.js";
 import { consoleLogger, type Logger } from "../core/log.js";
 import { type QueueOption, weightedQueues } from "../core/queues.js";
@@ -44,7 +45,7 @@ export const workerSettings = {
 };
 
 /** What a worker needs of a broker. */
-export type WorkerBroker = Working & Maintaining & Signalling & Pick<Broker, "ping">;
+export type WorkerBroker = Working & Remembering & Maintaining & Signalling & Pick<Broker, "ping">;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

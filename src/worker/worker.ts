@@ -10,6 +10,7 @@ import type { TaskDefinition } from "../core/task.js";
 import { tellBroker, tellTask } from "../core/telemetry.js";
 import { limitMs } from "./attempt.js";
 import { Crew, unstartedMs } from "./crew.js";
+import { EffectStore } from "./effect-store.js";
 import { Exchanger, toldFactor } from "./exchanger.js";
 import { beat } from "./heartbeat.js";
 import { type Handler, type HandlerOptions, Handlers, type Middleware } from "./handlers.js";
@@ -83,6 +84,7 @@ export class Worker implements AsyncDisposable {
       onLate: (task) => this.#hold([task], true),
       onProgress: (lease, bytes) => this.#reports.report(lease, bytes),
       silentMs: () => this.#watch.silentMs,
+      remember: new EffectStore(broker).remember,
     });
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, this.#watch, {
       onLeased: (tasks) => this.#begin(tasks),

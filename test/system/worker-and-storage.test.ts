@@ -52,6 +52,7 @@ class ScriptedBroker implements WorkerBroker {
   announce = async () => ({ shared: [] });
   withdraw = async () => {};
   report = async () => {};
+  remember = async () => [];
   /** What `subscribe` throws, as long as there is something. */
   deaf: Error | undefined;
   listening = false;
