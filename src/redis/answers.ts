@@ -22,6 +22,7 @@ export function throwFailed(broker: string, failed: readonly Failed[], done: rea
   const worst = failed.reduce((one, other) => (gravity[outcomeOf(other)] > gravity[outcomeOf(one)] ? other : one));
   const outcome = outcomeOf(worst);
   const problem = worst.error instanceof LinkError ? worst.error.problem : worst.error.data.problem;
+  const acknowledged = worst.error instanceof LinkError ? undefined : worst.error.data.acknowledged;
   if (outcome === "failed") throw new HoldfastError("BROKER_FAILED", { broker, problem });
   throw new HoldfastError(
     "BROKER_UNAVAILABLE",
@@ -30,6 +31,7 @@ export function throwFailed(broker: string, failed: readonly Failed[], done: rea
       problem,
       outcome: done.length > 0 ? "unknown" : outcome,
       taskIds: [...done, ...failed.flatMap(({ taskIds }) => taskIds)],
+      ...(acknowledged === undefined ? {} : { acknowledged }),
     },
     worst.error instanceof LinkError ? {} : { cause: worst.error.cause },
   );

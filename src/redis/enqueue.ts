@@ -46,6 +46,10 @@ export class KnownQueues {
 }
 
 const knownForMs = 60_000;
+
+/** As much of a link as it takes. */
+export type Producer = Pick<RedisLink, "label" | "oneSlotPerCall" | "run">;
+
 /** Rows that go out together: the server works on them while the next are encoded. */
 const rowsTogether = 250;
 
@@ -54,7 +58,7 @@ const rowsTogether = 250;
  * Tasks whose calls succeeded are in, also when others' calls failed.
  */
 export async function enqueue(
-  link: RedisLink,
+  link: Producer,
   tasks: readonly NewTask[],
   nowMs: number,
   timeoutMs: number,
@@ -98,7 +102,7 @@ export async function enqueue(
 
 /** Puts those that are not known to stand there among all queues. Answers what went wrong. */
 async function enter(
-  link: RedisLink,
+  link: Producer,
   queues: readonly string[],
   timeoutMs: number,
   known: KnownQueues,
@@ -119,7 +123,7 @@ function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
 
 const idsOf = ({ rows }: Batch) => rows.map(({ id }) => id);
 
-function callOf(link: RedisLink, { queue, rows }: Batch, nowMs: number): ScriptCall {
+function callOf(link: Producer, { queue, rows }: Batch, nowMs: number): ScriptCall {
   const keys = keysOf(queue);
   const nowNs = `${nowMs}000000`;
   return link.oneSlotPerCall

@@ -62,6 +62,9 @@ export const auditKey = (queue: string) => `${keysOf(queue).holdfast}audit`;
 /** LIST: a worker's last lease request and what it got; of a call for several queues, at the first. */
 export const requestKey = (queue: string, workerId: string) => `${keysOf(queue).holdfast}req:${workerId}`;
 
+/** STRING, for a minute: what is written behind a call that may change nothing, so that there is something to confirm. */
+export const barrierKey = (queue: string) => `${keysOf(queue).holdfast}barrier`;
+
 /** Where the ids of a state are, in the order in which they are told; a group's name for `aggregating`. */
 export const setsOf = {
   scheduled: (queue: string) => [scheduledKey(queue)],

@@ -1,4 +1,5 @@
 import type {
+  Assurance,
   Broker,
   Cancellation,
   EnqueueReceipt,
@@ -45,6 +46,7 @@ import { cancel, cancellations } from "./cancel.js";
 import { dropQueue } from "./drop-queue.js";
 import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
+import { AssuredLines } from "./enqueue-assured.js";
 import { exchange } from "./exchange.js";
 import { pending } from "./gauge.js";
 import { Incarnations } from "./incarnations.js";
@@ -81,6 +83,7 @@ export class RedisBroker implements Broker {
   readonly #forbidden = new Set<string>();
   readonly #foreigners: Foreigners = new Map();
   readonly #underWay: UnderWay;
+  readonly #assured: AssuredLines;
   readonly #spread: Spread | undefined;
   #checked: Promise<void> | undefined;
   /** The look has ended well. */
@@ -97,6 +100,7 @@ export class RedisBroker implements Broker {
     this.#link = link;
     this.#linkOptions = linkOptions;
     this.#check = check;
+    this.#assured = new AssuredLines(link, linkOptions);
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
     this.#incarnations = new Incarnations(link, linkOptions, {
       onChanged: (...change) => this.#changed(...change),
@@ -120,6 +124,20 @@ export class RedisBroker implements Broker {
     return this.#run(
       (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known),
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
+    );
+  }
+
+  async enqueueAssured(
+    tasks: readonly NewTask[],
+    nowMs: number,
+    withinMs: number,
+    assurance: Assurance,
+  ): Promise<EnqueueReceipt[]> {
+    const untilMs = performance.now() + withinMs;
+    const taskIds = tasks.map(({ message }) => message.id);
+    return this.#run(
+      () => enqueue(this.#assured.producer(assurance), tasks, nowMs, untilMs - performance.now(), this.#known),
+      this.#fit ? undefined : () => this.#readyWithin(withinMs, taskIds),
     );
   }
 
@@ -281,6 +299,7 @@ export class RedisBroker implements Broker {
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     this.#incarnations.close();
+    this.#assured.close();
     await this.#link.close();
   }
 
