@@ -11,10 +11,19 @@ export class RedisCluster implements AsyncDisposable {
   readonly #options: ServerOptions;
   readonly #replicas: RedisServer[] = [];
 
-  static async start(count = 3, config: ServerOptions["config"] = {}): Promise<RedisCluster> {
+  static async start(
+    count = 3,
+    config: ServerOptions["config"] = {},
+    how: Pick<ServerOptions, "tls" | "host"> = {},
+  ): Promise<RedisCluster> {
+    const encrypted = how.tls === undefined ? {} : { "tls-cluster": "yes" };
     // Long enough for a busy machine: nodes that give each other up for a moment refuse calls, and a test would see that.
-    const options = { config: { "cluster-enabled": "yes", "cluster-node-timeout": "6000", ...config } };
-    const masters = await Promise.all(Array.from({ length: count }, () => RedisServer.start(options)));
+    const nodes = { "cluster-enabled": "yes", "cluster-node-timeout": "6000", ...encrypted, ...config };
+    const first = await RedisServer.start({ ...how, config: nodes });
+    // All know the same authority.
+    const options = { ...how, tls: first.certificates ?? false, config: nodes };
+    const others = await Promise.all(Array.from({ length: count - 1 }, () => RedisServer.start(options)));
+    const masters = [first, ...others];
     const cluster = new RedisCluster(masters, options);
     try {
       await cluster.#join();
@@ -31,7 +40,8 @@ export class RedisCluster implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis-cluster://${this.masters.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+    const scheme = this.masters[0]!.certificates === undefined ? "redis-cluster" : "rediss-cluster";
+    return `${scheme}://${this.masters.map(({ place }) => place).join(",")}`;
   }
 
   /** The node that was given the key's slot at the start. */
@@ -56,7 +66,7 @@ export class RedisCluster implements AsyncDisposable {
   async moveKeys(key: string, to: RedisServer, most: number): Promise<number> {
     const { admin } = this.masterOf(key);
     const keys = (await admin.cluster("GETKEYSINSLOT", slotOf(key), most)) as string[];
-    if (keys.length > 0) await admin.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5_000, "KEYS", ...keys);
+    if (keys.length > 0) await admin.call("MIGRATE", to.host, to.port, "", 0, 5_000, "KEYS", ...keys);
     return keys.length;
   }
 
@@ -123,7 +133,7 @@ export class RedisCluster implements AsyncDisposable {
         await master.admin.cluster("SET-CONFIG-EPOCH", n + 1);
       }),
     );
-    for (const { port } of others) await first!.admin.cluster("MEET", "127.0.0.1", port);
+    for (const { host, port } of others) await first!.admin.cluster("MEET", host, port);
     const joined = ["cluster_state:ok", `cluster_size:${this.masters.length}`, `cluster_slots_ok:${slotCount}`];
     for (const { admin } of this.masters) {
       await until(

@@ -13,16 +13,26 @@ export class RedisSentinels implements AsyncDisposable {
   static async start({
     data = {},
     sentinel = {},
-  }: { data?: ServerOptions["config"]; sentinel?: ServerOptions["config"] } = {}): Promise<RedisSentinels> {
-    const master = await RedisServer.start({ config: { ...data } });
-    const replica = await RedisServer.start({ config: { replicaof: `127.0.0.1 ${master.port}`, ...data } });
+    tls = false,
+  }: {
+    data?: ServerOptions["config"];
+    sentinel?: ServerOptions["config"];
+    tls?: boolean;
+  } = {}): Promise<RedisSentinels> {
+    const master = await RedisServer.start({ tls, config: { ...data } });
+    // All know the same authority.
+    const secured = { tls: master.certificates ?? false };
+    const replica = await RedisServer.start({
+      ...secured,
+      config: { replicaof: `127.0.0.1 ${master.port}`, ...data },
+    });
     const watch = [
       `monitor ${name} 127.0.0.1 ${master.port} 2`,
       `down-after-milliseconds ${name} 1500`,
       `failover-timeout ${name} 5000`,
     ];
     const { sentinel: more = [], ...config } = { ...sentinel };
-    const options = { sentinel: true, config: { ...config, sentinel: [...watch, ...[more].flat()] } };
+    const options = { ...secured, sentinel: true, config: { ...config, sentinel: [...watch, ...[more].flat()] } };
     const sentinels = await Promise.all([1, 2, 3].map(() => RedisServer.start(options)));
     const all = new RedisSentinels(master, replica, sentinels);
     for (const { admin } of sentinels) {
@@ -47,7 +57,8 @@ export class RedisSentinels implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis-sentinel://${this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}?master=${name}`;
+    const scheme = this.master.certificates === undefined ? "redis-sentinel" : "rediss-sentinel";
+    return `${scheme}://${this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}?master=${name}`;
   }
 
   async stop(): Promise<void> {

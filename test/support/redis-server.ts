@@ -23,7 +23,10 @@ export function describeRedis(name: string, body: () => void): void {
 export interface ServerOptions {
   /** Lines of redis.conf as pairs; a list makes a line of each: { maxmemory: "20mb", user: ["bob on …"] }. */
   readonly config?: Readonly<Record<string, string | readonly string[]>>;
-  readonly tls?: boolean;
+  /** With certificates of its own, or these. */
+  readonly tls?: boolean | Certificates;
+  /** Default: 127.0.0.1. */
+  readonly host?: "127.0.0.1" | "::1";
   /** Default: "loaded". "listening" does not wait for the data. */
   readonly ready?: "loaded" | "listening";
   /** A Sentinel, that keeps its `config` in a file. */
@@ -42,6 +45,7 @@ export interface Certificates {
 /** A redis-server process of one's own, on a free port of the loopback, in a folder of its own. */
 export class RedisServer implements AsyncDisposable {
   readonly port: number;
+  readonly host: string;
   readonly dir: string;
   readonly certificates: Certificates | undefined;
   readonly #options: ServerOptions;
@@ -69,11 +73,17 @@ export class RedisServer implements AsyncDisposable {
     this.port = port;
     this.#options = options;
     this.dir = mkdtempSync(join(tmpdir(), "holdfast-redis-"));
-    this.certificates = options.tls === true ? makeCertificates(this.dir) : undefined;
+    this.host = options.host ?? "127.0.0.1";
+    this.certificates = options.tls === true ? makeCertificates(this.dir) : options.tls || undefined;
   }
 
   get url(): string {
-    return `${this.certificates === undefined ? "redis" : "rediss"}://127.0.0.1:${this.port}`;
+    return `${this.certificates === undefined ? "redis" : "rediss"}://${this.place}`;
+  }
+
+  /** For URLs. */
+  get place(): string {
+    return `${this.host.includes(":") ? `[${this.host}]` : this.host}:${this.port}`;
   }
 
   get pid(): number {
@@ -163,9 +173,11 @@ export class RedisServer implements AsyncDisposable {
             "tls-key-file": certificates.key,
             "tls-ca-cert-file": certificates.ca,
             "tls-auth-clients": "no",
+            // To other servers, too.
+            "tls-replication": "yes",
           };
     const config = {
-      bind: "127.0.0.1",
+      bind: this.host,
       dir: this.dir,
       ...(this.#options.sentinel === true ? {} : { save: '""', "repl-diskless-sync-delay": "0" }),
       ...listen,
@@ -187,7 +199,7 @@ export async function freePort(highest = 65_535): Promise<number> {
   }
 }
 
-/** An authority of our own and a certificate for localhost and 127.0.0.1 that it signed. */
+/** An authority of our own and a certificate for localhost and its addresses that it signed. */
 function makeCertificates(dir: string): Certificates {
   const file = (name: string) => join(dir, name);
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
@@ -205,7 +217,7 @@ function makeCertificates(dir: string): Certificates {
     "-subj",
     "/CN=test authority",
   );
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1";
   openssl(
     "req",
     "-x509",

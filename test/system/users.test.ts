@@ -1,21 +1,8 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client, connect, defineTask, fixed, Worker } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
-
-/** The users as the guide has them, each in one line. */
-function usersInGuide(): string[] {
-  const page = readFileSync(join(import.meta.dirname, "../../docs/guide/connecting.md"), "utf8");
-  const block = /```text\n(user [^`]+)```/.exec(page)?.[1] ?? "";
-  return block.split(/\nuser /).map((user) =>
-    user
-      .replace(/^user /, "")
-      .replaceAll(/\s+/g, " ")
-      .trim(),
-  );
-}
+import { usersInGuide } from "../support/users-in-guide.js";
 
 describeRedis("users with as few rights as the guide gives them, over TLS", () => {
   let server: RedisServer;
