@@ -9,6 +9,8 @@ import {
   runSettings,
 } from "../src/inspector/options.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
+import { spoolSettings } from "../src/embedded/spool/spool-options.js";
+import { deliverySettings } from "../src/spool/options.js";
 import { redisSettings } from "../src/redis/options.js";
 import { healthServerSettings } from "../src/http/options.js";
 import { workerSettings } from "../src/worker/options.js";
@@ -20,6 +22,7 @@ type Settings = Readonly<Record<string, Setting<unknown, unknown>>>;
 export function optionTables(): Record<string, string> {
   return {
     redis: optionTable(redisSettings),
+    spool: optionTable({ ...spoolSettings, ...deliverySettings }),
     task: optionTable(taskSettings),
     call: optionTable(without(taskSettings, callSettings)),
     client: optionTable(clientSettings),

@@ -1,12 +1,23 @@
 import type { Broker } from "./broker/broker.js";
 import { invalidOption, shown } from "./core/errors.js";
+import { consoleLogger } from "./core/log.js";
+import { type Given, resolve } from "./core/settings.js";
 import { filePath } from "./embedded/file-url.js";
 import { embeddedBroker } from "./embedded/index.js";
-import { type RedisBrokerOptions, redisBroker } from "./redis/index.js";
-import { redisSettings } from "./redis/options.js";
+import { FileSpoolStore } from "./embedded/spool/file-spool-store.js";
+import { type FileSpoolOptions, spoolSettings } from "./embedded/spool/spool-options.js";
+import { openBroker } from "./redis/open-broker.js";
+import { type RedisBrokerOptions, redisSettings } from "./redis/options.js";
+import { LocalSpool } from "./spool/local-spool.js";
+import { deliverySettings } from "./spool/options.js";
 
 /** Those of the Redis engine; a file or memory takes none. */
-export type ConnectOptions = Omit<RedisBrokerOptions, "url">;
+export interface ConnectOptions extends Omit<RedisBrokerOptions, "url"> {
+  /** A directory on a local disk, where tasks wait that Redis does not take, or that it may lose. Opened when it is needed. */
+  readonly spool?: string | SpoolOptions | undefined;
+}
+
+export interface SpoolOptions extends FileSpoolOptions, Given<typeof deliverySettings> {}
 
 const forms =
   "redis://…, rediss://…, redis-socket:///path, redis-cluster://…, redis-sentinel://…, file:./path, file:///path or memory:";
@@ -18,6 +29,7 @@ const forms =
  * connect("file:./tasks.db");
  * connect("redis://:secret@localhost:6379/2", { timeout: "5s" });
  * connect("redis-cluster://10.0.0.1:6379,10.0.0.2:6379", { username: "worker", password: "secret" });
+ * connect("redis://localhost", { spool: "./spool" });
  * connect("memory:");
  * @throws OPTION_INVALID for a scheme or an option that there is not, or a URL that cannot be read
  */
@@ -32,7 +44,10 @@ export function connect(url: string, options: ConnectOptions = {}): Broker {
     if (url !== scheme) throw invalidOption("connect.url", 'must be just "memory:"');
     return embeddedBroker({ file: ":memory:" });
   }
-  if (scheme?.startsWith("redis") === true) return redisBroker({ ...options, url });
+  if (scheme?.startsWith("redis") === true) {
+    const { spool, ...others } = options;
+    return openBroker({ ...others, url }, spool === undefined ? undefined : spoolOpener(spool, options.log));
+  }
   // Only the scheme is shown: what follows may hold a password.
   throw invalidOption(
     "connect.url",
@@ -53,4 +68,18 @@ function requireOptionsOf(scheme: string | undefined, options: ConnectOptions): 
   }
 }
 
-const redisOptions = [...Object.keys(redisSettings).filter((name) => name !== "url"), "log"];
+const redisOptions = [...Object.keys(redisSettings).filter((name) => name !== "url"), "log", "spool"];
+
+/** @throws OPTION_INVALID */
+function spoolOpener(given: string | SpoolOptions, log = consoleLogger) {
+  const options = typeof given === "string" ? { directory: given } : given;
+  const { trustAfterMs, afterSave, maxPerSecond } = resolve(
+    { ...spoolSettings, ...deliverySettings },
+    options,
+    "spool",
+  );
+  const ofFiles = Object.entries(options).filter(([name]) => Object.hasOwn(spoolSettings, name));
+  const store = new FileSpoolStore(Object.fromEntries(ofFiles) as unknown as FileSpoolOptions, log);
+  return (broker: Broker) =>
+    new LocalSpool(broker, { openStore: async () => store, log, trustAfterMs, afterSave, maxPerSecond });
+}

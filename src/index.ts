@@ -1,5 +1,6 @@
 /** The front door: every public name, by name, and nothing else. */
-export { connect, type ConnectOptions } from "./connect.js";
+export { connect, type ConnectOptions, type SpoolOptions } from "./connect.js";
+export type { SpoolOutcome } from "./broker/spool.js";
 export { Client, type ClientCounters, type ClientHealth, type ClientOptions } from "./client/client.js";
 export type { MaxPending, RateLimit } from "./client/limits.js";
 export type { EndpointHealth } from "./client/endpoint.js";

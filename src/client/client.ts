@@ -1,4 +1,5 @@
 import type { EnqueueReceipt, Gauging, Producing } from "../broker/broker.js";
+import type { SpoolOutcome } from "../broker/spool.js";
 import { invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
@@ -104,6 +105,14 @@ export class Client {
       this.#counters.failed += tasks.length;
       throw error;
     }
+  }
+
+  /**
+   * What became of a task whose receipt was `spooled`: still that while storage has not answered; undefined where this
+   * process's spool does not know of it, or knows no more (it forgets after an hour).
+   */
+  async outcome(id: string): Promise<SpoolOutcome | undefined> {
+    return (await this.#broker.spool?.outcomes([id]))?.[0];
   }
 
   /** How many enqueues ended how, since this client was made. */

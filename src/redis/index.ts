@@ -1,10 +1,6 @@
 import type { Broker } from "../broker/broker.js";
-import { consoleLogger } from "../core/log.js";
-import { resolve } from "../core/settings.js";
-import { linkOptions } from "./link-options.js";
-import { openLink } from "./open-link.js";
-import { type RedisBrokerOptions, redisSettings } from "./options.js";
-import { RedisBroker } from "./redis-broker.js";
+import { openBroker } from "./open-broker.js";
+import type { RedisBrokerOptions } from "./options.js";
 
 export type { RedisBrokerOptions };
 
@@ -19,8 +15,5 @@ export type { RedisBrokerOptions };
  * @throws OPTION_INVALID
  */
 export function redisBroker(options: RedisBrokerOptions = {}): Broker {
-  const { log = consoleLogger, ...given } = options;
-  const settled = resolve(redisSettings, given, "redisBroker");
-  const address = linkOptions(settled, "redisBroker");
-  return new RedisBroker(openLink(address), address, { allowEviction: settled.allowEviction, log });
+  return openBroker(options);
 }

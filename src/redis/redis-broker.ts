@@ -89,12 +89,7 @@ export class RedisBroker implements Broker {
   /** The look has ended well. */
   #fit = false;
 
-  constructor(
-    link: RedisLink,
-    linkOptions: LinkOptions,
-    check: ServerCheck,
-    openSpool?: (broker: RedisBroker) => Spool | undefined,
-  ) {
+  constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck, openSpool?: (broker: Broker) => Spool) {
     this.label = link.label;
     this.#underWay = new UnderWay(link.label);
     this.#link = link;

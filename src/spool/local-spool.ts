@@ -246,7 +246,9 @@ export class LocalSpool implements Spool {
   #learn({ persistence }: Incarnation): void {
     if (persistence === this.#persistence) return;
     this.#persistence = persistence;
-    const { log, afterSave = false } = this.#options;
+    const { log, afterSave = false, trustAfterMs } = this.#options;
+    const { trustAfterMs: advisedMs } = this.#storage;
+    if (trustAfterMs !== undefined && trustAfterMs < advisedMs) log.warn({ trustAfterMs, advisedMs }, hastySays);
     const fields = { broker: this.#storage.label, persistence };
     if (persistence === "snapshot" && !afterSave) log.warn(fields, snapshotSays);
     if (persistence === "none") log.warn(fields, afterSave ? neverSavedSays : memorySays);
@@ -255,6 +257,8 @@ export class LocalSpool implements Spool {
 
 const unfitSays =
   "the spool cannot tell whether storage keeps what it takes: nothing is accepted into it, and nothing leaves it";
+const hastySays =
+  "trustAfter is shorter than this Redis may take to lose what it acknowledged: a failover or power cut can cost tasks";
 const snapshotSays =
   "Redis saves snapshots only: a restart loses what came after the last one, and the spool has let go of it by then. " +
   "Turn on appendonly, or set afterSave to keep tasks in the spool until a snapshot has them";

@@ -82,7 +82,7 @@ describe("a spool's store in a directory", () => {
     expect(await held()).toEqual(["b"]);
     expect(await store.outcomes(["a", "b", "c"])).toEqual([
       enqueued("a"),
-      undefined,
+      { status: "spooled", id: "b" },
       { status: "duplicate", id: "other" },
     ]);
     expect(await store.stats()).toMatchObject({ tasks: 1, parked: 0, oldestAtMs: t0 });

@@ -154,7 +154,9 @@ export class SpoolFile {
     );
   }
 
+  /** `spooled` while it is here. */
   outcome(id: string): SpoolOutcome | undefined {
+    if (this.#sql("SELECT 1 FROM task WHERE id = ? LIMIT 1").get(id) !== undefined) return { status: "spooled", id };
     const row = this.#sql("SELECT outcome FROM outcome WHERE id = ?").get(id) as { outcome: string } | undefined;
     return row && (JSON.parse(row.outcome) as SpoolOutcome);
   }

@@ -15,7 +15,7 @@ export type SpoolKeys = readonly Uint8Array[];
 
 const keyAllowed = "32 bytes, as a Uint8Array or in base64, or { active, keys } with several of them by name";
 
-const spoolSettings = {
+export const spoolSettings = {
   directory: setting.text({
     default: undefined,
     allowed: "a path",

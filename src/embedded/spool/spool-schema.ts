@@ -21,6 +21,7 @@ CREATE TABLE task (
   record BLOB NOT NULL
 ) STRICT;
 CREATE INDEX task_by_age ON task (at_ms);
+CREATE INDEX task_by_id ON task (id);
 
 CREATE TABLE parked (
   sequence INTEGER PRIMARY KEY,

@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { Client, connect, defineTask, type SpoolOptions, Worker } from "../../src/index.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const work = defineTask<{ n: number }>("work");
+
+describeRedis("a spool in front of a real server", () => {
+  let directory: string;
+  const open: { close(): Promise<void> }[] = [];
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "holdfast-spool-"));
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((one) => one.close()));
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const broker = (url: string, spool: Partial<SpoolOptions> = {}) => {
+    const one = connect(url, { log: quiet, timeout: "500ms", spool: { directory, trustAfter: "1s", ...spool } });
+    open.push(one);
+    return one;
+  };
+
+  it("fills while the server is dead, and drains when it is back: each task runs, and runs once", async () => {
+    await using server = await RedisServer.start({ config: { appendonly: "yes" } });
+    const storage = broker(server.url);
+    const client = new Client(storage, { whenDown: "spool", timeout: "1s" });
+    const first = await client.enqueueAll(Array.from({ length: 50 }, (_, n) => work({ n })));
+    expect(first.every(({ status }) => status === "enqueued")).toBe(true);
+    await server.kill();
+
+    const receipts = await Promise.all(Array.from({ length: 500 }, (_, n) => client.enqueue(work({ n: 100 + n }))));
+    expect(new Set(receipts.map(({ status }) => status))).toEqual(new Set(["spooled"]));
+    const { id } = receipts[499]!;
+    expect(await client.outcome(id)).toEqual({ status: "spooled", id });
+    expect((await storage.spool!.stats()).tasks).toBe(500);
+    expect(storage.spool!.holds("default")).toBe(true);
+
+    const runs: number[] = [];
+    const worker = new Worker(broker(server.url), { concurrency: 1, pollInterval: "50ms", log: quiet });
+    await server.start();
+    await worker.handle(work, ({ n }) => void runs.push(n)).start();
+    await until("all have run", () => runs.length === 550, 20_000);
+    await until("the spool is empty", async () => (await storage.spool!.stats()).tasks === 0, 10_000);
+    expect(runs).toEqual([
+      ...Array.from({ length: 50 }, (_, n) => n),
+      ...Array.from({ length: 500 }, (_, n) => 100 + n),
+    ]);
+    expect(await client.outcome(id)).toMatchObject({ status: "enqueued", id });
+    expect(await client.outcome("no such")).toBeUndefined();
+    await worker.stop();
+  });
+
+  it("loses nothing to a server that comes back empty: what had not been released is sent again", async () => {
+    await using server = await RedisServer.start();
+    const storage = broker(server.url, { trustAfter: "30s" });
+    const client = new Client(storage, { accept: "spool" });
+    const receipts = await client.enqueueAll(Array.from({ length: 2_000 }, (_, n) => work({ n })));
+    await until("all are there", async () => (await server.admin.llen("asynq:{default}:pending")) === 2_000, 20_000);
+    expect((await storage.spool!.stats()).tasks).toBe(2_000);
+
+    await server.kill();
+    await server.start();
+    await until(
+      "all are there again",
+      async () => (await server.admin.llen("asynq:{default}:pending")) === 2_000,
+      20_000,
+    );
+    await server.admin.flushall();
+    await until("and again", async () => (await server.admin.llen("asynq:{default}:pending")) === 2_000, 20_000);
+    const stored = await server.admin.lrange("asynq:{default}:pending", 0, -1);
+    expect(stored.toReversed()).toEqual(receipts.map(({ id }) => id));
+    expect(await server.admin.smembers("asynq:queues")).toEqual(["default"]);
+  });
+
+  it("is for those alone who may see which server it is", async () => {
+    await using server = await RedisServer.start({ config: { user: "blind on nopass +@all ~* -info" } });
+    const client = new Client(broker(server.url.replace("//", "//blind:x@")), { accept: "spool" });
+    const refused = await until("it is refused", () =>
+      client.enqueue(work({ n: 1 })).then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    );
+    expect(refused).toMatchObject({ code: "BROKER_INCOMPATIBLE", message: expect.stringContaining("allow +info") });
+  });
+
+  it("checks its options", () => {
+    const wrong = (spool: unknown) => () => connect("redis://localhost", { spool: spool as string });
+    expect(wrong("")).toThrow("spool.directory: must be a path");
+    expect(wrong({ directory, trustAfter: "10ms" })).toThrow("spool.trustAfter: must be a duration, 1s … 1h");
+    expect(wrong({ directory, maxTask: 1 })).toThrow(/spool\.maxTask: is not an option; there are .*trustAfter/);
+    expect(() => connect("memory:", { spool: directory })).toThrow("connect.spool: is an option of Redis");
+  });
+});
