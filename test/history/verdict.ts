@@ -15,7 +15,8 @@ export type Invariant =
   | "unsettled-call"
   | "memory"
   | "counters"
-  | "endless";
+  | "endless"
+  | "slow";
 
 export interface Violation {
   readonly invariant: Invariant;

@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly ready?: "loaded" | "listening";
   /** A Sentinel, that keeps its `config` in a file. */
   readonly sentinel?: boolean;
+  /** Beside this process's own environment: what is to be loaded into the server, say. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Certificates {
@@ -90,26 +92,36 @@ export class RedisServer implements AsyncDisposable {
     return this.#process!.pid!;
   }
 
+  /** Started, and neither killed nor ended by itself. */
+  get running(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
   /** A plain client for looking and arranging, as the default user. */
   get admin(): Redis {
     this.#admin ??= this.#newAdmin();
     return this.#admin;
   }
 
-  /** Again after `kill`, on the same port and data. */
-  async start(ready = this.#options.ready ?? "loaded"): Promise<void> {
+  /** Again after `kill`, on the same port and data; `more` lines of configuration hold for this start. */
+  async start(ready = this.#options.ready ?? "loaded", more: ServerOptions["config"] = {}): Promise<void> {
     this.#log = "";
-    const { sentinel } = this.#options;
+    const { sentinel, env } = this.#options;
     const file = join(this.dir, "sentinel.conf");
-    if (sentinel === true) writeFileSync(file, this.#config());
+    if (sentinel === true) writeFileSync(file, this.#config(more));
     const args = sentinel === true ? [file, "--sentinel"] : ["-"];
-    const child = spawn(binary, args, { cwd: this.dir, stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(binary, args, {
+      cwd: this.dir,
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, ...env },
+    });
     this.#process = child;
     const kill = () => child.kill("SIGKILL");
     process.once("exit", kill);
     child.once("exit", () => process.removeListener("exit", kill));
     child.stdout.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
-    child.stdin.end(this.#config());
+    child.stdin.end(this.#config(more));
     const sign = sentinel
       ? "Sentinel ID is"
       : ready === "loaded"
@@ -124,7 +136,7 @@ export class RedisServer implements AsyncDisposable {
   /** kill -9, and wait until it is gone. */
   async kill(): Promise<void> {
     const child = this.#process;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || !this.running) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
     await gone;
@@ -161,7 +173,7 @@ export class RedisServer implements AsyncDisposable {
     return admin;
   }
 
-  #config(): string {
+  #config(more: ServerOptions["config"] = {}): string {
     const { certificates } = this;
     const listen =
       certificates === undefined
@@ -182,6 +194,7 @@ export class RedisServer implements AsyncDisposable {
       ...(this.#options.sentinel === true ? {} : { save: '""', "repl-diskless-sync-delay": "0" }),
       ...listen,
       ...this.#options.config,
+      ...more,
     };
     return Object.entries(config)
       .flatMap(([name, value]) => [value].flat().map((one) => `${name} ${one}\n`))

@@ -1,0 +1,162 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { check } from "../../history/check.js";
+import type { Event, History } from "../../history/events.js";
+import type { Verdict, Violation } from "../../history/verdict.js";
+import { seeded } from "../../support/seeded.js";
+import { until } from "../../support/until.js";
+import { type ChildOptions, Children } from "./children.js";
+import { Journal, nowMs } from "./journal.js";
+import type { Row } from "./row.js";
+import { scanQueue, unfinished } from "./scan.js";
+import { Scene, type Stage } from "./scene.js";
+import { Watch } from "./watch.js";
+
+export interface EpisodeOptions {
+  readonly stage: () => Promise<Stage>;
+  readonly rows: readonly Row[];
+  readonly seed: number;
+  readonly children?: Omit<ChildOptions, "url">;
+  readonly tell?: (line: string) => void;
+}
+
+/** One fault, and how long it took until all was well again. */
+export interface Injected {
+  readonly row: Row;
+  readonly fromMs: number;
+  readonly healedMs: number;
+  /** Until a call that began after the healing was accepted, and until a task was started; the later of the two. */
+  readonly recoveryMs: number;
+}
+
+export interface Episode {
+  readonly seed: number;
+  readonly injected: readonly Injected[];
+  readonly verdict: Verdict;
+  readonly history: History;
+}
+
+const queues = ["default", "ordered"];
+/** Real leases are six times as long. */
+const leaseDuration = "5s";
+const longestRecoveryMs = 60_000;
+
+/**
+ * Producers and workers work while one fault after the other is injected and healed; then they finish, and the checker
+ * gets all that they have written down.
+ */
+export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
+  const stage = await options.stage();
+  const journal = new Journal(join(folder, "supervisor.jsonl"));
+  const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s", ...options.children?.worker } as const;
+  const children = new Children({ ...options.children, url: stage.url, worker }, folder, journal);
+  const scene = new Scene(stage, children, journal, seeded(options.seed));
+  const watch = new Watch(() => [journal.file, ...children.journals]);
+  try {
+    await Promise.all([children.add("producer"), children.add("producer"), children.add("worker", { ordered: true })]);
+    await Promise.all([children.add("worker"), children.add("worker")]);
+    const injected: Injected[] = [];
+    await busySince(nowMs(), watch);
+    for (const row of options.rows) {
+      options.tell?.(`${row.row} ${row.name}`);
+      injected.push(await inject(row, scene, watch));
+    }
+    const quiet = await finish(scene);
+    for (const child of children.workers) await children.stop(child);
+    watch.look();
+    const holders = await stage.holders();
+    const final = {
+      quiet,
+      queues: (await Promise.all(queues.map((name) => scanQueue(holders, name)))).map(withoutPlanted),
+      spooled: [],
+    };
+    const history = { events: watch.events, final };
+    const verdict = check(history);
+    return {
+      seed: options.seed,
+      injected,
+      history,
+      verdict: { ...verdict, violations: [...verdict.violations, ...slow(injected)] },
+    };
+  } finally {
+    await children.end();
+    for (const undo of scene.undo.splice(0)) await undo();
+    await stage[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function inject(row: Row, scene: Scene, watch: Watch): Promise<Injected> {
+  const fault = `${row.row}`;
+  await sleep(500 + scene.random() * 1_000);
+  scene.journal.say({ e: "fault", fault, what: "on" });
+  const fromMs = nowMs();
+  await row.inject(scene);
+  await sleep(row.holdMs);
+  for (const undo of scene.undo.splice(0)) await undo();
+  await row.heal?.(scene);
+  scene.journal.say({ e: "fault", fault, what: "off" });
+  const healedMs = nowMs();
+  const recoveryMs = await busySince(healedMs, watch);
+  // What was under way when it was healed ends before the next fault; leases that it broke may take longer.
+  await sleep(1_000);
+  scene.journal.say({ e: "fault", fault, what: "calm" });
+  return { row, fromMs, healedMs, recoveryMs };
+}
+
+/** Waits until a call made since then has been accepted and a task has been started; answers how long that took, ms. */
+async function busySince(sinceMs: number, watch: Watch): Promise<number> {
+  const invoked = new Set<string>();
+  let acceptedMs: number | undefined;
+  let startedMs: number | undefined;
+  const take = (event: Event) => {
+    if (event.at < sinceMs) return;
+    if (event.e === "invoke") invoked.add(event.k);
+    else if (event.e === "accepted" && invoked.has(event.k)) acceptedMs ??= event.at - sinceMs;
+    else if (event.e === "start") startedMs ??= event.at - sinceMs;
+  };
+  for (const event of watch.events) take(event);
+  await until(
+    "tasks are accepted and started again",
+    () => {
+      for (const event of watch.look()) take(event);
+      return acceptedMs !== undefined && startedMs !== undefined;
+    },
+    longestRecoveryMs,
+  );
+  return Math.max(acceptedMs!, startedMs!);
+}
+
+/** Producers end; what they have sent is worked off. False where it is not, in a minute. */
+async function finish({ children, stage }: Scene): Promise<boolean> {
+  await Promise.all(children.producers.map((producer) => children.stop(producer)));
+  return until(
+    "nothing waits or runs",
+    async () => (await unfinished(await stage.holders(), queues)) === 0,
+    longestRecoveryMs,
+  ).catch(() => false);
+}
+
+/** Entries that a row has planted, and that have been set aside, are where they belong. */
+function withoutPlanted(queue: History["final"]["queues"][number]): History["final"]["queues"][number] {
+  const isOurs = (id: string) => !id.startsWith("planted-");
+  const { broken = [], archived = [] } = queue.places;
+  return {
+    ...queue,
+    tasks: queue.tasks.filter(({ id, state }) => isOurs(id) || state !== "archived"),
+    places: { ...queue.places, broken: broken.filter(isOurs), archived: archived.filter(isOurs) },
+  };
+}
+
+function slow(injected: readonly Injected[]): Violation[] {
+  return injected
+    .filter(({ row, recoveryMs }) => recoveryMs > (row.recoverMs ?? 5_000))
+    .map(({ row, recoveryMs }) => ({
+      invariant: "slow" as const,
+      what: `${row.name}: ${Math.round(recoveryMs)} ms until all was well, not ${row.recoverMs ?? 5_000}`,
+      evidence: [],
+    }));
+}

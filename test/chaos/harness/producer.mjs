@@ -1,0 +1,95 @@
+// A producer process of a chaos run: `producer.mjs <options JSON>`. Calls go on at their rate whatever storage does, until
+// "stop" comes; then it waits for those under way, empties its spool if it has one, and ends.
+import { createHash } from "node:crypto";
+import { Client, connect, defineTask, HoldfastError, rawBytes } from "../../../dist/esm/index.js";
+import { openJournal, tellMemory } from "./journal.mjs";
+
+const options = JSON.parse(process.argv[2]);
+const { name, url, journal: file, perSecond, timeoutMs, maxRetry, most } = options;
+const journal = openJournal(file, name);
+const broker = connect(url, options.connect);
+const client = new Client(broker, { timeout: `${timeoutMs}ms`, ...options.client });
+const task = defineTask("chaos", { codec: rawBytes, maxRetry });
+let made = 0;
+let underWay = 0;
+let stopping = false;
+
+/** One call: what is to be known of it is written down before it is made. */
+function call(plan, ms = 0) {
+  const k = `${name}-${(made += 1)}`;
+  const payload = Buffer.from(`${k}|${plan}|${ms}|${"x".repeat(Math.floor(Math.random() * 300))}`);
+  const hash = createHash("sha1").update(payload).digest("hex");
+  const invoke = { e: "invoke", k, queue: "default", hash, maxRetry, withinMs: timeoutMs };
+  const given = {};
+  if (plan === "ordered") Object.assign(invoke, { queue: "ordered", ordered: true });
+  if (plan === "kept") given.retention = "1h";
+  if (plan === "later") {
+    given.processIn = `${1 + Math.floor(Math.random() * 3)}s`;
+    invoke.dueAt = Number(process.hrtime.bigint()) / 1e6 + Number.parseInt(given.processIn, 10) * 1_000;
+  }
+  given.queue = invoke.queue;
+  journal.say(invoke);
+  return { k, request: task(payload, given) };
+}
+
+const plans = ["flaky", "skip", "later", "later", "kept", "ordered", "ordered", "ordered"];
+const anyPlan = () => (Math.random() < 0.3 ? plans[Math.floor(Math.random() * plans.length)] : "plain");
+
+/** Those made in one turn travel together; now and then as one list. */
+function turn(count) {
+  const calls = Array.from({ length: count }, () => call(anyPlan()));
+  if (Math.random() < 0.2) void send(calls, client.enqueueAll(calls.map(({ request }) => request)));
+  else
+    for (const one of calls)
+      void send(
+        [one],
+        client.enqueue(one.request).then((receipt) => [receipt]),
+      );
+}
+
+async function send(calls, promise) {
+  underWay += calls.length;
+  try {
+    const receipts = await promise;
+    journal.say(...calls.map(({ k }, n) => ({ e: "accepted", k, id: receipts[n].id, how: receipts[n].status })));
+    journal.sync();
+  } catch (error) {
+    const unknown = HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data.outcome === "unknown";
+    const answer = unknown ? { e: "unknown" } : { e: "rejected", code: error.code ?? String(error) };
+    journal.say(...calls.map(({ k }) => ({ ...answer, k })));
+  }
+  underWay -= calls.length;
+}
+
+tellMemory(journal);
+const turnMs = 25;
+let owed = 0;
+const ticking = setInterval(() => {
+  owed = Math.min(owed + (perSecond * turnMs) / 1_000, 50);
+  const count = Math.min(Math.floor(owed), most - underWay);
+  if (count <= 0) return;
+  owed -= count;
+  turn(count);
+}, turnMs);
+
+process.on("message", (message) => {
+  if (message.do === "enqueue") {
+    const calls = Array.from({ length: message.count }, () => call(message.plan, message.ms));
+    void send(calls, client.enqueueAll(calls.map(({ request }) => request)));
+  }
+  if (message.do === "stop" && !stopping) void stop();
+});
+
+async function stop() {
+  stopping = true;
+  clearInterval(ticking);
+  while (underWay > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  while ((await broker.spool?.stats())?.tasks > 0) {
+    broker.spool.nudge();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await broker.close();
+  process.disconnect();
+}
+
+process.send("ready");

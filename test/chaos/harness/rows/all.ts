@@ -1,0 +1,17 @@
+import type { Row } from "../row.js";
+import { clusterRows, sentinelRows } from "./failover.js";
+import { networkRows } from "./network.js";
+import { operatorRows } from "./operator.js";
+import { processRows } from "./process.js";
+import { serverRows } from "./server.js";
+import { workerRows } from "./worker.js";
+
+export const rows: readonly Row[] = [
+  ...processRows,
+  ...serverRows,
+  ...networkRows,
+  ...workerRows,
+  ...operatorRows,
+  ...sentinelRows,
+  ...clusterRows,
+].toSorted((a, b) => (a.row % 100) - (b.row % 100));

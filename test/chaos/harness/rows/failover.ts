@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { keysOf } from "../../../../src/redis/keys.js";
+import { until } from "../../../support/until.js";
+import type { Row } from "../row.js";
+import type { Scene } from "../scene.js";
+
+const unreplicated = "what the old master had not passed on is gone";
+
+const promoted = ({ sentinels }: Scene) =>
+  until("the replica is the master", async () => (await sentinels.replica.admin.role())[0] === "master", 30_000);
+
+/** Those that watch one set of data, a master and its replica, and whom they make the master. */
+export const sentinelRows: readonly Row[] = [
+  {
+    row: 33,
+    name: "Sentinel: master killed with -9",
+    stage: "sentinel",
+    holdMs: 0,
+    loses: unreplicated,
+    async inject(scene) {
+      await scene.sentinels.master.kill();
+      await promoted(scene);
+      scene.forgets("failover");
+    },
+  },
+  {
+    row: 34,
+    name: "Sentinel: master frozen for 9 s",
+    stage: "sentinel",
+    holdMs: 0,
+    loses: unreplicated,
+    async inject(scene) {
+      scene.sentinels.master.freeze();
+      await sleep(9_000);
+      await promoted(scene);
+      scene.forgets("failover");
+      scene.sentinels.master.thaw();
+    },
+  },
+  {
+    row: 35,
+    name: "Sentinel: failover of a healthy master",
+    stage: "sentinel",
+    holdMs: 0,
+    loses: unreplicated,
+    async inject(scene) {
+      await scene.sentinels.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
+      await promoted(scene);
+      scene.forgets("failover");
+      // Until the old one hears of it, it takes what it is about to forget.
+      const { master } = scene.sentinels;
+      await until("the old master follows", async () => (await master.admin.role())[0] === "slave", 60_000);
+      scene.forgets("the old master was told");
+    },
+  },
+  {
+    row: 38,
+    name: "Sentinel: two Sentinels killed",
+    stage: "sentinel",
+    holdMs: 4_000,
+    async inject({ sentinels: { sentinels } }) {
+      await Promise.all(sentinels.slice(1).map((sentinel) => sentinel.kill()));
+    },
+    async heal({ sentinels: { sentinels } }) {
+      await Promise.all(sentinels.slice(1).map((sentinel) => sentinel.start()));
+    },
+  },
+];
+
+const slotOwner = ({ cluster }: Scene) => cluster.masters.indexOf(cluster.masterOf(keysOf("default").asynq));
+
+export const clusterRows: readonly Row[] = [
+  {
+    row: 39,
+    name: "Cluster: a master killed with -9",
+    stage: "cluster",
+    holdMs: 0,
+    loses: unreplicated,
+    async inject(scene) {
+      const { cluster } = scene;
+      const owner = slotOwner(scene);
+      await cluster.masters[owner]!.kill();
+      const { admin } = cluster.replicas[owner]!;
+      await until("its replica is the master", async () => (await admin.role())[0] === "master", 30_000);
+      scene.forgets("failover");
+    },
+  },
+  {
+    row: 40,
+    name: "Cluster: failover of a healthy master",
+    stage: "cluster",
+    holdMs: 500,
+    async inject(scene) {
+      const { admin } = scene.cluster.replicas[slotOwner(scene)]!;
+      await admin.cluster("FAILOVER");
+      await until("the replica is the master", async () => (await admin.role())[0] === "master", 30_000);
+    },
+  },
+  {
+    row: 41,
+    name: "Cluster: a slot moves",
+    stage: "cluster",
+    holdMs: 500,
+    async inject(scene) {
+      const { cluster } = scene;
+      const key = keysOf("default").asynq;
+      const to = cluster.masters[(slotOwner(scene) + 1) % cluster.masters.length]!;
+      await cluster.beginMove(key, to);
+      while ((await cluster.moveKeys(key, to, 10)) > 0) await sleep(20);
+      await cluster.endMove(key, to);
+    },
+  },
+];

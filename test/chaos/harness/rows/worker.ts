@@ -1,0 +1,55 @@
+import type { Child } from "../children.js";
+import type { Row } from "../row.js";
+import type { Scene } from "../scene.js";
+
+const enqueue = ({ children }: Scene, plan: string, count: number, ms = 0) =>
+  children.producers[0]!.process.send({ do: "enqueue", plan, count, ms });
+const anyWorker = (scene: Scene): Child => scene.anyOf(scene.children.workers);
+
+/** What becomes of the workers' processes. */
+export const workerRows: readonly Row[] = [
+  {
+    row: 44,
+    name: "a worker killed with -9",
+    holdMs: 500,
+    inject: (scene) => scene.children.replace(anyWorker(scene)),
+  },
+  {
+    row: 45,
+    name: "a worker frozen for longer than a lease",
+    holdMs: 12_000,
+    inject(scene) {
+      const worker = anyWorker(scene);
+      scene.children.freeze(worker);
+      scene.undo.push(() => scene.children.thaw(worker));
+    },
+  },
+  {
+    row: 46,
+    name: "a handler blocks the event loop for longer than a lease",
+    holdMs: 9_000,
+    inject: (scene) => void enqueue(scene, "block", 1, 8_000),
+  },
+  {
+    row: 47,
+    name: "a worker out of its heap",
+    holdMs: 500,
+    async inject(scene) {
+      const worker = await scene.children.add("worker", { heapMb: 64 });
+      enqueue(scene, "hog", 100);
+      await scene.children.replace(worker, "itself");
+    },
+  },
+  {
+    row: 48,
+    name: "SIGTERM, then SIGKILL before it is done",
+    holdMs: 500,
+    async inject(scene) {
+      enqueue(scene, "plain", 30, 4_000);
+      const worker = anyWorker(scene);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await scene.children.stop(worker, 1_500);
+      await scene.children.add("worker", worker.spawned);
+    },
+  },
+];

@@ -1,0 +1,73 @@
+import type { Redis } from "ioredis";
+import type { FaultProxy } from "../../support/fault-proxy.js";
+import type { RedisCluster } from "../../support/redis-cluster.js";
+import type { RedisSentinels } from "../../support/redis-sentinels.js";
+import type { RedisServer } from "../../support/redis-server.js";
+import type { Children } from "./children.js";
+import type { Journal } from "./journal.js";
+
+/** The servers of an episode. */
+export interface Stage extends AsyncDisposable {
+  /** Where producers and workers connect. */
+  readonly url: string;
+  /** The servers that have the data now. */
+  holders(): Promise<readonly Redis[]>;
+  readonly server?: RedisServer;
+  readonly proxy?: FaultProxy;
+  readonly sentinels?: RedisSentinels;
+  readonly cluster?: RedisCluster;
+}
+
+export type StageKind = "server" | "sentinel" | "cluster";
+
+/** What a row's fault gets to work on. */
+export class Scene {
+  readonly stage: Stage;
+  readonly children: Children;
+  readonly journal: Journal;
+  /** 0 ≤ x < 1, from the seed. */
+  readonly random: () => number;
+  /** For what a row has to undo. */
+  undo: (() => Promise<void> | void)[] = [];
+
+  constructor(stage: Stage, children: Children, journal: Journal, random: () => number) {
+    this.stage = stage;
+    this.children = children;
+    this.journal = journal;
+    this.random = random;
+  }
+
+  get server(): RedisServer {
+    return there(this.stage.server);
+  }
+
+  get admin(): Redis {
+    return this.server.admin;
+  }
+
+  get proxy(): FaultProxy {
+    return there(this.stage.proxy);
+  }
+
+  get sentinels(): RedisSentinels {
+    return there(this.stage.sentinels);
+  }
+
+  get cluster(): RedisCluster {
+    return there(this.stage.cluster);
+  }
+
+  anyOf<T>(list: readonly T[]): T {
+    return list[Math.floor(this.random() * list.length)]!;
+  }
+
+  /** From now on storage may have forgotten what it had acknowledged. */
+  forgets(why: string): void {
+    this.journal.say({ e: "incarnation", why });
+  }
+}
+
+function there<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error("this row is on the wrong stage");
+  return part;
+}

@@ -1,0 +1,75 @@
+import { FaultProxy } from "../../support/fault-proxy.js";
+import { RedisCluster } from "../../support/redis-cluster.js";
+import { RedisSentinels } from "../../support/redis-sentinels.js";
+import { RedisServer } from "../../support/redis-server.js";
+import type { Row } from "./row.js";
+import type { Stage } from "./scene.js";
+
+const durable = { appendonly: "yes", appendfsync: "everysec", "enable-debug-command": "yes" };
+
+export function stageOf({ stage = "server", config, env }: Pick<Row, "stage" | "config" | "env">): Promise<Stage> {
+  switch (stage) {
+    case "server":
+      return serverStage(config, env);
+    case "sentinel":
+      return sentinelStage();
+    case "cluster":
+      return clusterStage();
+  }
+}
+
+/** One server with an append-only file, and a proxy before it. */
+async function serverStage(config: Row["config"] = {}, env: Row["env"] = {}): Promise<Stage> {
+  const server = await RedisServer.start({ config: { ...durable, ...config }, env });
+  const proxy = await FaultProxy.to(server.port);
+  return {
+    url: proxy.url,
+    server,
+    proxy,
+    holders: () => Promise.resolve([server.admin]),
+    async [Symbol.asyncDispose]() {
+      await proxy.refuse();
+      await server.stop();
+    },
+  };
+}
+
+/** A master, its replica, and three Sentinels. */
+async function sentinelStage(): Promise<Stage> {
+  const sentinels = await RedisSentinels.start({ data: durable });
+  return {
+    url: sentinels.url,
+    sentinels,
+    async holders() {
+      const living = firstOf(sentinels.sentinels);
+      const [, port] = (await living.admin.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "tasks")) as [string, string];
+      return [[sentinels.master, sentinels.replica].find((one) => one.port === Number(port))!.admin];
+    },
+    [Symbol.asyncDispose]: () => sentinels.stop(),
+  };
+}
+
+/** Three masters, each with its replica. */
+async function clusterStage(): Promise<Stage> {
+  const cluster = await RedisCluster.start(
+    3,
+    { ...durable, "cluster-require-full-coverage": "no" },
+    { replicas: true },
+  );
+  return {
+    url: cluster.url,
+    cluster,
+    async holders() {
+      const nodes = [...cluster.masters, ...cluster.replicas].filter(({ running }) => running);
+      const roles = await Promise.all(nodes.map(({ admin }) => admin.role()));
+      return nodes.filter((_, n) => roles[n]![0] === "master").map(({ admin }) => admin);
+    },
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
+}
+
+function firstOf(servers: readonly RedisServer[]): RedisServer {
+  const living = servers.find(({ running }) => running);
+  if (living === undefined) throw new Error("no Sentinel runs");
+  return living;
+}
