@@ -15,7 +15,7 @@ let underWay = 0;
 let stopping = false;
 
 /** One call: what is to be known of it is written down before it is made. */
-function call(plan, ms = 0) {
+function call(plan, ms = plan === "slow" ? 300 + Math.floor(Math.random() * 1_500) : 0) {
   const k = `${name}-${(made += 1)}`;
   const payload = Buffer.from(`${k}|${plan}|${ms}|${"x".repeat(Math.floor(Math.random() * 300))}`);
   const hash = createHash("sha1").update(payload).digest("hex");
@@ -32,8 +32,22 @@ function call(plan, ms = 0) {
   return { k, request: task(payload, given) };
 }
 
-const plans = ["flaky", "skip", "later", "later", "kept", "ordered", "ordered", "ordered"];
-const anyPlan = () => (Math.random() < 0.3 ? plans[Math.floor(Math.random() * plans.length)] : "plain");
+// One in ten takes long enough to be under way when something happens.
+const plans = [
+  "flaky",
+  "skip",
+  "later",
+  "later",
+  "kept",
+  "ordered",
+  "ordered",
+  "ordered",
+  "slow",
+  "slow",
+  "slow",
+  "slow",
+];
+const anyPlan = () => (Math.random() < 0.35 ? plans[Math.floor(Math.random() * plans.length)] : "plain");
 
 /** Those made in one turn travel together; now and then as one list. */
 function turn(count) {
@@ -54,8 +68,11 @@ async function send(calls, promise) {
     journal.say(...calls.map(({ k }, n) => ({ e: "accepted", k, id: receipts[n].id, how: receipts[n].status })));
     journal.sync();
   } catch (error) {
-    const unknown = HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data.outcome === "unknown";
-    const answer = unknown ? { e: "unknown" } : { e: "rejected", code: error.code ?? String(error) };
+    // Only these say for certain that nothing was stored.
+    const certain =
+      (HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data.outcome !== "unknown") ||
+      HoldfastError.is(error, "SPOOL_FULL");
+    const answer = certain ? { e: "rejected", code: error.code } : { e: "unknown" };
     journal.say(...calls.map(({ k }) => ({ ...answer, k })));
   }
   underWay -= calls.length;

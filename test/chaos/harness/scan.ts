@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { QueueState, StoredTask } from "../../history/events.js";
-import { readStrictly } from "../../support/strict-protobuf.js";
+import { readStrictly, type StrictMessage } from "../../support/strict-protobuf.js";
 
 const zsets = ["scheduled", "retry", "completed"] as const;
 
@@ -43,7 +43,7 @@ async function scanOn(redis: Redis, name: string): Promise<QueueState> {
 
 async function readTask(redis: Redis, key: string, id: string): Promise<StoredTask> {
   const fields = await redis.hgetallBuffer(key);
-  const { payload, numbers } = readStrictly(fields["msg"] ?? Buffer.alloc(0));
+  const { payload, numbers } = readOr(fields["msg"]);
   const failure = fields["hf_failure"];
   return {
     id,
@@ -54,6 +54,15 @@ async function readTask(redis: Redis, key: string, id: string): Promise<StoredTa
     maxRetry: Number(numbers.get(5) ?? 0),
     ...(failure === undefined ? {} : { reason: (JSON.parse(failure.toString()) as { reason: string }).reason }),
   };
+}
+
+/** What nobody can read belongs to no call. */
+function readOr(message: Buffer | undefined): Pick<StrictMessage, "payload" | "numbers"> {
+  try {
+    return readStrictly(message ?? Buffer.alloc(0));
+  } catch {
+    return { payload: Buffer.from("unreadable"), numbers: new Map() };
+  }
 }
 
 /** How much is still to be done: what waits, runs, or is due some day. */
