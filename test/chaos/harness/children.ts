@@ -30,7 +30,7 @@ export interface Child {
   leaving: boolean;
 }
 
-export const maxRetry = 3;
+const maxRetry = 3;
 
 /** The producers and workers of an episode: real processes, replaced when they die. */
 export class Children {

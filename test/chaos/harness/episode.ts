@@ -67,10 +67,10 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
     const quiet = await finish(scene);
     for (const child of children.workers) await children.stop(child);
     watch.look();
-    const holders = await stage.holders();
+    const scanned = await Promise.all(queues.map(async (name) => scanQueue(await stage.holder(name), name)));
     const final = {
       quiet,
-      queues: (await Promise.all(queues.map((name) => scanQueue(holders, name)))).map(withoutPlanted),
+      queues: scanned.map(withoutPlanted),
       spooled: [],
     };
     const history = { events: watch.events, final };
@@ -135,7 +135,10 @@ async function finish({ children, stage }: Scene): Promise<boolean> {
   await Promise.all(children.producers.map((producer) => children.stop(producer)));
   return until(
     "nothing waits or runs",
-    async () => (await unfinished(await stage.holders(), queues)) === 0,
+    async () => {
+      const left = await Promise.all(queues.map(async (name) => unfinished(await stage.holder(name), name)));
+      return left.every((count) => count === 0);
+    },
     longestRecoveryMs,
   ).catch(() => false);
 }
@@ -144,8 +147,11 @@ async function finish({ children, stage }: Scene): Promise<boolean> {
 function withoutPlanted(queue: History["final"]["queues"][number]): History["final"]["queues"][number] {
   const isOurs = (id: string) => !id.startsWith("planted-");
   const { broken = [], archived = [] } = queue.places;
+  const setAside = archived.filter((id) => !isOurs(id)).length;
   return {
     ...queue,
+    processed: queue.processed - setAside,
+    failed: queue.failed - setAside,
     tasks: queue.tasks.filter(({ id, state }) => isOurs(id) || state !== "archived"),
     places: { ...queue.places, broken: broken.filter(isOurs), archived: archived.filter(isOurs) },
   };

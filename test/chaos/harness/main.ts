@@ -49,7 +49,8 @@ do {
       say(
         `row ${row.row}, ${row.name}: ${counts.accepted} accepted, ${counts.lost} lost, ${violations.length} violations, ${took} s`,
       );
-      for (const { invariant, what } of violations.slice(0, 5)) say(`  ${invariant}: ${what}`);
+      for (const { invariant, what, evidence } of violations.slice(0, 5))
+        say(`  ${invariant}: ${what} ${JSON.stringify(evidence).slice(0, 600)}`);
     } catch (error) {
       failed.set(row.row, error instanceof Error ? error.message : String(error));
       say(`row ${row.row}, ${row.name}: could not be run: ${failed.get(row.row)}`);

@@ -5,16 +5,8 @@ import { readStrictly, type StrictMessage } from "../../support/strict-protobuf.
 
 const zsets = ["scheduled", "retry", "completed"] as const;
 
-/** What these servers hold of a queue, read by their keys and without Holdfast's code. */
-export async function scanQueue(servers: readonly Redis[], name: string): Promise<QueueState> {
-  const parts = await Promise.all(servers.map((server) => scanOn(server, name)));
-  // A queue is on one node of a Cluster; the others have nothing of it.
-  return parts.toSorted((a, b) => sizeOf(b) - sizeOf(a))[0]!;
-}
-
-const sizeOf = ({ tasks, processed }: QueueState) => tasks.length + processed;
-
-async function scanOn(redis: Redis, name: string): Promise<QueueState> {
+/** What a server holds of a queue, read by its keys and without Holdfast's code. */
+export async function scanQueue(redis: Redis, name: string): Promise<QueueState> {
   const [asynq, ours] = [`asynq:{${name}}:`, `holdfast:{${name}}:`];
   const keys = await redis.keys(`*:{${name}}:*`);
   const list = (key: string) => redis.lrange(key, 0, -1);
@@ -65,17 +57,13 @@ function readOr(message: Buffer | undefined): Pick<StrictMessage, "payload" | "n
   }
 }
 
-/** How much is still to be done: what waits, runs, or is due some day. */
-export async function unfinished(servers: readonly Redis[], queues: readonly string[]): Promise<number> {
-  const counts = await Promise.all(
-    servers.flatMap((redis) =>
-      queues.flatMap((name) => [
-        redis.llen(`asynq:{${name}}:pending`),
-        redis.llen(`asynq:{${name}}:active`),
-        redis.zcard(`asynq:{${name}}:scheduled`),
-        redis.zcard(`asynq:{${name}}:retry`),
-      ]),
-    ),
-  );
+/** How much of it is still to be done: what waits, runs, or is due some day. */
+export async function unfinished(redis: Redis, name: string): Promise<number> {
+  const counts = await Promise.all([
+    redis.llen(`asynq:{${name}}:pending`),
+    redis.llen(`asynq:{${name}}:active`),
+    redis.zcard(`asynq:{${name}}:scheduled`),
+    redis.zcard(`asynq:{${name}}:retry`),
+  ]);
   return counts.reduce((sum, count) => sum + count, 0);
 }

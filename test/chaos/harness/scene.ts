@@ -10,8 +10,8 @@ import type { Journal } from "./journal.js";
 export interface Stage extends AsyncDisposable {
   /** Where producers and workers connect. */
   readonly url: string;
-  /** The servers that have the data now. */
-  holders(): Promise<readonly Redis[]>;
+  /** The server that has a queue now. */
+  holder(queue: string): Promise<Redis>;
   readonly server?: RedisServer;
   readonly proxy?: FaultProxy;
   readonly sentinels?: RedisSentinels;

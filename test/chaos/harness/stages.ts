@@ -1,3 +1,4 @@
+import { keysOf } from "../../../src/redis/keys.js";
 import { FaultProxy } from "../../support/fault-proxy.js";
 import { RedisCluster } from "../../support/redis-cluster.js";
 import { RedisSentinels } from "../../support/redis-sentinels.js";
@@ -26,7 +27,7 @@ async function serverStage(config: Row["config"] = {}, env: Row["env"] = {}): Pr
     url: proxy.url,
     server,
     proxy,
-    holders: () => Promise.resolve([server.admin]),
+    holder: () => Promise.resolve(server.admin),
     async [Symbol.asyncDispose]() {
       await proxy.refuse();
       await server.stop();
@@ -40,10 +41,10 @@ async function sentinelStage(): Promise<Stage> {
   return {
     url: sentinels.url,
     sentinels,
-    async holders() {
+    async holder() {
       const living = firstOf(sentinels.sentinels);
       const [, port] = (await living.admin.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "tasks")) as [string, string];
-      return [[sentinels.master, sentinels.replica].find((one) => one.port === Number(port))!.admin];
+      return [sentinels.master, sentinels.replica].find((one) => one.port === Number(port))!.admin;
     },
     [Symbol.asyncDispose]: () => sentinels.stop(),
   };
@@ -59,10 +60,14 @@ async function clusterStage(): Promise<Stage> {
   return {
     url: cluster.url,
     cluster,
-    async holders() {
+    async holder(queue) {
       const nodes = [...cluster.masters, ...cluster.replicas].filter(({ running }) => running);
-      const roles = await Promise.all(nodes.map(({ admin }) => admin.role()));
-      return nodes.filter((_, n) => roles[n]![0] === "master").map(({ admin }) => admin);
+      for (const { admin } of nodes) {
+        const isMaster = (await admin.role())[0] === "master";
+        // Who has not got the slot says so.
+        if (isMaster && (await admin.exists(keysOf(queue).asynq).catch(() => -1)) >= 0) return admin;
+      }
+      throw new Error(`nobody has the slot of ${queue}`);
     },
     [Symbol.asyncDispose]: () => cluster.stop(),
   };

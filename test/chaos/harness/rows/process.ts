@@ -66,7 +66,8 @@ export const processRows: readonly Row[] = [
       const file = journalOf(server);
       const good = readFileSync(file);
       const damaged = Buffer.from(good);
-      damaged.write("XX", Math.floor(good.length / 2));
+      // Where a command begins: inside of a payload nobody would notice.
+      damaged.write("XX", good.indexOf("\r\n*", Math.floor(good.length / 2)) + 2);
       writeFileSync(file, damaged);
       const started = await server.start().then(
         () => true,

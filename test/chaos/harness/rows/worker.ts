@@ -36,8 +36,8 @@ export const workerRows: readonly Row[] = [
     holdMs: 500,
     async inject(scene) {
       const worker = await scene.children.add("worker", { heapMb: 64 });
-      enqueue(scene, "hog", 100);
-      await scene.children.replace(worker, "itself");
+      const feeding = setInterval(() => enqueue(scene, "hog", 20), 200);
+      await scene.children.replace(worker, "itself").finally(() => clearInterval(feeding));
     },
   },
   {
