@@ -16,6 +16,8 @@ export interface Stage extends AsyncDisposable {
   readonly proxy?: FaultProxy;
   readonly sentinels?: RedisSentinels;
   readonly cluster?: RedisCluster;
+  /** On a Cluster, of the node that has the queue "default". */
+  readonly replica?: RedisServer;
 }
 
 export type StageKind = "server" | "sentinel" | "cluster";
@@ -55,6 +57,10 @@ export class Scene {
 
   get cluster(): RedisCluster {
     return there(this.stage.cluster);
+  }
+
+  get replica(): RedisServer {
+    return there(this.stage.replica);
   }
 
   anyOf<T>(list: readonly T[]): T {

@@ -67,7 +67,7 @@ export const sentinelRows: readonly Row[] = [
   },
 ];
 
-const slotOwner = ({ cluster }: Scene) => cluster.masters.indexOf(cluster.masterOf(keysOf("default").asynq));
+const key = keysOf("default").asynq;
 
 export const clusterRows: readonly Row[] = [
   {
@@ -77,10 +77,9 @@ export const clusterRows: readonly Row[] = [
     holdMs: 0,
     loses: unreplicated,
     async inject(scene) {
-      const { cluster } = scene;
-      const owner = slotOwner(scene);
-      await cluster.masters[owner]!.kill();
-      const { admin } = cluster.replicas[owner]!;
+      const { cluster, replica } = scene;
+      await cluster.masterOf(key).kill();
+      const { admin } = replica;
       await until("its replica is the master", async () => (await admin.role())[0] === "master", 30_000);
       scene.forgets("failover");
     },
@@ -90,21 +89,15 @@ export const clusterRows: readonly Row[] = [
     name: "Cluster: failover of a healthy master",
     stage: "cluster",
     holdMs: 500,
-    async inject(scene) {
-      const { admin } = scene.cluster.replicas[slotOwner(scene)]!;
-      await admin.cluster("FAILOVER");
-      await until("the replica is the master", async () => (await admin.role())[0] === "master", 30_000);
-    },
+    inject: ({ cluster, replica }) => cluster.promote(replica),
   },
   {
     row: 41,
     name: "Cluster: a slot moves",
     stage: "cluster",
     holdMs: 500,
-    async inject(scene) {
-      const { cluster } = scene;
-      const key = keysOf("default").asynq;
-      const to = cluster.masters[(slotOwner(scene) + 1) % cluster.masters.length]!;
+    async inject({ cluster }) {
+      const to = cluster.masters.find((master) => master !== cluster.masterOf(key))!;
       await cluster.beginMove(key, to);
       while ((await cluster.moveKeys(key, to, 10)) > 0) await sleep(20);
       await cluster.endMove(key, to);
