@@ -45,7 +45,7 @@ interface Held {
 }
 
 /** While the server is away it is asked this often: leases that are not renewed in time are lost to others. */
-const againMs = 1_000;
+const againMs = 250;
 /** A main thread that leaves the log as it is for so long, twice what it needs to tell, is blocked. */
 const blockedMs = 500;
 

@@ -1795,7 +1795,7 @@ export interface PromoteHead {
 
 export const promoteScript: Script = {
   name: "promote",
-  sha1: "8779cc0ea9a704ab8b705cb561898a7fc8748a97",
+  sha1: "b74c408bdf69539ae31ec223a166106c39339b58",
   text: `-- What is due moves from scheduled and retry to pending; a task with a group (a Go peer's) moves into its group.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { moved, next due score or "", notes }; notes are { number, id or "", problem, … }.
@@ -1879,19 +1879,40 @@ local function promote(number, asynq, holdfast, state)
   left = left - #due
 end
 
+local states = { "scheduled", "retry" }
+
+local function sooner(score, other)
+  return score and (not other or tonumber(score) < tonumber(other)) and score or other
+end
+
+-- The score of what falls due next in a queue, if anything does; what is no sorted set is to be looked at now.
+local function next_of(asynq)
+  local soonest
+  for _, state in ipairs(states) do
+    local first = redis.pcall("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")
+    soonest = sooner(first.err and "-inf" or first[2], soonest)
+  end
+  return soonest
+end
+
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   local number = (k + 1) / 2
-  local problem = misfits(asynq, holdfast)
-  if problem then
-    note(number, "", problem)
-  else
-    for _, state in ipairs({ "scheduled", "retry" }) do
-      if left > 0 then promote(number, asynq, holdfast, state) end
-      local score = redis.call("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")[2]
-      if score and (not next_s or tonumber(score) < tonumber(next_s)) then next_s = score end
+  -- Mostly nothing is due, and every worker asks each second.
+  local soonest = next_of(asynq)
+  local problem
+  if soonest and tonumber(soonest) <= tonumber(now_s) then
+    problem = misfits(asynq, holdfast)
+    if problem then
+      note(number, "", problem)
+    else
+      for _, state in ipairs(states) do
+        if left > 0 then promote(number, asynq, holdfast, state) end
+      end
+      soonest = next_of(asynq)
     end
   end
+  if not problem then next_s = sooner(soonest, next_s) end
 end
 return { limit - left, next_s or "", notes }
 `,
@@ -1919,7 +1940,7 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "bb92aab3015a888909022bec1f9d5c4bc6f7ffe7",
+  sha1: "4d4d1c2fa9fe89ad5122829b8ac435a14ce023ca",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2053,16 +2074,26 @@ local function sweep_leases(asynq, holdfast)
   if #gone > 0 then redis.call("HDEL", holdfast .. "leases", unpack(gone)) end
 end
 
+-- Mostly there is nothing to do, and every worker asks each second. What is not of its type is to be told.
+local function is_idle(asynq, holdfast)
+  local first = redis.pcall("ZRANGE", asynq .. "completed", 0, 0, "WITHSCORES")
+  if first.err or (first[2] and tonumber(first[2]) <= tonumber(now_s)) then return false end
+  local archived = redis.pcall("ZCARD", asynq .. "archived")
+  if type(archived) ~= "number" or archived > tonumber(keep) then return false end
+  if archived > 0 and redis.call("ZCOUNT", asynq .. "archived", "-inf", before_s) > 0 then return false end
+  return redis.pcall("HLEN", holdfast .. "leases") == 0
+end
+
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   if left <= 0 then break end
-  local problem = misfits(asynq, holdfast)
-  if problem then
-    note((k + 1) / 2, "", problem)
-  else
+  local problem = not is_idle(asynq, holdfast) and misfits(asynq, holdfast)
+  if problem == nil then
     forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
+  elseif problem then
+    note((k + 1) / 2, "", problem)
   end
 end
 return { limit - left, notes }
@@ -2186,7 +2217,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "85ca34ca561aa75a9a76eb88b13ceec420aedfd0",
+  sha1: "4f0c7b1c46efd425aaee31375cc172e7d9542edd",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2334,41 +2365,71 @@ end
 -- Longer than any lease is.
 local endless_s = 86400
 
--- Ids in active without any lease, and leases that would never end: nothing else would ever find either. Active ids are
--- looked for at the tail, where the oldest are.
+-- How many active ids are looked at in one place.
+local window = 200
+
+-- Active ids: the oldest, at the tail, and a piece of the others. Which piece goes by the time, so that all of them are
+-- looked at again and again, by whichever worker.
+local function some_active(asynq)
+  local key = asynq .. "active"
+  local ids = redis.call("LRANGE", key, -window, -1)
+  local pieces = math.ceil((redis.call("LLEN", key) - window) / window)
+  if pieces <= 0 then return ids end
+  local from = math.floor(tonumber(now_s) * 0.6180339887 % 1 * pieces) * window
+  for _, id in ipairs(redis.call("LRANGE", key, from, from + window - 1)) do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Ids in active without any lease, and leases that would never end: nothing else would ever find either. And ids that
+-- were seen to have a lease.
 local function suspects(asynq)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "lease", now_s + endless_s, "+inf", "LIMIT", 0, 50)
-  local active = redis.call("LRANGE", asynq .. "active", -200, -1)
-  if #active == 0 then return ids end
+  local seen, sound = {}, {}
+  for _, id in ipairs(ids) do seen[id] = true end
+  local active = some_active(asynq)
+  if #active == 0 then return ids, sound end
   for n, score in ipairs(redis.call("ZMSCORE", asynq .. "lease", unpack(active))) do
-    if not score then ids[#ids + 1] = active[n] end
+    local id = active[n]
+    if not seen[id] then
+      seen[id] = true
+      if score then sound[#sound + 1] = id else ids[#ids + 1] = id end
+    end
   end
-  return ids
+  return ids, sound
 end
 
 -- A lease is missing for good when it is missed twice, a grace apart.
 local function unleased(asynq, holdfast, most)
   local sightings = holdfast .. "unleased"
-  local due, news, seen = {}, {}, {}
-  for _, id in ipairs(suspects(asynq)) do
-    if not seen[id] then
-      seen[id] = true
-      local since = tonumber((redis.call("HGET", sightings, id))) or tonumber(now_s)
-      if #due < most and since <= now_s - grace_s then
-        due[#due + 1] = id
-      else
-        news[#news + 1], news[#news + 2] = id, since
-      end
+  local due, news = {}, {}
+  local ids, sound = suspects(asynq)
+  if redis.call("EXISTS", sightings) == 1 and #sound > 0 then redis.call("HDEL", sightings, unpack(sound)) end
+  if #ids == 0 then return due end
+  for n, first in ipairs(redis.call("HMGET", sightings, unpack(ids))) do
+    local since = tonumber(first or now_s) or tonumber(now_s)
+    if #due < most and since <= now_s - grace_s then
+      due[#due + 1] = ids[n]
+    else
+      news[#news + 1], news[#news + 2] = ids[n], since
     end
   end
-  redis.call("UNLINK", sightings)
-  if #news > 0 then redis.call("HSET", sightings, unpack(news)) end
+  -- What shrinks comes first, because a server whose memory is full refuses HSET as a script's first write.
+  redis.call("HDEL", sightings, unpack(ids))
+  if #news > 0 then
+    redis.call("HSET", sightings, unpack(news))
+    redis.call("EXPIRE", sightings, 3600)
+  end
   return due
 end
 
 -- A count in a task's hash, into which anyone may have written anything.
 local function count_of(text)
   return text and text:match("^%d%d?%d?%d?$") and tonumber(text) or 0
+end
+
+-- Mostly nothing is active, and every worker asks again and again. What is not of its type is to be told.
+local function is_idle(asynq)
+  return redis.pcall("LLEN", asynq .. "active") == 0 and redis.pcall("ZCARD", asynq .. "lease") == 0
 end
 
 local function reclaim(number, asynq, holdfast)
@@ -2423,8 +2484,12 @@ for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   if left <= 0 then break end
   local number = (k + 1) / 2
-  local problem = misfits(asynq, holdfast)
-  if problem then note(number, "", problem) else reclaim(number, asynq, holdfast) end
+  local problem = not is_idle(asynq) and misfits(asynq, holdfast)
+  if problem then
+    note(number, "", problem)
+  elseif problem == nil then
+    reclaim(number, asynq, holdfast)
+  end
 end
 return reply
 `,

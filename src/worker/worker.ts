@@ -27,6 +27,7 @@ const longestWaitMs = 86_400_000;
 const lastCallMs = 2_000;
 /** A handler that is abandoned at the end of its grace is seen to have ended a moment later. */
 const abandonMs = 100;
+const renewWarnEveryMs = 30_000;
 
 export interface WorkerCounters {
   readonly completed: number;
@@ -62,6 +63,7 @@ export class Worker implements AsyncDisposable {
   readonly #unknownTypes = new Set<string>();
   #phase: Phase = "new";
   #phaseSinceMs: number;
+  #renewWarnedMs = Number.NEGATIVE_INFINITY;
   #keeper: LeaseKeeper | undefined;
   #maintaining: Promise<void> | undefined;
   readonly #over = new AbortController();
@@ -162,7 +164,7 @@ export class Worker implements AsyncDisposable {
         this.#crew.lost(leases);
       },
       onCancelled: (leases) => this.#crew.cancelled(leases),
-      onError: (error) => this.#options.log.warn({ error }, "renewing leases failed; trying again"),
+      onError: (error) => this.#unrenewed(error),
     });
     this.#beating = beat(this.#broker, this.#infoSince(this.#broker.clock.nowMs()), this.#over.signal, {
       log: this.#options.log,
@@ -269,6 +271,14 @@ export class Worker implements AsyncDisposable {
     await this.#keeper?.close();
     this.#watch.stop();
     this.#enter("stopped");
+  }
+
+  /** Told now and then: in an outage it is tried several times a second. */
+  #unrenewed(error: unknown): void {
+    const nowMs = performance.now();
+    const level = nowMs < this.#renewWarnedMs + renewWarnEveryMs ? "debug" : "warn";
+    if (level === "warn") this.#renewWarnedMs = nowMs;
+    this.#options.log[level]({ error }, "renewing leases failed; trying again");
   }
 
   #enter(phase: Phase): void {

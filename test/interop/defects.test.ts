@@ -202,6 +202,44 @@ describeRedis("defects of asynq", () => {
     expect(await server.admin.exists("asynq:{default}:active", "holdfast:{default}:unleased")).toBe(0);
   });
 
+  it("an active task without a lease is found among two thousand that have one, in bounded steps", async () => {
+    const ids = Array.from({ length: 2_000 }, (_, n) => `held${n}`);
+    const entries = ids.flatMap((id) => [nowMs / 1_000 + 3_600, id]);
+    await server.admin.zadd("asynq:{default}:lease", ...entries);
+    await server.admin.lpush("asynq:{default}:active", ...ids.slice(0, 900), "lost", ...ids.slice(900));
+    await server.admin.hset("asynq:{default}:t:lost", {
+      msg: Buffer.from(encodeMessage(message({ id: "lost" }))),
+      state: "active",
+    });
+
+    // Each worker looks every 5 s; these are the looks of one, for ten minutes.
+    const found: string[] = [];
+    let looks = 0;
+    for (; looks < 120 && found.length === 0; looks += 1) {
+      const receipts = await broker.reclaim(["default"], 10, nowMs + looks * 5_000);
+      found.push(...receipts.map(({ id }) => id));
+    }
+
+    expect(found).toEqual(["lost"]);
+    expect(looks).toBeGreaterThan(6);
+    expect(await server.admin.llen("asynq:{default}:active")).toBe(2_000);
+    expect(await server.admin.lrange("asynq:{default}:pending", 0, -1)).toEqual(["lost"]);
+    expect(await server.admin.exists("holdfast:{default}:unleased")).toBe(0);
+  });
+
+  it("a lease that was missed once and is there again is not missed a second time", async () => {
+    await broker.enqueue([newTask({ id: "a" })], nowMs);
+    await server.admin.rpoplpush("asynq:{default}:pending", "asynq:{default}:active");
+    await server.admin.hset("asynq:{default}:t:a", "state", "active");
+    expect(await broker.reclaim(["default"], 10, nowMs)).toEqual([]);
+    await server.admin.zadd("asynq:{default}:lease", nowMs / 1_000 + 3_600, "a");
+    expect(await broker.reclaim(["default"], 10, nowMs + 10_000)).toEqual([]);
+    await server.admin.zrem("asynq:{default}:lease", "a");
+
+    expect(await broker.reclaim(["default"], 10, nowMs + 35_000)).toEqual([]);
+    expect(await server.admin.hget("holdfast:{default}:unleased", "a")).toBe(String(nowMs / 1_000 + 35));
+  });
+
   it("a stray entry in active, or a lease, of a task that is elsewhere is taken out, and the task stays", async () => {
     await broker.enqueue([newTask({ id: "a" }), newTask({ id: "b" }, { processAtMs: nowMs + 60_000 })], nowMs);
     await server.admin.lpush("asynq:{default}:active", "a", "b");

@@ -406,6 +406,7 @@ describeRedis("scripts", () => {
       ["asynq:{bad}:lease", "zset"],
       ["holdfast:{bad}:leases", "hash"],
     ])("prune: %s", async (key, right) => {
+      await server.admin.zadd("asynq:{bad}:completed", 1, "gone");
       const type = await obstruct(key, right);
 
       await expect(broker.prune(["bad", "good"], 10, nowMs)).rejects.toMatchObject({

@@ -48,18 +48,39 @@ local function promote(number, asynq, holdfast, state)
   left = left - #due
 end
 
+local states = { "scheduled", "retry" }
+
+local function sooner(score, other)
+  return score and (not other or tonumber(score) < tonumber(other)) and score or other
+end
+
+-- The score of what falls due next in a queue, if anything does; what is no sorted set is to be looked at now.
+local function next_of(asynq)
+  local soonest
+  for _, state in ipairs(states) do
+    local first = redis.pcall("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")
+    soonest = sooner(first.err and "-inf" or first[2], soonest)
+  end
+  return soonest
+end
+
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   local number = (k + 1) / 2
-  local problem = misfits(asynq, holdfast)
-  if problem then
-    note(number, "", problem)
-  else
-    for _, state in ipairs({ "scheduled", "retry" }) do
-      if left > 0 then promote(number, asynq, holdfast, state) end
-      local score = redis.call("ZRANGE", asynq .. state, 0, 0, "WITHSCORES")[2]
-      if score and (not next_s or tonumber(score) < tonumber(next_s)) then next_s = score end
+  -- Mostly nothing is due, and every worker asks each second.
+  local soonest = next_of(asynq)
+  local problem
+  if soonest and tonumber(soonest) <= tonumber(now_s) then
+    problem = misfits(asynq, holdfast)
+    if problem then
+      note(number, "", problem)
+    else
+      for _, state in ipairs(states) do
+        if left > 0 then promote(number, asynq, holdfast, state) end
+      end
+      soonest = next_of(asynq)
     end
   end
+  if not problem then next_s = sooner(soonest, next_s) end
 end
 return { limit - left, next_s or "", notes }

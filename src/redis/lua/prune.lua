@@ -55,16 +55,26 @@ local function sweep_leases(asynq, holdfast)
   if #gone > 0 then redis.call("HDEL", holdfast .. "leases", unpack(gone)) end
 end
 
+-- Mostly there is nothing to do, and every worker asks each second. What is not of its type is to be told.
+local function is_idle(asynq, holdfast)
+  local first = redis.pcall("ZRANGE", asynq .. "completed", 0, 0, "WITHSCORES")
+  if first.err or (first[2] and tonumber(first[2]) <= tonumber(now_s)) then return false end
+  local archived = redis.pcall("ZCARD", asynq .. "archived")
+  if type(archived) ~= "number" or archived > tonumber(keep) then return false end
+  if archived > 0 and redis.call("ZCOUNT", asynq .. "archived", "-inf", before_s) > 0 then return false end
+  return redis.pcall("HLEN", holdfast .. "leases") == 0
+end
+
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   if left <= 0 then break end
-  local problem = misfits(asynq, holdfast)
-  if problem then
-    note((k + 1) / 2, "", problem)
-  else
+  local problem = not is_idle(asynq, holdfast) and misfits(asynq, holdfast)
+  if problem == nil then
     forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
     sweep_leases(asynq, holdfast)
+  elseif problem then
+    note((k + 1) / 2, "", problem)
   end
 end
 return { limit - left, notes }

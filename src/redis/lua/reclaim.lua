@@ -42,41 +42,71 @@ end
 -- Longer than any lease is.
 local endless_s = 86400
 
--- Ids in active without any lease, and leases that would never end: nothing else would ever find either. Active ids are
--- looked for at the tail, where the oldest are.
+-- How many active ids are looked at in one place.
+local window = 200
+
+-- Active ids: the oldest, at the tail, and a piece of the others. Which piece goes by the time, so that all of them are
+-- looked at again and again, by whichever worker.
+local function some_active(asynq)
+  local key = asynq .. "active"
+  local ids = redis.call("LRANGE", key, -window, -1)
+  local pieces = math.ceil((redis.call("LLEN", key) - window) / window)
+  if pieces <= 0 then return ids end
+  local from = math.floor(tonumber(now_s) * 0.6180339887 % 1 * pieces) * window
+  for _, id in ipairs(redis.call("LRANGE", key, from, from + window - 1)) do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Ids in active without any lease, and leases that would never end: nothing else would ever find either. And ids that
+-- were seen to have a lease.
 local function suspects(asynq)
   local ids = redis.call("ZRANGEBYSCORE", asynq .. "lease", now_s + endless_s, "+inf", "LIMIT", 0, 50)
-  local active = redis.call("LRANGE", asynq .. "active", -200, -1)
-  if #active == 0 then return ids end
+  local seen, sound = {}, {}
+  for _, id in ipairs(ids) do seen[id] = true end
+  local active = some_active(asynq)
+  if #active == 0 then return ids, sound end
   for n, score in ipairs(redis.call("ZMSCORE", asynq .. "lease", unpack(active))) do
-    if not score then ids[#ids + 1] = active[n] end
+    local id = active[n]
+    if not seen[id] then
+      seen[id] = true
+      if score then sound[#sound + 1] = id else ids[#ids + 1] = id end
+    end
   end
-  return ids
+  return ids, sound
 end
 
 -- A lease is missing for good when it is missed twice, a grace apart.
 local function unleased(asynq, holdfast, most)
   local sightings = holdfast .. "unleased"
-  local due, news, seen = {}, {}, {}
-  for _, id in ipairs(suspects(asynq)) do
-    if not seen[id] then
-      seen[id] = true
-      local since = tonumber((redis.call("HGET", sightings, id))) or tonumber(now_s)
-      if #due < most and since <= now_s - grace_s then
-        due[#due + 1] = id
-      else
-        news[#news + 1], news[#news + 2] = id, since
-      end
+  local due, news = {}, {}
+  local ids, sound = suspects(asynq)
+  if redis.call("EXISTS", sightings) == 1 and #sound > 0 then redis.call("HDEL", sightings, unpack(sound)) end
+  if #ids == 0 then return due end
+  for n, first in ipairs(redis.call("HMGET", sightings, unpack(ids))) do
+    local since = tonumber(first or now_s) or tonumber(now_s)
+    if #due < most and since <= now_s - grace_s then
+      due[#due + 1] = ids[n]
+    else
+      news[#news + 1], news[#news + 2] = ids[n], since
     end
   end
-  redis.call("UNLINK", sightings)
-  if #news > 0 then redis.call("HSET", sightings, unpack(news)) end
+  -- What shrinks comes first, because a server whose memory is full refuses HSET as a script's first write.
+  redis.call("HDEL", sightings, unpack(ids))
+  if #news > 0 then
+    redis.call("HSET", sightings, unpack(news))
+    redis.call("EXPIRE", sightings, 3600)
+  end
   return due
 end
 
 -- A count in a task's hash, into which anyone may have written anything.
 local function count_of(text)
   return text and text:match("^%d%d?%d?%d?$") and tonumber(text) or 0
+end
+
+-- Mostly nothing is active, and every worker asks again and again. What is not of its type is to be told.
+local function is_idle(asynq)
+  return redis.pcall("LLEN", asynq .. "active") == 0 and redis.pcall("ZCARD", asynq .. "lease") == 0
 end
 
 local function reclaim(number, asynq, holdfast)
@@ -131,7 +161,11 @@ for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
   if left <= 0 then break end
   local number = (k + 1) / 2
-  local problem = misfits(asynq, holdfast)
-  if problem then note(number, "", problem) else reclaim(number, asynq, holdfast) end
+  local problem = not is_idle(asynq) and misfits(asynq, holdfast)
+  if problem then
+    note(number, "", problem)
+  elseif problem == nil then
+    reclaim(number, asynq, holdfast)
+  end
 end
 return reply
