@@ -39,6 +39,7 @@ export {
   retryHorizonMs,
   type RetryPolicy,
 } from "./core/retry.js";
+export type { RetryBudget } from "./core/retry-budget.js";
 export { RetryAfter, Revoke, SkipRetry } from "./core/steering.js";
 export { type CallOutcome, type ErrorCode, type ErrorData, HoldfastError } from "./core/errors.js";
 export type { QueueOption } from "./core/queues.js";

@@ -4,7 +4,7 @@ import { pause } from "../core/loop.js";
 import { type Resolved, resolve, type Setting, setting } from "../core/settings.js";
 import type { Importance } from "../core/task.js";
 import { Depths } from "./depths.js";
-import { type Rate, TokenBucket } from "./token-bucket.js";
+import { type Rate, TokenBucket } from "../core/token-bucket.js";
 
 /** One number for all tasks, or one for those of each importance; an importance without a number has no bound. */
 export type MaxPending = number | { readonly [I in Importance]?: number };

@@ -24,6 +24,7 @@ describe("defineTask", () => {
       uniqueMs: undefined,
       headers: {},
       delivery: "at-least-once",
+      importance: "normal",
     });
   });
 

@@ -4,6 +4,7 @@ import { HoldfastError, invalidOption, shown } from "./errors.js";
 import { noHeaders, queueName, taskHeaders, taskName } from "./names.js";
 import { type Codec, json } from "./payload.js";
 import { type RetryPolicy, asynqBackoff } from "./retry.js";
+import { type RetryBudget, retryBudgetOf } from "./retry-budget.js";
 import { type Given, type Resolved, resolve, resolveGiven, setting } from "./settings.js";
 
 /** Options that a definition sets for all its tasks, and a call for one. */
@@ -65,6 +66,8 @@ type SharedOptions = Given<typeof taskSettings>;
 export interface DefinitionOptions<In> extends SharedOptions {
   /** When a failed task runs again. Default: asynq's curve, 15 s and more, growing with the fourth power. */
   readonly retry?: RetryPolicy;
+  /** At most so many retries of this type a minute, in each worker: what fails beyond that is tried again later. */
+  readonly retryBudget?: RetryBudget;
   /** How the payload becomes bytes. Default: JSON. */
   readonly codec?: Codec<In>;
 }
@@ -103,6 +106,7 @@ export interface TaskDefinition<In, R = void, Out = In> {
   readonly options: Resolved<typeof taskSettings> & Partial<Resolved<typeof callSettings>>;
   readonly codec: Codec<In>;
   readonly retry: RetryPolicy;
+  readonly retryBudget: RetryBudget | undefined;
   readonly schema: StandardSchemaV1<In, Out> | undefined;
   readonly result: StandardSchemaV1<unknown, R> | undefined;
 }
@@ -135,16 +139,14 @@ export function defineTask(
   options: DefinitionOptions<Any> & { schema?: StandardSchemaV1<Any, Any>; result?: StandardSchemaV1<Any, Any> } = {},
 ): AnyDefinition {
   taskName(type, "type");
-  const { schema, result, codec = json, retry = asynqBackoff(), ...shared } = options;
+  const { schema, result, codec = json, retry = asynqBackoff(), retryBudget: given, ...shared } = options;
   const owner = `defineTask("${type}")`;
   const settled = resolve(taskSettings, shared, owner);
   if (typeof retry !== "function") throw invalidOption(`${owner}.retry`, `must be a function, got ${shown(retry)}`);
-  for (const [name, given] of Object.entries({ schema, result })) {
-    if (given !== undefined && typeof given?.["~standard"]?.validate !== "function") {
-      throw invalidOption(
-        `${owner}.${name}`,
-        `must be a Standard Schema (zod, valibot, arktype …), got ${shown(given)}`,
-      );
+  const retryBudget = retryBudgetOf(given, `${owner}.retryBudget`);
+  for (const [name, one] of Object.entries({ schema, result })) {
+    if (one !== undefined && typeof one?.["~standard"]?.validate !== "function") {
+      throw invalidOption(`${owner}.${name}`, `must be a Standard Schema (zod, valibot, arktype …), got ${shown(one)}`);
     }
   }
   if (result !== undefined && settled.retentionMs === 0) {
@@ -163,6 +165,7 @@ export function defineTask(
     options: settled,
     codec,
     retry,
+    retryBudget,
     schema,
     result,
   }) as AnyDefinition;

@@ -168,7 +168,7 @@ export class Attempt implements TaskContext {
       durationMs: nowMs - this.startedAtMs,
       keepStack: this.#options.keepStacks,
     };
-    this.#end(verdict(cause, attempt, this.#handlers.find(this.type)?.retry ?? unknownTypePolicy, nowMs));
+    this.#end(verdict(cause, attempt, this.#handlers.policyOf(this.type) ?? unknownTypePolicy, nowMs));
   }
 
   #end(outcome: Outcome): void {

@@ -2,6 +2,8 @@ import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import type { Headers } from "../core/names.js";
 import { decodePayload, encodePayload, json } from "../core/payload.js";
 import type { OnceOptions } from "./effects.js";
+import type { RetryPolicy } from "../core/retry.js";
+import { withinBudget } from "../core/retry-budget.js";
 import { type AnyDefinition, validate } from "../core/task.js";
 
 /** What a handler may know and use. */
@@ -49,6 +51,8 @@ export interface HandlerOptions {
 interface Entry {
   readonly definition: AnyDefinition;
   readonly concurrency: number | undefined;
+  /** Of this worker: a budget is its own. */
+  readonly retry: RetryPolicy;
   readonly handler: Handler<unknown, unknown>;
 }
 
@@ -70,8 +74,10 @@ export class Handlers {
     const { concurrency } = options;
     if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000))
       throw invalidOption("handle.concurrency", `must be a whole number, 1 … 10000, got ${shown(concurrency)}`);
+    const { type, retryBudget } = definition;
+    const retry = retryBudget === undefined ? definition.retry : withinBudget(definition.retry, retryBudget);
     // The payload it is called with is what its own definition decodes.
-    this.#entries.set(definition.type, { definition, concurrency, handler: handler as Handler<unknown, unknown> });
+    this.#entries.set(type, { definition, concurrency, retry, handler: handler as Handler<unknown, unknown> });
   }
 
   wrap(middleware: Middleware): void {
@@ -79,8 +85,9 @@ export class Handlers {
     this.#middlewares.push(middleware);
   }
 
-  find(type: string): AnyDefinition | undefined {
-    return this.#entries.get(type)?.definition;
+  /** When a task of that type is tried again; undefined where this worker has no handler for it. */
+  policyOf(type: string): RetryPolicy | undefined {
+    return this.#entries.get(type)?.retry;
   }
 
   /** How many of a type may run at once, where it has such a bound. */
