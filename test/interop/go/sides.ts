@@ -5,7 +5,7 @@ import { newTask as newTaskOf, type TaskMessage } from "../../../src/core/messag
 import type { TaskState } from "../../../src/core/state.js";
 import { redisBroker } from "../../../src/redis/index.js";
 import type { RedisBroker } from "../../../src/redis/redis-broker.js";
-import type { TaskRequest } from "../../../src/index.js";
+import { Inspector, type TaskRequest } from "../../../src/index.js";
 import type { RedisServer } from "../../support/redis-server.js";
 import { settled } from "../../support/builders.js";
 import { until } from "../../support/until.js";
@@ -98,13 +98,13 @@ const all = { limit: 500 };
 
 /** Holdfast's engine on Redis. */
 export class OurSide implements Side {
-  readonly #broker: RedisBroker;
+  protected readonly broker: RedisBroker;
   readonly #server: RedisServer;
   #requests = 0;
 
   constructor(server: RedisServer) {
     this.#server = server;
-    this.#broker = redisBroker({ url: server.url }) as RedisBroker;
+    this.broker = redisBroker({ url: server.url }) as RedisBroker;
   }
 
   get admin() {
@@ -112,12 +112,12 @@ export class OurSide implements Side {
   }
 
   close(): Promise<void> {
-    return this.#broker.close();
+    return this.broker.close();
   }
 
   async enqueue({ group: into, ...task }: GoTask): Promise<void> {
     const made = newTaskOf(ours(task) as TaskRequest<unknown>, this.#now, task.id!, 1_000_000);
-    if (into === undefined) await this.#broker.enqueue([made], this.#now);
+    if (into === undefined) await this.broker.enqueue([made], this.#now);
     else await this.#intoGroup({ ...made.message, group: into });
   }
 
@@ -147,17 +147,17 @@ export class OurSide implements Side {
       skip: (task) => settled.archived(task, { message: "boom: skip retry for the task" }),
       revoke: (task) => settled.revoked(task),
     };
-    await this.#broker.exchange({ settle: leased.map(outcomes[how]) }, this.#now);
+    await this.broker.exchange({ settle: leased.map(outcomes[how]) }, this.#now);
   }
 
   async release(): Promise<void> {
     const leased = await this.#lease();
-    await this.#broker.exchange({ settle: leased.map((task) => settled.released(task)) }, this.#now);
+    await this.broker.exchange({ settle: leased.map((task) => settled.released(task)) }, this.#now);
   }
 
-  promote = async () => void (await this.#broker.promote([queue], 100, this.#now));
-  prune = async () => void (await this.#broker.prune([queue], 100, this.#now));
-  reclaim = async () => void (await this.#broker.reclaim([queue], 100, this.#now));
+  promote = async () => void (await this.broker.promote([queue], 100, this.#now));
+  prune = async () => void (await this.broker.prune([queue], 100, this.#now));
+  reclaim = async () => void (await this.broker.reclaim([queue], 100, this.#now));
 
   run = (id: string) => this.#move({ ids: [id] }, "pending");
   archive = (id: string) => this.#move({ ids: [id] }, "archived");
@@ -166,14 +166,14 @@ export class OurSide implements Side {
   archiveAll = (state: TaskState) => this.#move({ state }, "archived");
   deleteAll = (state: TaskState) => this.#move({ state }, "deleted");
   update = async (id: string, payload: Uint8Array) =>
-    void (await this.#broker.updatePayload({ queue, id }, payload, act, this.#now));
-  pause = async () => void (await this.#broker.setPaused([queue], true, act, this.#now));
-  resume = async () => void (await this.#broker.setPaused([queue], false, act, this.#now));
-  cancel = async (id: string) => void (await this.#broker.cancel([{ queue, id }], "retry", act, this.#now));
-  drop = async () => void (await this.#broker.dropQueue(queue, { force: true, ...all }, act, this.#now));
+    void (await this.broker.updatePayload({ queue, id }, payload, act, this.#now));
+  pause = async () => void (await this.broker.setPaused([queue], true, act, this.#now));
+  resume = async () => void (await this.broker.setPaused([queue], false, act, this.#now));
+  cancel = async (id: string) => void (await this.broker.cancel([{ queue, id }], "retry", act, this.#now));
+  drop = async () => void (await this.broker.dropQueue(queue, { force: true, ...all }, act, this.#now));
 
   get #now(): number {
-    return this.#broker.clock.nowMs();
+    return this.broker.clock.nowMs();
   }
 
   async #lease(): Promise<LeasedTask[]> {
@@ -185,11 +185,31 @@ export class OurSide implements Side {
       leaseMs: 30_000,
       suspects: 1,
     };
-    return (await this.#broker.exchange({ settle: [], lease }, this.#now)).leased;
+    return (await this.broker.exchange({ settle: [], lease }, this.#now)).leased;
   }
 
   async #move(what: { ids: string[] } | { state: TaskState }, to: "pending" | "archived" | "deleted"): Promise<void> {
     const selection = "state" in what && what.state === "aggregating" ? { ...what, group } : what;
-    await this.#broker.move({ queue, ...selection }, to, act, all, this.#now);
+    await this.broker.move({ queue, ...selection }, to, act, all, this.#now);
   }
 }
+
+/** The same, steered by the inspector that users have. */
+export class InspectorSide extends OurSide {
+  readonly #inspector = new Inspector(this.broker, { actor: "test" });
+
+  override run = async (id: string) => void (await this.#inspector.run({ queue, ids: [id] }));
+  override archive = async (id: string) => void (await this.#inspector.archive({ queue, ids: [id] }));
+  override delete = async (id: string) => void (await this.#inspector.delete({ queue, ids: [id] }));
+  override runAll = async (state: TaskState) => void (await this.#inspector.run(selectionOf(state)));
+  override archiveAll = async (state: TaskState) => void (await this.#inspector.archive(selectionOf(state)));
+  override deleteAll = async (state: TaskState) => void (await this.#inspector.delete(selectionOf(state)));
+  override update = async (id: string, payload: Uint8Array) =>
+    void (await this.#inspector.updatePayload(queue, id, payload));
+  override pause = async () => void (await this.#inspector.pause(queue));
+  override resume = async () => void (await this.#inspector.resume(queue));
+  override cancel = async (id: string) => void (await this.#inspector.cancel({ queue, ids: [id] }));
+  override drop = async () => void (await this.#inspector.drop(queue, { force: true }));
+}
+
+const selectionOf = (state: TaskState) => (state === "aggregating" ? { queue, state, group } : { queue, state });

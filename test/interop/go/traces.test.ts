@@ -6,7 +6,7 @@ import { asynqPart } from "./asynq-part.js";
 import { differences, type Difference } from "./differences.js";
 import { operations, type Side } from "./operations.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
-import { GoSide, OurSide } from "./sides.js";
+import { GoSide, InspectorSide, OurSide } from "./sides.js";
 import { Recorder, type Trace } from "./trace.js";
 
 const recorded = join(import.meta.dirname, "traces.json");
@@ -57,23 +57,20 @@ describe("what Holdfast and asynq write", () => {
       const holdfast = await traces(server, async () => new OurSide(server));
 
       expect(Object.keys(asynq)).toEqual(operations.map(({ name }) => name));
-      const found = operations.flatMap(({ name }) => [
-        ...only(linesOf(asynq[name]!), linesOf(holdfast[name]!)).map((line) => ({
-          name,
-          side: "asynq" as const,
-          line,
-        })),
-        ...only(linesOf(holdfast[name]!), linesOf(asynq[name]!)).map((line) => ({
-          name,
-          side: "holdfast" as const,
-          line,
-        })),
-      ]);
-      const explained = found.map((one) => ({ ...one, rule: ruleOf(one.name, one.side, one.line) }));
+      const explained = compared(asynq, holdfast);
       expect(explained.filter(({ rule }) => rule === undefined)).toEqual([]);
       expect(differences.filter((rule) => !explained.some((one) => one.rule === rule))).toEqual([]);
       await expect(pageOf(explained)).toMatchFileSnapshot(page);
     }, 30_000);
+
+    it("does, by its inspector, what its engine does, and no more", async () => {
+      await using server = await RedisServer.start();
+      const engine = await traces(server, async () => new OurSide(server));
+
+      const inspector = await traces(server, async () => new InspectorSide(server));
+
+      for (const { name } of operations) expect([name, inspector[name]]).toEqual([name, engine[name]]);
+    }, 60_000);
   });
 });
 
@@ -83,6 +80,18 @@ interface Explained {
   readonly side: SideName;
   readonly line: string;
   readonly rule: Difference | undefined;
+}
+
+/** What either has and the other has not, with the reason. */
+function compared(asynq: Traces, holdfast: Traces): Explained[] {
+  const found = operations.flatMap(({ name }) => {
+    const [theirs, ours] = [linesOf(asynq[name]!), linesOf(holdfast[name]!)];
+    return [
+      ...only(theirs, ours).map((line) => ({ name, side: "asynq" as const, line })),
+      ...only(ours, theirs).map((line) => ({ name, side: "holdfast" as const, line })),
+    ];
+  });
+  return found.map((one) => ({ ...one, rule: ruleOf(one.name, one.side, one.line) }));
 }
 
 const linesOf = ({ writes, leaves }: Told) => [...writes.map((line) => `write: ${line}`), ...leavings(leaves, "left:")];
