@@ -71,9 +71,15 @@ export class Inspector {
   }
 
   /** The last days (UTC), today first. @param days 1 … 90, default 10 @throws QUEUE_NOT_FOUND */
-  async history(queue: string, days?: number): Promise<DayStats[]> {
+  async history(queue: string, days?: number): Promise<DayStats[]>;
+  /** Those of each of these queues, in the same order; of one that there is not, days on which nothing happened. */
+  async history(queues: readonly string[], days?: number): Promise<DayStats[][]>;
+  async history(of: string | readonly string[], days?: number): Promise<DayStats[] | DayStats[][]> {
     const last = given.historyDays(days ?? 10);
-    const { name } = await this.queue(queue);
+    if (typeof of === "object" && of !== null) {
+      return this.#broker.history(given.queueNames(of, "history.queues"), last, this.#broker.clock.nowMs());
+    }
+    const { name } = await this.queue(of);
     const [history] = await this.#broker.history([name], last, this.#broker.clock.nowMs());
     return history ?? [];
   }

@@ -216,6 +216,11 @@ describeBroker("an inspector", ({ it }) => {
     expect(greeted).toEqual(["Bob"]);
     expect(await inspector.updatePayload(t.queue, id, { name: "Eve" })).toEqual({ status: "notFound" });
     expect((await inspector.history(t.queue, 2)).map(({ processed }) => processed)).toEqual([1, 0]);
+    const both = await inspector.history([`${t.queue}-x`, t.queue], 2);
+    expect(both.map((days) => days.map(({ processed }) => processed))).toEqual([
+      [0, 0],
+      [1, 0],
+    ]);
   });
 });
 

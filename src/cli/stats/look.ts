@@ -1,6 +1,8 @@
 import type { DayStats, StorageInfo } from "../../core/info.js";
 import type { Broker, Inspector, QueueInfo } from "../../index.js";
 
+const queuesPerCall = 1_000;
+
 /** One look at everything. */
 export interface Stats {
   readonly atMs: number;
@@ -16,14 +18,13 @@ export interface QueueStats {
 
 export async function lookAt(broker: Broker, inspector: Inspector): Promise<Stats> {
   const [queues, storage] = await Promise.all([inspector.queues(), inspector.storage()]);
-  const atMs = broker.clock.nowMs();
-  const history = await broker.history(
-    queues.map(({ name }) => name),
-    1,
-    atMs,
-  );
+  const names = queues.map(({ name }) => name);
+  const history: DayStats[][] = [];
+  for (let at = 0; at < names.length; at += queuesPerCall) {
+    history.push(...(await inspector.history(names.slice(at, at + queuesPerCall), 1)));
+  }
   return {
-    atMs,
+    atMs: broker.clock.nowMs(),
     label: broker.label,
     storage,
     queues: queues.map((queue, i) => ({ queue, today: history[i]?.[0] ?? { processed: 0, failed: 0 } })),
