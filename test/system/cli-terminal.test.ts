@@ -19,8 +19,15 @@ const env = {
 };
 for (const name of ["NO_COLOR", "FORCE_COLOR", "CI"]) delete (env as NodeJS.ProcessEnv)[name];
 
-/** util-linux's script gives a program a terminal of its own. */
-const describeTerminal = spawnSync("script", ["--version"]).status === 0 ? describe : describe.skip;
+/** util-linux's script gives a program a terminal of its own: skipped, and said so, where there is none; in CI that is a failure. */
+const hasTerminals = spawnSync("script", ["--version"]).status === 0;
+if (!hasTerminals && process.env["CI"] === "true")
+  throw new Error("there is no script of util-linux, and CI must have one");
+const terminalSuite: (name: string, body: () => void) => void = hasTerminals ? describe : describe.skip;
+function describeTerminal(name: string, body: () => void): void {
+  if (!hasTerminals) process.stderr.write(`SKIPPED, for there is no script of util-linux: ${name}\n`);
+  terminalSuite(name, body);
+}
 
 function onTerminal(command: string, columns = 80) {
   const child = spawn("script", ["-qec", `stty cols ${columns} rows 24; exec holdfast ${command}`, "/dev/null"], {
