@@ -1,5 +1,6 @@
 import type { Act, DropReceipt } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
+import { listOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { keysOf, pendingKey, queuesKey, retryKey, scheduledKey } from "./keys.js";
 import { LinkError, type RedisLink } from "./link.js";
@@ -12,14 +13,16 @@ export async function dropQueue(
   by: Act,
   nowMs: number,
 ): Promise<DropReceipt> {
-  const [known] = await link.run([{ name: "SISMEMBER", args: [queuesKey, queue] }]);
-  if (known instanceof LinkError) throw known.toError(link.label);
-  if (known !== 1) return "notFound";
+  const [names] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
+  const known = listOf(link.label, names).map(String);
+  if (!known.includes(queue)) return "notFound";
   const head = {
     nowS: floorToS(nowMs),
     nowMs,
     force: force ? 1 : 0,
     limit: Math.max(1, Math.min(limit, maxRows)),
+    // Of a queue named "a}:b", which only old clients make, all keys begin like those of "a".
+    others: JSON.stringify(known.filter((name) => name.startsWith(`${queue}}:`))),
     pattern: `*:{${queue.replaceAll(/[*?[\]\\^-]/g, String.raw`\$&`)}}:*`,
     actor: by.actor,
     reason: by.reason,

@@ -181,6 +181,7 @@ export interface DropHead {
   readonly nowMs: Argument;
   readonly force: Argument;
   readonly limit: Argument;
+  readonly others: Argument;
   readonly pattern: Argument;
   readonly actor: Argument;
   readonly reason: Argument;
@@ -189,13 +190,13 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "62e32b495a92822a6219d6bdd367093d681260b6",
+  sha1: "bf2c5e843cea791d723bdecc5c22a238fc96b443",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
 -- Reply: "dropped", "more", "notEmpty" or "active".
 local asynq, holdfast = unpack(KEYS)
-local deadline_ms, now_s, now_ms, force, limit, pattern, actor, reason, request = unpack(ARGV)
+local deadline_ms, now_s, now_ms, force, limit, others, pattern, actor, reason, request = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -245,7 +246,7 @@ local walk = redis.pcall("GET", progress)
 -- A first write that needs no memory: then a server whose memory is full lets the others pass, too.
 redis.call("UNLINK", holdfast .. "pause")
 if type(walk) ~= "string" then
-    if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
+  if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
   redis.call("UNLINK", progress)
   redis.call("SET", progress, "begun")
   if not misfit(holdfast .. "audit", "stream") then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
@@ -280,8 +281,15 @@ for _, set in ipairs(sets) do
 end
 if left == 0 then return "more" end
 
+local function begins(key, start)
+  return key:sub(1, #start) == start
+end
+local theirs = cjson.decode(others)
 local function is_of_queue(key)
-  return key:sub(1, #asynq) == asynq or key:sub(1, #holdfast) == holdfast
+  for _, name in ipairs(theirs) do
+    if begins(key, "asynq:{" .. name .. "}:") or begins(key, "holdfast:{" .. name .. "}:") then return false end
+  end
+  return begins(key, asynq) or begins(key, holdfast)
 end
 local page = redis.pcall("SCAN", tonumber(walk) and walk or "0", "MATCH", pattern, "COUNT", 5000)
 -- A user who may not walk leaves what asynq's own tools leave, too.
@@ -302,7 +310,7 @@ return "dropped"
 };
 
 export function drop(keys: DropKeys, head: DropHead): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.force, head.limit, head.pattern, head.actor, head.reason, head.request];
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.force, head.limit, head.others, head.pattern, head.actor, head.reason, head.request];
   return { script: dropScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
@@ -1724,7 +1732,7 @@ export interface PauseHead {
 
 export const pauseScript: Script = {
   name: "pause",
-  sha1: "81d67b32329b5f27ab05bc80bee9b5118a25da4d",
+  sha1: "ec259654898007058974a79f0fb2d88ba5090895",
   text: `-- Pause queues, or let them go on; the queues are known to exist.
 -- KEYS: the two prefixes of each queue.
 -- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
@@ -1750,8 +1758,8 @@ local function record(holdfast, at_ms, actor, reason, request, verb, what, count
 end
 
 local function pause(asynq, holdfast)
-  local mark, by, pending = asynq .. "paused", holdfast .. "pause", asynq .. "pending"
-  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(pending, "list") or misfit(holdfast .. "audit", "stream")
+  local mark, by = asynq .. "paused", holdfast .. "pause"
+  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(holdfast .. "audit", "stream")
   if problem then return problem end
   if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
   redis.call("UNLINK", by)
@@ -1760,9 +1768,8 @@ local function pause(asynq, holdfast)
     redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
     record(holdfast, now_ms, actor, reason, request, "pause", "", 0)
   else
+    -- Workers that sleep watch this key.
     redis.call("UNLINK", mark)
-    -- Workers that sleep watch this key: its last entry is put where it is.
-    redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
     record(holdfast, now_ms, actor, reason, request, "resume", "", 0)
   end
   return 1
@@ -2217,7 +2224,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "4f0c7b1c46efd425aaee31375cc172e7d9542edd",
+  sha1: "200b996553745e9f83315a4ba7d4c299befbb460",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2432,6 +2439,35 @@ local function is_idle(asynq)
   return redis.pcall("LLEN", asynq .. "active") == 0 and redis.pcall("ZCARD", asynq .. "lease") == 0
 end
 
+-- Whether fields can be appended to a message: one that was cut short would take them for what is missing.
+local function is_whole(message)
+  local at = 1
+  local function varint()
+    local value, scale = 0, 1
+    for _ = 1, 10 do
+      local byte = message:byte(at)
+      if not byte then return nil end
+      at = at + 1
+      value = value + byte % 128 * scale
+      if byte < 128 then return value end
+      scale = scale * 128
+    end
+  end
+  local skip = {
+    [0] = function() return varint() and 0 end,
+    [1] = function() return 8 end,
+    [2] = varint,
+    [5] = function() return 4 end,
+  }
+  while at <= #message do
+    local tag = varint()
+    local bytes = tag and skip[tag % 8] and skip[tag % 8]()
+    if not bytes then return false end
+    at = at + bytes
+  end
+  return at == #message + 1
+end
+
 local function reclaim(number, asynq, holdfast)
   local due = expired(asynq, holdfast)
   for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
@@ -2459,7 +2495,8 @@ local function reclaim(number, asynq, holdfast)
         if at_most_once == "1" then failure, bytes = once, once_bytes end
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
-        redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        if is_whole(message) then message = message .. bytes end
+        redis.call("HSET", task, "msg", message, "state", to, "hf_failure", failure, "hf_crashes", crashes)
         redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.

@@ -77,6 +77,23 @@ describeBroker("messages that cannot be decoded", ({ it }) => {
   );
 
   it(
+    "keep their bytes when their worker dies and they must not start again: one that was cut short",
+    async (t) => {
+      const [, , , [, cut]] = damaged as readonly [unknown, unknown, unknown, readonly [string, Uint8Array]];
+      await t.enqueue([t.task("bad", {}, { atMostOnce: true })]);
+      await t.lease({ leaseMs: 5_000 });
+      await t.storage.damage({ queue: t.queue, id: "bad" }, cut);
+
+      await t.reclaim(6_000);
+
+      const info = await t.find("bad");
+      expect(info).toMatchObject({ state: "archived", message: undefined, failure: { reason: "lease_expired" } });
+      expect(Buffer.from(info!.bytes).toString("hex")).toBe(Buffer.from(cut).toString("hex"));
+    },
+    { needs: "damage" },
+  );
+
+  it(
     "do not stop the tasks of a dead worker from coming back",
     async (t) => {
       await t.enqueue(["1", "bad", "2"]);

@@ -351,13 +351,13 @@ describeRedis("steering on Redis", () => {
       "holdfast:{q}:audit": [acted("pause", "", 0)],
     });
 
-    await server.admin.watch("asynq:{q}:pending");
+    await server.admin.watch("asynq:{q}:paused");
     await broker.setPaused(["q"], false, by, nowMs);
     expect(await keyspace(server.admin)).toEqual({
       ...before,
       "holdfast:{q}:audit": [acted("pause", "", 0), acted("resume", "", 0)],
     });
-    // Whoever watches the tasks is told, though they are what they were.
+    // Workers that sleep watch the pause: its end wakes them.
     expect(await server.admin.multi().ping().exec()).toBeNull();
   });
 
@@ -447,6 +447,25 @@ describeRedis("steering on Redis", () => {
         "asynq:queues": ["q"],
         "asynq:{aXb?cX}:processed": "1",
       });
+    });
+
+    it("leaves a queue alone whose keys begin like its own, as old clients could name one", async () => {
+      const legacy = "q}:b";
+      await put("a", "pending");
+      await server.admin.sadd("asynq:queues", legacy, "q}");
+      const others = [
+        `asynq:{${legacy}}:pending`,
+        `asynq:{${legacy}}:t:1`,
+        `holdfast:{${legacy}}:audit`,
+        "asynq:{q}}:t:1",
+      ];
+      for (const key of others) await server.admin.set(key, "1");
+
+      expect(await drop()).toBe("dropped");
+
+      expect((await server.admin.keys("*{q*")).toSorted()).toEqual(others.toSorted());
+      expect(await drop(legacy)).toBe("dropped");
+      expect(await server.admin.keys("*{q*")).toEqual(["asynq:{q}}:t:1"]);
     });
 
     it("goes on where it was interrupted", async () => {

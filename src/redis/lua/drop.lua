@@ -3,7 +3,7 @@
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
 -- Reply: "dropped", "more", "notEmpty" or "active".
 local asynq, holdfast = unpack(KEYS)
-local deadline_ms, now_s, now_ms, force, limit, pattern, actor, reason, request = unpack(ARGV)
+local deadline_ms, now_s, now_ms, force, limit, others, pattern, actor, reason, request = unpack(ARGV)
 --! include fence
 --! include types
 --! include audit
@@ -37,7 +37,7 @@ local walk = redis.pcall("GET", progress)
 -- A first write that needs no memory: then a server whose memory is full lets the others pass, too.
 redis.call("UNLINK", holdfast .. "pause")
 if type(walk) ~= "string" then
-    if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
+  if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
   redis.call("UNLINK", progress)
   redis.call("SET", progress, "begun")
   if not misfit(holdfast .. "audit", "stream") then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
@@ -72,8 +72,15 @@ for _, set in ipairs(sets) do
 end
 if left == 0 then return "more" end
 
+local function begins(key, start)
+  return key:sub(1, #start) == start
+end
+local theirs = cjson.decode(others)
 local function is_of_queue(key)
-  return key:sub(1, #asynq) == asynq or key:sub(1, #holdfast) == holdfast
+  for _, name in ipairs(theirs) do
+    if begins(key, "asynq:{" .. name .. "}:") or begins(key, "holdfast:{" .. name .. "}:") then return false end
+  end
+  return begins(key, asynq) or begins(key, holdfast)
 end
 local page = redis.pcall("SCAN", tonumber(walk) and walk or "0", "MATCH", pattern, "COUNT", 5000)
 -- A user who may not walk leaves what asynq's own tools leave, too.

@@ -7,8 +7,8 @@ local deadline_ms, now_s, now_ms, paused, actor, reason, request = unpack(ARGV)
 --! include audit
 
 local function pause(asynq, holdfast)
-  local mark, by, pending = asynq .. "paused", holdfast .. "pause", asynq .. "pending"
-  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(pending, "list") or misfit(holdfast .. "audit", "stream")
+  local mark, by = asynq .. "paused", holdfast .. "pause"
+  local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(holdfast .. "audit", "stream")
   if problem then return problem end
   if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
   redis.call("UNLINK", by)
@@ -17,9 +17,8 @@ local function pause(asynq, holdfast)
     redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
     record(holdfast, now_ms, actor, reason, request, "pause", "", 0)
   else
+    -- Workers that sleep watch this key.
     redis.call("UNLINK", mark)
-    -- Workers that sleep watch this key: its last entry is put where it is.
-    redis.call("LMOVE", pending, pending, "RIGHT", "RIGHT")
     record(holdfast, now_ms, actor, reason, request, "resume", "", 0)
   end
   return 1

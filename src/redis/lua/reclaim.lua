@@ -109,6 +109,35 @@ local function is_idle(asynq)
   return redis.pcall("LLEN", asynq .. "active") == 0 and redis.pcall("ZCARD", asynq .. "lease") == 0
 end
 
+-- Whether fields can be appended to a message: one that was cut short would take them for what is missing.
+local function is_whole(message)
+  local at = 1
+  local function varint()
+    local value, scale = 0, 1
+    for _ = 1, 10 do
+      local byte = message:byte(at)
+      if not byte then return nil end
+      at = at + 1
+      value = value + byte % 128 * scale
+      if byte < 128 then return value end
+      scale = scale * 128
+    end
+  end
+  local skip = {
+    [0] = function() return varint() and 0 end,
+    [1] = function() return 8 end,
+    [2] = varint,
+    [5] = function() return 4 end,
+  }
+  while at <= #message do
+    local tag = varint()
+    local bytes = tag and skip[tag % 8] and skip[tag % 8]()
+    if not bytes then return false end
+    at = at + bytes
+  end
+  return at == #message + 1
+end
+
 local function reclaim(number, asynq, holdfast)
   local due = expired(asynq, holdfast)
   for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
@@ -136,7 +165,8 @@ local function reclaim(number, asynq, holdfast)
         if at_most_once == "1" then failure, bytes = once, once_bytes end
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
-        redis.call("HSET", task, "msg", message .. bytes, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        if is_whole(message) then message = message .. bytes end
+        redis.call("HSET", task, "msg", message, "state", to, "hf_failure", failure, "hf_crashes", crashes)
         redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.

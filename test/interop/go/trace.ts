@@ -24,7 +24,6 @@ const writes: Record<string, (args: readonly string[]) => readonly string[]> = {
   LPUSH: ([key]) => [`push to the head of ${key}`],
   RPUSH: ([key]) => [`push to the tail of ${key}`],
   RPOPLPUSH: ([from, to]) => [`remove from ${from}`, `push to the head of ${to}`],
-  LMOVE: ([from, to]) => [from === to ? `touch ${from}` : `move from ${from} to ${to}`],
   LSET: ([key]) => [`overwrite in ${key}`],
   LREM: ([key]) => [`remove from ${key}`],
   LTRIM: ([key]) => [`remove from ${key}`],
