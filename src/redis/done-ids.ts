@@ -9,8 +9,12 @@ import { idTimeMs } from "../core/ids.js";
 export const bucketMs = 10_000;
 export const bucketOf = (ms: number) => Math.floor(ms / bucketMs);
 
-/** Which set remembers this id; "" when it needs not be, or is too old to be repeated. prune.lua says the same. */
-export function rememberedIn(id: string, nowMs: number): number | "" {
+/**
+ * Which set remembers this id; "" when it needs not be, or is too old to be repeated. prune.lua says the same. One that
+ * came through a spool ("s…") is remembered whatever its age, in a set of its own that lasts longer.
+ */
+export function rememberedIn(id: string, nowMs: number, spooled: boolean): number | string {
   const madeMs = idTimeMs(id);
+  if (spooled && madeMs !== undefined) return `s${bucketOf(madeMs)}`;
   return madeMs === undefined || Math.abs(nowMs - madeMs) > repeatHorizonMs ? "" : bucketOf(madeMs);
 }

@@ -172,7 +172,8 @@ function rowOf(task: NewTask, at: number, nowMs: number): Row {
 }
 
 /** Nearly all tasks are to be done at once, without more ado. */
-function specialOf({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: NewTask, nowMs: number): string {
+function specialOf(task: NewTask, nowMs: number): string {
+  const { message, processAtMs, uniqueForMs, atMostOnce, repeat, spooled = false } = task;
   const later = processAtMs > nowMs;
   if (!later && uniqueForMs <= 0 && !atMostOnce && !repeat) return "";
   const madeMs = repeat ? idTimeMs(message.id) : undefined;
@@ -180,7 +181,7 @@ function specialOf({ message, processAtMs, uniqueForMs, atMostOnce, repeat }: Ne
     later ? ceilToS(processAtMs) : 0,
     ceilToS(uniqueForMs),
     atMostOnce ? 1 : 0,
-    repeat ? 1 : 0,
+    !repeat ? 0 : spooled ? 2 : 1,
     madeMs === undefined ? "" : bucketOf(madeMs),
     uniqueForMs > 0 ? message.uniqueKey : "",
   ].join(",");

@@ -184,9 +184,10 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
   };
   switch (outcome.kind) {
     case "revoked":
-      return Object.assign(row, { made: rememberedIn(lease.id, nowMs) });
+      return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled === true) });
     case "completed": {
-      if (after === undefined) return Object.assign(row, { made: rememberedIn(lease.id, nowMs) });
+      if (after === undefined)
+        return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled === true) });
       const score = floorToS(nowMs) + ceilToS(message.retentionMs);
       return Object.assign(row, { move: "completed", score, detail: outcome.result ?? "" });
     }
@@ -218,6 +219,7 @@ interface StoredTask {
   crashes: number;
   returns: number;
   atMostOnce: boolean;
+  spooled: boolean;
 }
 
 /** What the script wrote as sizes, bytes and the rest. */
@@ -232,16 +234,18 @@ function storedTasks([sizes, bytes, rest]: readonly Reply[], queues: readonly st
     const end = middle + Number(numbers[n + 2]);
     const id = (bytes as Buffer).subarray(at, middle);
     const message = (bytes as Buffer).subarray(middle, end);
-    tasks.push({ queue: queues[Number(numbers[n]) - 1]!, id, message, crashes: 0, returns: 0, atMostOnce: false });
+    const queue = queues[Number(numbers[n]) - 1]!;
+    tasks.push({ queue, id, message, crashes: 0, returns: 0, atMostOnce: false, spooled: false });
     at = end;
   }
   const more = rest as readonly Reply[];
-  for (let n = 0; n < more.length; n += 4) {
-    const [which, crashes, returns, once] = more.slice(n, n + 4).map(String);
+  for (let n = 0; n < more.length; n += 5) {
+    const [which, crashes, returns, once, spooled] = more.slice(n, n + 5).map(String);
     Object.assign(tasks[Number(which)]!, {
       crashes: countOf(crashes),
       returns: countOf(returns),
       atMostOnce: once === "1",
+      spooled: spooled === "1",
     });
   }
   return tasks;
@@ -258,11 +262,11 @@ async function decoded(
   const untilMs = untilS(request, nowMs) * 1_000;
   const leased: LeasedTask[] = [];
   const broken: PlacelessRow[] = [];
-  for (const { queue, id, message, crashes, returns, atMostOnce } of stored) {
+  for (const { queue, id, message, ...how } of stored) {
     try {
       if (!isUtf8(id)) throw new HoldfastError("MESSAGE_INVALID", { problem: "its id is not valid UTF-8", offset: 0 });
       const lease = { queue, id: String(id), token: requestId, untilMs };
-      leased.push({ message: decodeMessage(message), lease, crashes, returns, atMostOnce });
+      leased.push({ message: decodeMessage(message), lease, ...how });
     } catch (error) {
       if (!HoldfastError.is(error, "MESSAGE_INVALID")) throw error;
       const failure = undecodable(error.message, nowMs);

@@ -333,10 +333,11 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "84603e254fc2e71549e16c9ea8eeff9abb520b77",
+  sha1: "624f4392f4e2c0b912bd2c288f64cba36e8e1eeb",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
--- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds.
+-- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; \`again\` is 1 for
+-- a repeat, 2 for one that a spool may repeat for longer.
 -- Reply: an answer a row, or one for all where they are the same: "+" and the task's state, "d" and the id that holds the
 -- unique lock, "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -363,14 +364,20 @@ local ready, later = {}, {}
 
 -- The answer for a task that is there already, or has lately been. An id of ours (its time, \`made\`, is known) is nobody
 -- else's: it was there before. Any other id may be used again and by others: there only the same bytes are the same task.
-local function answer_again(task, id, message, made)
+local function is_among(set, id)
+  return redis.pcall("SISMEMBER", holdfast .. set, id) == 1
+end
+local function answer_again(task, id, message, made, spooled)
   if redis.call("EXISTS", task) == 0 then
-    local done = made ~= "" and redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1
+    local done = made ~= "" and (is_among("done:" .. made, id) or (spooled and is_among("spooled:" .. made, id)))
     return done and "+completed" or nil
   end
   local found = redis.pcall("HMGET", task, "state", "msg")
   local state, stored = found[1], found[2]
-  return state and (made ~= "" or stored == message) and "+" .. state or "t"
+  if not state or (made == "" and stored ~= message) then return "t" end
+  -- It may have come before it was spooled.
+  if spooled then redis.call("HSET", task, "hf_spool", "1") end
+  return "+" .. state
 end
 
 -- Nearly always nobody has any of the ids: to ask that once, for all of them, spares each a claim of its own.
@@ -404,12 +411,12 @@ for i = 1, #ROWS, 3 do
   local answer
   if problem then
     answer = "!" .. problem
-  elseif again == "1" then
-    answer = answer_again(task, id, message, made)
+  elseif again ~= "0" then
+    answer = answer_again(task, id, message, made, again == "2")
   end
   if answer then
     -- Nothing is to be done.
-  elseif holder and not (again == "1" and holder == id) then
+  elseif holder and not (again ~= "0" and holder == id) then
     answer = "d" .. holder
   else
     local written = claim(task, message)
@@ -427,6 +434,9 @@ for i = 1, #ROWS, 3 do
       end
       if once == "1" then
         fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
+      end
+      if again == "2" then
+        fields[#fields + 1], fields[#fields + 2] = "hf_spool", "1"
       end
       written = redis.pcall("HSET", task, unpack(fields))
       claimed_here[task] = true
@@ -497,7 +507,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "a0a52222cce7cb3b9a644b7cc8906fa870901b0e",
+  sha1: "dc5385040ce71d451af761406f96afbf09dc0cd4",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -510,7 +520,7 @@ export const exchangeScript: Script = {
 -- may hold more that could be leased: an answer's bound was met, or tasks were set aside. \`dry\` are the numbers, with
 -- commas, of queues looked at that hold no more, \`paused\` of those that are paused. What was leased is two strings, for a
 -- list of them is dear to take apart: \`sizes\`, "number id message" for each task with the lengths of its id and message,
--- and \`bytes\`, ids and messages one after the other. \`rest\` is { which of them, crashes, returns, once, … } for those of
+-- and \`bytes\`, ids and messages one after the other. \`rest\` is { which of them, crashes, returns, once, spooled, … } for those of
 -- which there is more to say.
 -- Of what is leased the first \`startable\` start at once, the others wait in the worker; \`limits\` is one for each queue that
 -- is leased from, as JSON, or "".
@@ -658,6 +668,12 @@ for k = 1, #KEYS, 2 do
   }
 end
 
+-- Where a finished id is remembered, and how long: one that came through a spool may come again much later.
+local function done_key(holdfast, made)
+  if made:sub(1, 1) == "s" then return holdfast .. "spooled:" .. made:sub(2), 900 end
+  return holdfast .. "done:" .. made, 180
+end
+
 -- What is wrong with the keys that every settling and leasing writes.
 local function misfits(queue)
   return misfit(queue.active, "list") or misfit(queue.lease, "zset") or misfit(queue.leases, "hash")
@@ -743,7 +759,7 @@ local function examine(queue, plan)
   if moves.archived then problem = problem or misfit(queue.holdfast .. "archived", "zset") end
   if moves.released then problem = problem or misfit(queue.pending, "list") end
   if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
-  for made in pairs(plan.done) do problem = problem or misfit(queue.holdfast .. "done:" .. made, "set") end
+  for made in pairs(plan.done) do problem = problem or misfit(done_key(queue.holdfast, made), "set") end
   if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
   return problem
 end
@@ -809,8 +825,9 @@ local function settle(queue)
   if #plan.kept > 0 then keep_tasks(queue, plan) end
   if #plan.broken > 0 then redis.call("LPUSH", queue.holdfast .. "broken", unpack(plan.broken)) end
   for made, ids in pairs(plan.done) do
-    redis.call("SADD", queue.holdfast .. "done:" .. made, unpack(ids))
-    redis.call("EXPIRE", queue.holdfast .. "done:" .. made, 180)
+    local key, keep_s = done_key(queue.holdfast, made)
+    redis.call("SADD", key, unpack(ids))
+    redis.call("EXPIRE", key, keep_s)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
@@ -841,12 +858,12 @@ local function may_hold_more()
 end
 
 local function give(queue, id, task)
-  local message, crashes, returns, once = unpack(task, 1, 4)
+  local message, crashes, returns, once, _, spooled = unpack(task, 1, 6)
   local n = #parts
   parts[n + 1], parts[n + 2] = id, message
   sizes[#sizes + 1] = string.format("%d %d %d", queue.number, #id, #message)
-  if crashes or returns or once then
-    for _, value in ipairs({ n / 2, crashes or "0", returns or "0", once or "" }) do rest[#rest + 1] = value end
+  if crashes or returns or once or spooled then
+    for _, value in ipairs({ n / 2, crashes or "0", returns or "0", once or "", spooled or "" }) do rest[#rest + 1] = value end
   end
   given[n + 1], given[n + 2] = queue.number, id
   bytes = bytes + #message
@@ -874,7 +891,7 @@ local function look(queue, window, found)
       return may_hold_more()
     end
     local id = window[n]
-    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state", "hf_spool")
     local message, crashes, _, once, state = unpack(task, 1, 5)
     local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
     if found.chosen[id] or (message and state ~= "pending" and is_in_place(queue.asynq, queue.holdfast, id, state)) then
@@ -964,7 +981,7 @@ local function lease_again(last)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
     if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
-      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once")
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state", "hf_spool")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
         redis.call("ZREM", queue.lease, id)
@@ -1207,7 +1224,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "978564a720357427d2f75f41a36dddebb0772319",
+  sha1: "22f54ef05f021ce6d066bdf01ae2a94b0a291ab5",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -1308,21 +1325,22 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
-local function remember(holdfast, ids)
+-- \`spooled\` has those that came through a spool: they may come again much later.
+local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
-    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
-      local bucket = string.format("%d", math.floor(made / bucket_ms))
+    if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
+      local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
       done[bucket] = done[bucket] or {}
       table.insert(done[bucket], id)
     end
   end
   for bucket, young in pairs(done) do
-    local key = holdfast .. "done:" .. bucket
+    local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, 180)
+      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
     end
   end
 end
@@ -1556,7 +1574,7 @@ local function delete_tasks()
     end
   end
   redis.call("UNLINK", unpack(unlink))
-  remember(holdfast, moved)
+  remember(holdfast, moved, {})
 end
 
 -- At least \`attempts\` runs before the task is a dead letter again, whether it fails or takes its workers down.
@@ -1947,7 +1965,7 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "4d4d1c2fa9fe89ad5122829b8ac435a14ce023ca",
+  sha1: "10b38d4fa9fa3a61acc6bc418259262efccb9904",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -1994,21 +2012,22 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
-local function remember(holdfast, ids)
+-- \`spooled\` has those that came through a spool: they may come again much later.
+local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
-    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
-      local bucket = string.format("%d", math.floor(made / bucket_ms))
+    if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
+      local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
       done[bucket] = done[bucket] or {}
       table.insert(done[bucket], id)
     end
   end
   for bucket, young in pairs(done) do
-    local key = holdfast .. "done:" .. bucket
+    local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, 180)
+      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
     end
   end
 end
@@ -2054,11 +2073,13 @@ local function forget_completed(number, asynq, holdfast)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
   left = left - #ids
-  local completed, tasks = {}, {}
+  local completed, tasks, spooled = {}, {}, {}
   for _, id in ipairs(ids) do
     local task = asynq .. "t:" .. id
-    local state = redis.pcall("HGET", task, "state")
+    local found = redis.pcall("HMGET", task, "state", "hf_spool")
+    local state = found[1]
     if state == "completed" then
+      spooled[id] = found[2]
       completed[#completed + 1], tasks[#tasks + 1] = id, task
     elseif redis.call("EXISTS", task) == 1 and not is_in_place(asynq, holdfast, id, state) then
       redis.call("LPUSH", holdfast .. "broken", id)
@@ -2066,7 +2087,7 @@ local function forget_completed(number, asynq, holdfast)
     end
   end
   if #tasks == 0 then return end
-  remember(holdfast, completed)
+  remember(holdfast, completed, spooled)
   redis.call("UNLINK", unpack(tasks))
 end
 

@@ -12,7 +12,7 @@ import { RedisSentinels } from "../support/redis-sentinels.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "pause" | "shared" | "signals";
+export type Need = "damage" | "pause" | "shared" | "signals" | "spool";
 
 /** One storage, with nothing in it that this test has not put there. */
 export interface Storage extends AsyncDisposable {
@@ -46,6 +46,7 @@ const memory: Engine = {
     pause: "what is in memory can be reached by its own broker alone",
     shared: "what is in memory belongs to one broker",
     signals: "what is in memory belongs to one broker",
+    spool: "it is on this machine itself",
   },
   needsRedis: false,
   start: async () => ({
@@ -61,7 +62,7 @@ const memory: Engine = {
 
 const file: Engine = {
   name: "file",
-  gaps: {},
+  gaps: { spool: "it is on this machine itself" },
   needsRedis: false,
   start: async () => ({
     ...nothingToDispose,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { repeatHorizonMs } from "../../src/broker/broker.js";
 import { newId } from "../../src/core/ids.js";
@@ -7,6 +8,13 @@ import { describeBroker, idsOf, type Trial } from "./describe-broker.js";
 
 const again = (t: Trial, id: string, fields: Parameters<Trial["task"]>[1] = {}) => t.task(id, fields, { repeat: true });
 const enqueued = (id: string, state: string) => [{ status: "enqueued", id, state }];
+
+/** An id of ours of that time; newId itself never goes back. */
+function madeAt(ms: number): string {
+  const time = ms.toString(16).padStart(12, "0");
+  const random = randomUUID();
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(15)}`;
+}
 
 describeBroker("repeated requests", ({ it }) => {
   it("answer a lease whose reply was lost with the same tasks, and lease nothing more", async (t) => {
@@ -211,6 +219,35 @@ describeBroker("repeated requests", ({ it }) => {
       ...enqueued("2", "scheduled"),
     ]);
   });
+
+  it(
+    "of what came through a spool are recognised long after, however old it was when it finished",
+    async (t) => {
+      const hourAgo = t.at(0) - 3_600_000;
+      const [old, kept, sent, direct] = [madeAt(hourAgo), madeAt(hourAgo), madeAt(t.at(0)), madeAt(t.at(0))];
+      const spooled = (id: string, fields = {}) => t.task(id, fields, { repeat: true, spooled: true });
+      await t.enqueue([sent]);
+      await t.enqueue([spooled(old), spooled(sent), spooled(kept, { retentionMs: 1_000 }), direct]);
+      const leased = await t.lease();
+      expect(leased.map((task) => task.spooled)).toEqual([true, true, true, false]);
+      await t.settle([
+        settled.completed(leased[0]!),
+        settled.revoked(leased[1]!),
+        settled.completed(leased[2]!),
+        settled.completed(leased[3]!),
+      ]);
+      expect(await t.prune(5_000)).toBe(1);
+      // A turn that finishes something else later frees what is not needed any more.
+      for (const ms of [150_000, 600_000]) {
+        await t.enqueue([madeAt(t.at(ms))], ms);
+        await t.settle([settled.completed(await t.leaseOne({}, ms))], ms);
+        const repeated = [old, sent, kept].map((id) => spooled(id));
+        expect(await t.enqueue(repeated, ms)).toEqual([old, sent, kept].flatMap((id) => enqueued(id, "completed")));
+      }
+      expect(await t.enqueue([spooled(madeAt(hourAgo))])).toMatchObject([{ state: "pending" }]);
+    },
+    { needs: "spool" },
+  );
 
   it("within one list are one task", async (t) => {
     expect(await t.enqueue([again(t, "1"), again(t, "1"), "1"])).toEqual([

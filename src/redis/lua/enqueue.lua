@@ -1,6 +1,7 @@
 -- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
--- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds.
+-- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; `again` is 1 for
+-- a repeat, 2 for one that a spool may repeat for longer.
 -- Reply: an answer a row, or one for all where they are the same: "+" and the task's state, "d" and the id that holds the
 -- unique lock, "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -15,14 +16,20 @@ local ready, later = {}, {}
 
 -- The answer for a task that is there already, or has lately been. An id of ours (its time, `made`, is known) is nobody
 -- else's: it was there before. Any other id may be used again and by others: there only the same bytes are the same task.
-local function answer_again(task, id, message, made)
+local function is_among(set, id)
+  return redis.pcall("SISMEMBER", holdfast .. set, id) == 1
+end
+local function answer_again(task, id, message, made, spooled)
   if redis.call("EXISTS", task) == 0 then
-    local done = made ~= "" and redis.pcall("SISMEMBER", holdfast .. "done:" .. made, id) == 1
+    local done = made ~= "" and (is_among("done:" .. made, id) or (spooled and is_among("spooled:" .. made, id)))
     return done and "+completed" or nil
   end
   local found = redis.pcall("HMGET", task, "state", "msg")
   local state, stored = found[1], found[2]
-  return state and (made ~= "" or stored == message) and "+" .. state or "t"
+  if not state or (made == "" and stored ~= message) then return "t" end
+  -- It may have come before it was spooled.
+  if spooled then redis.call("HSET", task, "hf_spool", "1") end
+  return "+" .. state
 end
 
 -- Nearly always nobody has any of the ids: to ask that once, for all of them, spares each a claim of its own.
@@ -56,12 +63,12 @@ for i = 1, #ROWS, 3 do
   local answer
   if problem then
     answer = "!" .. problem
-  elseif again == "1" then
-    answer = answer_again(task, id, message, made)
+  elseif again ~= "0" then
+    answer = answer_again(task, id, message, made, again == "2")
   end
   if answer then
     -- Nothing is to be done.
-  elseif holder and not (again == "1" and holder == id) then
+  elseif holder and not (again ~= "0" and holder == id) then
     answer = "d" .. holder
   else
     local written = claim(task, message)
@@ -79,6 +86,9 @@ for i = 1, #ROWS, 3 do
       end
       if once == "1" then
         fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
+      end
+      if again == "2" then
+        fields[#fields + 1], fields[#fields + 2] = "hf_spool", "1"
       end
       written = redis.pcall("HSET", task, unpack(fields))
       claimed_here[task] = true

@@ -10,7 +10,7 @@
 -- may hold more that could be leased: an answer's bound was met, or tasks were set aside. `dry` are the numbers, with
 -- commas, of queues looked at that hold no more, `paused` of those that are paused. What was leased is two strings, for a
 -- list of them is dear to take apart: `sizes`, "number id message" for each task with the lengths of its id and message,
--- and `bytes`, ids and messages one after the other. `rest` is { which of them, crashes, returns, once, … } for those of
+-- and `bytes`, ids and messages one after the other. `rest` is { which of them, crashes, returns, once, spooled, … } for those of
 -- which there is more to say.
 -- Of what is leased the first `startable` start at once, the others wait in the worker; `limits` is one for each queue that
 -- is leased from, as JSON, or "".
@@ -36,6 +36,12 @@ for k = 1, #KEYS, 2 do
     pending = asynq .. "pending", active = asynq .. "active", lease = asynq .. "lease", leases = holdfast .. "leases",
     ids = {}, held = {}, made = {}, rows = {}, at = {},
   }
+end
+
+-- Where a finished id is remembered, and how long: one that came through a spool may come again much later.
+local function done_key(holdfast, made)
+  if made:sub(1, 1) == "s" then return holdfast .. "spooled:" .. made:sub(2), 900 end
+  return holdfast .. "done:" .. made, 180
 end
 
 -- What is wrong with the keys that every settling and leasing writes.
@@ -123,7 +129,7 @@ local function examine(queue, plan)
   if moves.archived then problem = problem or misfit(queue.holdfast .. "archived", "zset") end
   if moves.released then problem = problem or misfit(queue.pending, "list") end
   if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
-  for made in pairs(plan.done) do problem = problem or misfit(queue.holdfast .. "done:" .. made, "set") end
+  for made in pairs(plan.done) do problem = problem or misfit(done_key(queue.holdfast, made), "set") end
   if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
   return problem
 end
@@ -189,8 +195,9 @@ local function settle(queue)
   if #plan.kept > 0 then keep_tasks(queue, plan) end
   if #plan.broken > 0 then redis.call("LPUSH", queue.holdfast .. "broken", unpack(plan.broken)) end
   for made, ids in pairs(plan.done) do
-    redis.call("SADD", queue.holdfast .. "done:" .. made, unpack(ids))
-    redis.call("EXPIRE", queue.holdfast .. "done:" .. made, 180)
+    local key, keep_s = done_key(queue.holdfast, made)
+    redis.call("SADD", key, unpack(ids))
+    redis.call("EXPIRE", key, keep_s)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
@@ -221,12 +228,12 @@ local function may_hold_more()
 end
 
 local function give(queue, id, task)
-  local message, crashes, returns, once = unpack(task, 1, 4)
+  local message, crashes, returns, once, _, spooled = unpack(task, 1, 6)
   local n = #parts
   parts[n + 1], parts[n + 2] = id, message
   sizes[#sizes + 1] = string.format("%d %d %d", queue.number, #id, #message)
-  if crashes or returns or once then
-    for _, value in ipairs({ n / 2, crashes or "0", returns or "0", once or "" }) do rest[#rest + 1] = value end
+  if crashes or returns or once or spooled then
+    for _, value in ipairs({ n / 2, crashes or "0", returns or "0", once or "", spooled or "" }) do rest[#rest + 1] = value end
   end
   given[n + 1], given[n + 2] = queue.number, id
   bytes = bytes + #message
@@ -254,7 +261,7 @@ local function look(queue, window, found)
       return may_hold_more()
     end
     local id = window[n]
-    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state")
+    local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state", "hf_spool")
     local message, crashes, _, once, state = unpack(task, 1, 5)
     local last_try = crashes and (tonumber(crashes) or 0) >= max_crashes - 1
     if found.chosen[id] or (message and state ~= "pending" and is_in_place(queue.asynq, queue.holdfast, id, state)) then
@@ -344,7 +351,7 @@ local function lease_again(last)
     local queue = queues[tonumber(number)]
     local score = redis.pcall("ZSCORE", queue.lease, id)
     if type(score) == "string" and redis.pcall("HGET", queue.leases, id) == holder(token, score) then
-      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once")
+      local task = redis.pcall("HMGET", queue.tasks .. id, "msg", "hf_crashes", "hf_returns", "hf_once", "state", "hf_spool")
       if task[1] then
         -- Taken out first, because a server whose memory is full refuses ZADD as a script's first write.
         redis.call("ZREM", queue.lease, id)

@@ -217,7 +217,7 @@ local function delete_tasks()
     end
   end
   redis.call("UNLINK", unpack(unlink))
-  remember(holdfast, moved)
+  remember(holdfast, moved, {})
 end
 
 -- At least `attempts` runs before the task is a dead letter again, whether it fails or takes its workers down.

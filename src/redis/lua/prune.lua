@@ -28,11 +28,13 @@ local function forget_completed(number, asynq, holdfast)
   if #ids == 0 then return end
   redis.call("ZREM", asynq .. "completed", unpack(ids))
   left = left - #ids
-  local completed, tasks = {}, {}
+  local completed, tasks, spooled = {}, {}, {}
   for _, id in ipairs(ids) do
     local task = asynq .. "t:" .. id
-    local state = redis.pcall("HGET", task, "state")
+    local found = redis.pcall("HMGET", task, "state", "hf_spool")
+    local state = found[1]
     if state == "completed" then
+      spooled[id] = found[2]
       completed[#completed + 1], tasks[#tasks + 1] = id, task
     elseif redis.call("EXISTS", task) == 1 and not is_in_place(asynq, holdfast, id, state) then
       redis.call("LPUSH", holdfast .. "broken", id)
@@ -40,7 +42,7 @@ local function forget_completed(number, asynq, holdfast)
     end
   end
   if #tasks == 0 then return end
-  remember(holdfast, completed)
+  remember(holdfast, completed, spooled)
   redis.call("UNLINK", unpack(tasks))
 end
 

@@ -8,21 +8,22 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
-local function remember(holdfast, ids)
+-- `spooled` has those that came through a spool: they may come again much later.
+local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
-    if made and math.abs(now_ms - made) <= tonumber(horizon_ms) then
-      local bucket = string.format("%d", math.floor(made / bucket_ms))
+    if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
+      local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
       done[bucket] = done[bucket] or {}
       table.insert(done[bucket], id)
     end
   end
   for bucket, young in pairs(done) do
-    local key = holdfast .. "done:" .. bucket
+    local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, 180)
+      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
     end
   end
 end
