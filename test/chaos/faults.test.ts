@@ -16,7 +16,7 @@ describeRedis("producers and workers while faults come and go", () => {
   beforeAll(async () => {
     const some = chosen.map((number) => rows.find(({ row }) => row === number)!);
     const short = some.map((row) => ({ ...row, holdMs: Math.min(row.holdMs, longestHoldMs) }));
-    episode = await runEpisode({ stage: () => stageOf({}), rows: short, seed });
+    episode = await runEpisode({ stage: (folder) => stageOf({}, folder), rows: short, seed });
   }, 180_000);
   afterAll(() => {
     const { counts, duplicates } = episode.verdict;

@@ -5,14 +5,11 @@ import type { WorkerOptions } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import type { Journal } from "./journal.js";
 
-export interface ChildOptions {
+interface ChildOptions {
   readonly url: string;
-  /** The options of `connect`, of `new Client` and of `new Worker`. */
-  readonly connect?: object;
-  readonly client?: object;
-  readonly worker?: WorkerOptions;
-  readonly perSecond?: number;
-  readonly timeoutMs?: number;
+  readonly worker: WorkerOptions;
+  /** Of the producers. */
+  readonly spool: object | undefined;
 }
 
 interface Spawned {
@@ -57,14 +54,15 @@ export class Children {
   async add(kind: Child["kind"], spawned: Spawned = {}): Promise<Child> {
     const name = `${kind === "producer" ? "p" : "w"}${this.#children.length + 1}`;
     const journal = join(this.#folder, `${name}.jsonl`);
-    const { worker, perSecond = 60, timeoutMs = 3_000, ...rest } = this.#options;
+    const { url, worker, spool } = this.#options;
     const queues = { default: 3, ...(spawned.ordered === true ? { ordered: { weight: 1, concurrency: 1 } } : {}) };
     const options = {
       name,
       journal,
-      ...rest,
-      perSecond,
-      timeoutMs,
+      url,
+      ...(kind === "producer" && spool !== undefined ? { connect: { spool }, client: { accept: "spool" } } : {}),
+      perSecond: 60,
+      timeoutMs: 3_000,
       most: 500,
       maxRetry,
       worker: { ...worker, queues },
@@ -111,7 +109,7 @@ export class Children {
   }
 
   /** In good order; after `withinMs` by kill -9. */
-  async stop(child: Child, withinMs = 30_000): Promise<void> {
+  async stop(child: Child, withinMs = 100_000): Promise<void> {
     child.leaving = true;
     this.#journal.say({ e: "process", name: child.name, what: "stopping" });
     if (child.kind === "producer") child.process.send({ do: "stop" });
@@ -135,7 +133,7 @@ export class Children {
   }
 
   #gone(child: Child): Promise<boolean> {
-    return until(`${child.name} has ended`, () => isGone(child), 60_000);
+    return until(`${child.name} has ended`, () => isGone(child), 120_000);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Event, History } from "../../history/events.js";
 import type { Verdict, Violation } from "../../history/verdict.js";
 import { seeded } from "../../support/seeded.js";
 import { until } from "../../support/until.js";
-import { type ChildOptions, Children } from "./children.js";
+import { Children } from "./children.js";
 import { Journal, nowMs } from "./journal.js";
 import type { Row } from "./row.js";
 import { scanQueue, unfinished } from "./scan.js";
@@ -15,10 +15,11 @@ import { Scene, type Stage } from "./scene.js";
 import { Watch } from "./watch.js";
 
 export interface EpisodeOptions {
-  readonly stage: () => Promise<Stage>;
+  readonly stage: (folder: string) => Promise<Stage>;
   readonly rows: readonly Row[];
   readonly seed: number;
-  readonly children?: Omit<ChildOptions, "url">;
+  /** Producers accept into a spool. Default: into Redis alone. */
+  readonly spool?: boolean;
   readonly tell?: (line: string) => void;
 }
 
@@ -33,6 +34,7 @@ export interface Injected {
 
 export interface Episode {
   readonly seed: number;
+  readonly spool: boolean;
   readonly injected: readonly Injected[];
   readonly verdict: Verdict;
   readonly history: History;
@@ -42,6 +44,8 @@ const queues = ["default", "ordered"];
 /** Real leases are six times as long. */
 const leaseDuration = "5s";
 const longestRecoveryMs = 60_000;
+/** Longer than a doomed master was seen to go on. */
+const trustAfter = "20s";
 
 /**
  * Producers and workers work while one fault after the other is injected and healed; then they finish, and the checker
@@ -49,11 +53,12 @@ const longestRecoveryMs = 60_000;
  */
 export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
-  const stage = await options.stage();
+  const stage = await options.stage(folder);
   const journal = new Journal(join(folder, "supervisor.jsonl"));
-  const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s", ...options.children?.worker } as const;
-  const children = new Children({ ...options.children, url: stage.url, worker }, folder, journal);
-  const scene = new Scene(stage, children, journal, seeded(options.seed));
+  const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s" } as const;
+  const spool = options.spool === true ? { directory: join(folder, "spool"), trustAfter } : undefined;
+  const children = new Children({ url: stage.url, worker, spool }, folder, journal);
+  const scene = new Scene(stage, children, journal, folder, seeded(options.seed));
   const watch = new Watch(() => [journal.file, ...children.journals]);
   try {
     await Promise.all([children.add("producer"), children.add("producer"), children.add("worker", { ordered: true })]);
@@ -77,6 +82,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
     const verdict = check(history);
     return {
       seed: options.seed,
+      spool: options.spool === true,
       injected,
       history,
       verdict: { ...verdict, violations: [...verdict.violations, ...slow(injected)] },

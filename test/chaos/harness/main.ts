@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { seeded } from "../../support/seeded.js";
 import { type Episode, runEpisode } from "./episode.js";
-import { isFailure, reportOf, type RowReport, tableOf } from "./report.js";
+import { pageOf } from "./page.js";
+import { isFailure, reportOf, tableOf } from "./report.js";
 import { rows as allRows } from "./rows/all.js";
 import { stageOf } from "./stages.js";
 
@@ -14,60 +15,73 @@ const { values } = parseArgs({
     minutes: { type: "string" },
     rows: { type: "string" },
     all: { type: "boolean" },
+    spool: { type: "boolean" },
     out: { type: "string", default: ".cache/chaos" },
   },
 });
+/** `npm run chaos -- [--seed n] [--minutes m] [--rows 1,2,3] [--spool] [--all]`; docs/operate/chaos.md says more. */
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 30));
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const version = spawnSync("redis-server", ["--version"]).stdout.toString().split(" ")[2] ?? "";
 say(`seed ${seed}, Node ${process.version}, Redis ${version}`);
 
 const wanted = values.rows?.split(",").map(Number);
-const chosen = allRows.filter(({ row }) => wanted === undefined || wanted.includes(row));
-const able = chosen.filter((row) => {
-  const reason = row.lacks?.();
-  if (reason !== undefined) say(`NOT RUN: row ${row.row} (${row.name}): ${reason}`);
-  return reason === undefined;
-});
+const notRun: string[] = [];
+const able = allRows
+  .filter(({ row }) => wanted === undefined || wanted.includes(row))
+  .filter((row) => {
+    const reason = row.lacks?.();
+    if (reason !== undefined) notRun.push(`row ${row.row} (${row.name}): ${reason}`);
+    return reason === undefined;
+  });
+for (const line of notRun) say(`NOT RUN: ${line}`);
 
-// Each row by itself, in an order from the seed, again and again until the time is up.
+/** What loses tasks without a spool runs without and with one; the others as they are told to. */
+const variants = able.flatMap((row) =>
+  values.spool === true || row.loses === undefined
+    ? [{ row, spool: values.spool === true }]
+    : [
+        { row, spool: false },
+        { row, spool: true },
+      ],
+);
+
 const random = seeded(seed);
 const endMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
-const episodes = new Map<number, Episode[]>();
-const failed = new Map<number, string>();
+const episodes = new Map<(typeof variants)[number], Episode[]>();
+const failed: string[] = [];
 do {
-  const order = able.map((row) => ({ row, at: random(), seed: Math.floor(random() * 2 ** 30) }));
-  if (values.minutes !== undefined && values.all !== true) order.sort((a, b) => a.at - b.at);
-  for (const { row, seed: own } of order) {
-    if (performance.now() > endMs && values.minutes !== undefined && values.all !== true) break;
+  const order = variants.map((variant) => ({ variant, at: random(), own: Math.floor(random() * 2 ** 30) }));
+  for (const { variant, own } of order.toSorted((a, b) => a.at - b.at)) {
+    if (values.all !== true && values.minutes !== undefined && performance.now() > endMs) break;
+    const { row, spool } = variant;
+    const name = `row ${row.row}, ${row.name}${spool ? ", with a spool" : ""}`;
     const startMs = performance.now();
     try {
-      const episode = await runEpisode({ stage: () => stageOf(row), rows: [row], seed: own });
-      episodes.set(row.row, [...(episodes.get(row.row) ?? []), episode]);
+      const episode = await runEpisode({ stage: (folder) => stageOf(row, folder), rows: [row], seed: own, spool });
+      episodes.set(variant, [...(episodes.get(variant) ?? []), episode]);
       const { counts, violations } = episode.verdict;
       const took = ((performance.now() - startMs) / 1_000).toFixed(1);
-      say(
-        `row ${row.row}, ${row.name}: ${counts.accepted} accepted, ${counts.lost} lost, ${violations.length} violations, ${took} s`,
-      );
+      say(`${name}: ${counts.accepted} accepted, ${counts.lost} lost, ${violations.length} violations, ${took} s`);
       for (const { invariant, what, evidence } of violations.slice(0, 5))
         say(`  ${invariant}: ${what} ${JSON.stringify(evidence).slice(0, 600)}`);
     } catch (error) {
-      failed.set(row.row, error instanceof Error ? error.message : String(error));
-      say(`row ${row.row}, ${row.name}: could not be run: ${failed.get(row.row)}`);
+      failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      say(`COULD NOT BE RUN: ${failed.at(-1)}`);
     }
   }
 } while (performance.now() < endMs);
 
-const reports: RowReport[] = able.flatMap((row) => {
-  const own = episodes.get(row.row);
-  return own === undefined ? [] : [reportOf(row, own)];
+const reports = variants.flatMap((variant) => {
+  const own = episodes.get(variant);
+  return own === undefined ? [] : [reportOf(variant.row, variant.spool, own)];
 });
-say(`\n${tableOf(reports)}`);
+const shown = variants.flatMap((variant) => episodes.get(variant)?.slice(0, 1) ?? []);
+say(`\n${tableOf(reports)}\n`);
 mkdirSync(values.out, { recursive: true });
-const file = join(values.out, `chaos-${seed}.json`);
-writeFileSync(
-  file,
-  JSON.stringify({ seed, node: process.version, redis: version, reports, failed: [...failed] }, null, 2),
-);
-say(`\n${file}`);
-process.exitCode = reports.some(isFailure) || failed.size > 0 ? 1 : 0;
+const file = join(values.out, `chaos-${seed}`);
+const about = { seed, node: process.version, redis: version };
+writeFileSync(`${file}.json`, JSON.stringify({ ...about, reports, notRun, failed }, null, 2));
+writeFileSync(`${file}.html`, pageOf(about, reports, shown, [...notRun, ...failed]));
+say(`${file}.json, ${file}.html`);
+process.exitCode = reports.some(isFailure) || failed.length > 0 ? 1 : 0;

@@ -7,7 +7,9 @@ import { openJournal, tellMemory } from "./journal.mjs";
 const options = JSON.parse(process.argv[2]);
 const { name, url, journal: file, perSecond, timeoutMs, maxRetry, most } = options;
 const journal = openJournal(file, name);
-const broker = connect(url, options.connect);
+// What goes wrong on purpose is in the journals.
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+const broker = connect(url, { log, ...options.connect });
 const client = new Client(broker, { timeout: `${timeoutMs}ms`, ...options.client });
 const task = defineTask("chaos", { codec: rawBytes, maxRetry });
 let made = 0;

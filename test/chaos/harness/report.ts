@@ -10,12 +10,13 @@ export interface RowReport {
   readonly duplicates: Readonly<Record<string, number>>;
   readonly recoveryMs: { readonly p50: number; readonly p95: number };
   readonly violations: readonly string[];
-  /** Why accepted tasks may be lost in this run. */
+  readonly spool: boolean;
+  /** Why accepted tasks may be lost in this run, and whether they always are. */
   readonly loses?: string;
+  readonly alwaysLoses: boolean;
 }
 
-/** Episodes of one row each, or of several: then its name is theirs. */
-export function reportOf(row: Row | undefined, episodes: readonly Episode[]): RowReport {
+export function reportOf(row: Row, spool: boolean, episodes: readonly Episode[]): RowReport {
   const recoveries = episodes
     .flatMap(({ injected }) => injected.map(({ recoveryMs }) => recoveryMs))
     .toSorted((a, b) => a - b);
@@ -25,8 +26,9 @@ export function reportOf(row: Row | undefined, episodes: readonly Episode[]): Ro
     for (const [cause, count] of Object.entries(verdict.duplicates))
       duplicates[cause] = (duplicates[cause] ?? 0) + count;
   return {
-    row: row?.row ?? 0,
-    name: row?.name ?? "several, one after the other",
+    row: row.row,
+    name: row.name,
+    spool,
     times: recoveries.length,
     tasks: episodes.reduce((sum, { verdict }) => sum + verdict.counts.accepted, 0),
     lost: episodes.reduce((sum, { verdict }) => sum + verdict.counts.lost, 0),
@@ -35,19 +37,25 @@ export function reportOf(row: Row | undefined, episodes: readonly Episode[]): Ro
     violations: episodes.flatMap(({ verdict }) =>
       verdict.violations.map(({ invariant, what }) => `${invariant}: ${what}`),
     ),
-    ...(row?.loses === undefined ? {} : { loses: row.loses }),
+    ...(row.loses === undefined || spool ? {} : { loses: row.loses }),
+    alwaysLoses: row.alwaysLoses === true && !spool,
   };
 }
 
-/** A loss that the row is known for is no failure: it is told. */
-export const isFailure = ({ violations, loses }: RowReport) =>
-  violations.some((one) => loses === undefined || !one.startsWith("lost:"));
+/** A loss that the row is known for is told, and is no failure; where it always loses, none would be one. */
+export const isFailure = ({ violations, loses, alwaysLoses, lost }: RowReport) =>
+  violations.some((one) => loses === undefined || !one.startsWith("lost:")) || (alwaysLoses && lost === 0);
+
+export function judgement(report: RowReport): string {
+  if (isFailure(report)) return `FAILED (${report.violations.length})`;
+  return report.lost > 0 ? `known: ${report.loses}` : "ok";
+}
 
 export function tableOf(reports: readonly RowReport[]): string {
   const head = ["row", "fault", "times", "tasks", "lost", "run twice, and why", "recovery p50 / p95 ms", ""];
   const lines = reports.map((report) => [
     `${report.row}`,
-    report.name,
+    `${report.name}${report.spool ? ", with a spool" : ""}`,
     `${report.times}`,
     `${report.tasks}`,
     `${report.lost}`,
@@ -55,7 +63,7 @@ export function tableOf(reports: readonly RowReport[]): string {
       .map(([cause, count]) => `${count} ${cause}`)
       .join(", ") || "0",
     `${report.recoveryMs.p50} / ${report.recoveryMs.p95}`,
-    isFailure(report) ? `FAILED (${report.violations.length})` : report.lost > 0 ? `known: ${report.loses}` : "ok",
+    judgement(report),
   ]);
   const widths = head.map((title, n) => Math.max(title.length, ...lines.map((line) => line[n]!.length)));
   return [head, ...lines]

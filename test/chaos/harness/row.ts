@@ -8,8 +8,8 @@ export interface Row {
   readonly stage?: StageKind;
   /** Settings of that server. */
   readonly config?: Readonly<Record<string, string>>;
-  /** Environment of its process. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Environment of its process; files belong into that folder. */
+  readonly env?: (folder: string) => Readonly<Record<string, string>>;
   /** Why this machine cannot run it. */
   readonly lacks?: () => string | undefined;
   /** How long the fault lasts, ms. */
@@ -20,4 +20,6 @@ export interface Row {
   readonly recoverMs?: number;
   /** Without a spool accepted tasks may be lost, and why. */
   readonly loses?: string;
+  /** They are lost each time: that nothing is found would speak against the checker. */
+  readonly alwaysLoses?: true;
 }

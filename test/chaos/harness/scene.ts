@@ -27,15 +27,18 @@ export class Scene {
   readonly stage: Stage;
   readonly children: Children;
   readonly journal: Journal;
+  /** Of this episode; removed at its end. */
+  readonly folder: string;
   /** 0 ≤ x < 1, from the seed. */
   readonly random: () => number;
   /** For what a row has to undo. */
   undo: (() => Promise<void> | void)[] = [];
 
-  constructor(stage: Stage, children: Children, journal: Journal, random: () => number) {
+  constructor(stage: Stage, children: Children, journal: Journal, folder: string, random: () => number) {
     this.stage = stage;
     this.children = children;
     this.journal = journal;
+    this.folder = folder;
     this.random = random;
   }
 

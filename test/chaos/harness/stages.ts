@@ -8,10 +8,13 @@ import type { Stage } from "./scene.js";
 
 const durable = { appendonly: "yes", appendfsync: "everysec", "enable-debug-command": "yes" };
 
-export function stageOf({ stage = "server", config, env }: Pick<Row, "stage" | "config" | "env">): Promise<Stage> {
+export function stageOf(
+  { stage = "server", config, env }: Pick<Row, "stage" | "config" | "env">,
+  folder: string,
+): Promise<Stage> {
   switch (stage) {
     case "server":
-      return serverStage(config, env);
+      return serverStage(config, env?.(folder));
     case "sentinel":
       return sentinelStage();
     case "cluster":
@@ -20,7 +23,7 @@ export function stageOf({ stage = "server", config, env }: Pick<Row, "stage" | "
 }
 
 /** One server with an append-only file, and a proxy before it. */
-async function serverStage(config: Row["config"] = {}, env: Row["env"] = {}): Promise<Stage> {
+async function serverStage(config: Row["config"] = {}, env: Readonly<Record<string, string>> = {}): Promise<Stage> {
   const server = await RedisServer.start({ config: { ...durable, ...config }, env });
   const proxy = await FaultProxy.to(server.port);
   return {

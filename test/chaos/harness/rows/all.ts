@@ -1,5 +1,7 @@
 import type { Row } from "../row.js";
+import { clockRows } from "./clock.js";
 import { clusterRows, sentinelRows } from "./failover.js";
+import { hostileRows } from "./hostile.js";
 import { networkRows } from "./network.js";
 import { operatorRows } from "./operator.js";
 import { processRows } from "./process.js";
@@ -12,6 +14,8 @@ export const rows: readonly Row[] = [
   ...networkRows,
   ...workerRows,
   ...operatorRows,
+  ...clockRows,
+  ...hostileRows,
   ...sentinelRows,
   ...clusterRows,
 ].toSorted((a, b) => (a.row % 100) - (b.row % 100));

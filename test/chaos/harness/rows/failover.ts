@@ -43,6 +43,7 @@ export const sentinelRows: readonly Row[] = [
     stage: "sentinel",
     holdMs: 0,
     loses: unreplicated,
+    alwaysLoses: true,
     async inject(scene) {
       await scene.sentinels.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
       await promoted(scene);

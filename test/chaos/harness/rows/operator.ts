@@ -36,6 +36,7 @@ export const operatorRows: readonly Row[] = [
     name: "FLUSHALL",
     holdMs: 500,
     loses: "the data is gone",
+    alwaysLoses: true,
     async inject(scene) {
       scene.forgets("FLUSHALL");
       await scene.admin.flushall();

@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RedisServer } from "../../../support/redis-server.js";
 import type { Row } from "../row.js";
+import type { Scene } from "../scene.js";
+import { lacksCompiler, shim } from "../shim.js";
 
 async function shutDown({ server }: { server: RedisServer }): Promise<void> {
   await server.admin.shutdown().catch(() => undefined); // It answers by hanging up.
@@ -17,6 +19,17 @@ function journalOf({ dir }: RedisServer): string {
   );
 }
 
+const recording = (folder: string) => ({ LD_PRELOAD: shim("synced", folder), SYNCED: join(folder, "synced") });
+
+/** kill -9, and its file is as it was when it was fsynced last: what only memory had is gone. */
+async function cutPower({ server, folder }: Scene): Promise<void> {
+  await server.kill();
+  const file = journalOf(server);
+  const inode = `${statSync(file).ino} `;
+  const lines = readFileSync(join(folder, "synced"), "utf8").split("\n");
+  truncateSync(file, Number(lines.findLast((line) => line.startsWith(inode))!.slice(inode.length)));
+}
+
 /** What becomes of the server's process, and of its file while it is gone. */
 export const processRows: readonly Row[] = [
   { row: 1, name: "restarted in good order", holdMs: 1_000, inject: shutDown, heal: ({ server }) => server.start() },
@@ -28,10 +41,35 @@ export const processRows: readonly Row[] = [
     heal: ({ server }) => server.start(),
   },
   {
+    row: 3,
+    name: "power cut, fsync every second",
+    env: recording,
+    lacks: lacksCompiler,
+    holdMs: 500,
+    loses: "the last second had not been fsynced",
+    alwaysLoses: true,
+    inject: cutPower,
+    async heal(scene) {
+      scene.forgets("power cut");
+      await scene.server.start();
+    },
+  },
+  {
+    row: 4,
+    name: "power cut, fsync always",
+    config: { appendfsync: "always" },
+    env: recording,
+    lacks: lacksCompiler,
+    holdMs: 500,
+    inject: cutPower,
+    heal: ({ server }) => server.start(),
+  },
+  {
     row: 5,
     name: "comes back empty",
     holdMs: 500,
     loses: "the data is gone",
+    alwaysLoses: true,
     async inject({ server }) {
       await server.kill();
       rmSync(join(server.dir, "appendonlydir"), { recursive: true });
