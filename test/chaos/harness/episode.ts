@@ -18,8 +18,8 @@ export interface EpisodeOptions {
   readonly stage: (folder: string) => Promise<Stage>;
   readonly rows: readonly Row[];
   readonly seed: number;
-  /** Producers accept into a spool. Default: into Redis alone. */
-  readonly spool?: boolean;
+  /** Producers accept into a spool with these options. Default: into Redis alone. */
+  readonly spool?: object | undefined;
   readonly tell?: (line: string) => void;
 }
 
@@ -56,7 +56,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
   const stage = await options.stage(folder);
   const journal = new Journal(join(folder, "supervisor.jsonl"));
   const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s" } as const;
-  const spool = options.spool === true ? { directory: join(folder, "spool"), trustAfter } : undefined;
+  const spool = options.spool && { directory: join(folder, "spool"), trustAfter, ...options.spool };
   const children = new Children({ url: stage.url, worker, spool }, folder, journal);
   const scene = new Scene(stage, children, journal, folder, seeded(options.seed));
   const watch = new Watch(() => [journal.file, ...children.journals]);
@@ -82,7 +82,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
     const verdict = check(history);
     return {
       seed: options.seed,
-      spool: options.spool === true,
+      spool: options.spool !== undefined,
       injected,
       history,
       verdict: { ...verdict, violations: [...verdict.violations, ...slow(injected)] },

@@ -36,15 +36,16 @@ const able = allRows
   });
 for (const line of notRun) say(`NOT RUN: ${line}`);
 
-/** What loses tasks without a spool runs without and with one; the others as they are told to. */
-const variants = able.flatMap((row) =>
-  values.spool === true || row.loses === undefined
-    ? [{ row, spool: values.spool === true }]
+/** What loses tasks without a spool runs without and with one; the others as they ask for, or as they are told to. */
+const variants = able.flatMap((row) => {
+  if (row.spool !== undefined || values.spool === true) return [{ row, spool: row.spool ?? {} }];
+  return row.loses === undefined
+    ? [{ row, spool: undefined }]
     : [
-        { row, spool: false },
-        { row, spool: true },
-      ],
-);
+        { row, spool: undefined },
+        { row, spool: {} },
+      ];
+});
 
 const random = seeded(seed);
 const endMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
@@ -55,7 +56,7 @@ do {
   for (const { variant, own } of order.toSorted((a, b) => a.at - b.at)) {
     if (values.all !== true && values.minutes !== undefined && performance.now() > endMs) break;
     const { row, spool } = variant;
-    const name = `row ${row.row}, ${row.name}${spool ? ", with a spool" : ""}`;
+    const name = `row ${row.row}, ${row.name}${spool !== undefined ? ", with a spool" : ""}`;
     const startMs = performance.now();
     try {
       const episode = await runEpisode({ stage: (folder) => stageOf(row, folder), rows: [row], seed: own, spool });
@@ -74,7 +75,7 @@ do {
 
 const reports = variants.flatMap((variant) => {
   const own = episodes.get(variant);
-  return own === undefined ? [] : [reportOf(variant.row, variant.spool, own)];
+  return own === undefined ? [] : [reportOf(variant.row, variant.spool !== undefined, own)];
 });
 const shown = variants.flatMap((variant) => episodes.get(variant)?.slice(0, 1) ?? []);
 say(`\n${tableOf(reports)}\n`);

@@ -1,3 +1,4 @@
+import type { ServerOptions } from "../../support/redis-server.js";
 import type { Scene, StageKind } from "./scene.js";
 
 /** One row of the table of faults. */
@@ -6,10 +7,10 @@ export interface Row {
   readonly name: string;
   /** Default: one server. */
   readonly stage?: StageKind;
-  /** Settings of that server. */
-  readonly config?: Readonly<Record<string, string>>;
-  /** Environment of its process; files belong into that folder. */
-  readonly env?: (folder: string) => Readonly<Record<string, string>>;
+  /** That server's settings; its files belong into that folder. */
+  readonly server?: (folder: string) => Pick<ServerOptions, "config" | "env">;
+  /** It makes sense with a spool alone: with these options. */
+  readonly spool?: object;
   /** Why this machine cannot run it. */
   readonly lacks?: () => string | undefined;
   /** How long the fault lasts, ms. */

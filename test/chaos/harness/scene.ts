@@ -66,9 +66,7 @@ export class Scene {
     return there(this.stage.replica);
   }
 
-  anyOf<T>(list: readonly T[]): T {
-    return list[Math.floor(this.random() * list.length)]!;
-  }
+  readonly anyOf = <T>(list: readonly T[]): T => list[Math.floor(this.random() * list.length)]!;
 
   /** From now on storage may have forgotten what it had acknowledged. */
   forgets(why: string): void {

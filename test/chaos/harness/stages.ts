@@ -2,19 +2,16 @@ import { keysOf } from "../../../src/redis/keys.js";
 import { FaultProxy } from "../../support/fault-proxy.js";
 import { RedisCluster } from "../../support/redis-cluster.js";
 import { RedisSentinels } from "../../support/redis-sentinels.js";
-import { RedisServer } from "../../support/redis-server.js";
+import { RedisServer, type ServerOptions } from "../../support/redis-server.js";
 import type { Row } from "./row.js";
 import type { Stage } from "./scene.js";
 
 const durable = { appendonly: "yes", appendfsync: "everysec", "enable-debug-command": "yes" };
 
-export function stageOf(
-  { stage = "server", config, env }: Pick<Row, "stage" | "config" | "env">,
-  folder: string,
-): Promise<Stage> {
+export function stageOf({ stage = "server", server }: Pick<Row, "stage" | "server">, folder: string): Promise<Stage> {
   switch (stage) {
     case "server":
-      return serverStage(config, env?.(folder));
+      return serverStage(server?.(folder));
     case "sentinel":
       return sentinelStage();
     case "cluster":
@@ -23,7 +20,7 @@ export function stageOf(
 }
 
 /** One server with an append-only file, and a proxy before it. */
-async function serverStage(config: Row["config"] = {}, env: Readonly<Record<string, string>> = {}): Promise<Stage> {
+async function serverStage({ config, env = {} }: Pick<ServerOptions, "config" | "env"> = {}): Promise<Stage> {
   const server = await RedisServer.start({ config: { ...durable, ...config }, env });
   const proxy = await FaultProxy.to(server.port);
   return {

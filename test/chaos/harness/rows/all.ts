@@ -1,10 +1,12 @@
 import type { Row } from "../row.js";
 import { clockRows } from "./clock.js";
 import { clusterRows, sentinelRows } from "./failover.js";
+import { diskRows } from "./disk.js";
 import { hostileRows } from "./hostile.js";
 import { networkRows } from "./network.js";
 import { operatorRows } from "./operator.js";
 import { processRows } from "./process.js";
+import { producerRows } from "./producer.js";
 import { serverRows } from "./server.js";
 import { workerRows } from "./worker.js";
 
@@ -15,6 +17,8 @@ export const rows: readonly Row[] = [
   ...workerRows,
   ...operatorRows,
   ...clockRows,
+  ...diskRows,
+  ...producerRows,
   ...hostileRows,
   ...sentinelRows,
   ...clusterRows,

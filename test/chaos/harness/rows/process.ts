@@ -43,7 +43,7 @@ export const processRows: readonly Row[] = [
   {
     row: 3,
     name: "power cut, fsync every second",
-    env: recording,
+    server: (folder) => ({ env: recording(folder) }),
     lacks: lacksCompiler,
     holdMs: 500,
     loses: "the last second had not been fsynced",
@@ -57,8 +57,7 @@ export const processRows: readonly Row[] = [
   {
     row: 4,
     name: "power cut, fsync always",
-    config: { appendfsync: "always" },
-    env: recording,
+    server: (folder) => ({ env: recording(folder), config: { appendfsync: "always" } }),
     lacks: lacksCompiler,
     holdMs: 500,
     inject: cutPower,
@@ -114,6 +113,13 @@ export const processRows: readonly Row[] = [
       if (started) throw new Error("it started with a damaged file");
       scene.undo.push(() => writeFileSync(file, good));
     },
+    heal: ({ server }) => server.start(),
+  },
+  {
+    row: 8,
+    name: "away for 20 s",
+    holdMs: 20_000,
+    inject: ({ server }) => server.kill(),
     heal: ({ server }) => server.start(),
   },
   {

@@ -52,4 +52,20 @@ export const workerRows: readonly Row[] = [
       await scene.children.add("worker", worker.spawned);
     },
   },
+  {
+    row: 57,
+    name: "three at once: out of memory, replies lost, a worker killed",
+    holdMs: 2_000,
+    async inject(scene) {
+      const used = Number(/used_memory:(\d+)/.exec(await scene.admin.info("memory"))![1]);
+      await scene.admin.config("SET", "maxmemory", `${used - 600_000}`);
+      scene.proxy.set({ kind: "dropReplies" });
+      await scene.children.replace(anyWorker(scene));
+    },
+    async heal(scene) {
+      await scene.admin.config("SET", "maxmemory", "0");
+      scene.proxy.set({ kind: "pass" });
+      scene.proxy.reset();
+    },
+  },
 ];
