@@ -30,45 +30,46 @@ const faults = {
   },
 };
 
+/** Two of the four wait out an outage each, side by side, in every run; the others on demand. */
+const cases = Object.entries(faults).flatMap(([how, fault], at) =>
+  handlers
+    .filter((_, n) => n === at || process.env["OUTAGES"] !== undefined)
+    .map(([when, handlerMs]) => ({ how, fault, when, handlerMs })),
+);
+
 describeRedis("an outage longer than leases last: ten tasks in flight in three workers run ten times", () => {
-  for (const [at, [how, fault]] of Object.entries(faults).entries()) {
-    for (const [n, [when, handlerMs]] of handlers.entries()) {
-      // Two of the four wait out an outage each, side by side; the others on demand.
-      const wait = at === n || process.env["OUTAGES"] !== undefined ? it.concurrent : it.skip;
-      wait(`Redis is ${how}; handlers ${when}`, { timeout: 60_000 }, async () => {
-        const folder = await mkdtemp(join(tmpdir(), "holdfast-outage-"));
-        await using server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
-        await using broker = connect(server.url);
-        const fleet = new Fleet(server.url, folder, { handlerMs, leaseDuration, concurrency: 4, flaky: ["quiet"] });
-        // One that starts the moment Redis is back knows nothing of an outage, and finds ten leases that ran out.
-        const newcomer = new Worker(broker, { leaseDuration, log: quiet }).handle(task, () => sleep(handlerMs));
-        try {
-          await Promise.all([fleet.add(), fleet.add(), fleet.add()]);
-          await new Client(broker).enqueueAll(Array.from({ length: tasks }, () => task()));
-          await until("all run", () => fleet.runs().size === tasks, 10_000);
+  it.concurrent.each(cases)("Redis is $how; handlers $when", { timeout: 60_000 }, async ({ fault, handlerMs }) => {
+    const folder = await mkdtemp(join(tmpdir(), "holdfast-outage-"));
+    await using server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
+    await using broker = connect(server.url);
+    const fleet = new Fleet(server.url, folder, { handlerMs, leaseDuration, concurrency: 4, flaky: ["quiet"] });
+    // One that starts the moment Redis is back knows nothing of an outage, and finds ten leases that ran out.
+    const newcomer = new Worker(broker, { leaseDuration, log: quiet }).handle(task, () => sleep(handlerMs));
+    try {
+      await Promise.all([fleet.add(), fleet.add(), fleet.add()]);
+      await new Client(broker).enqueueAll(Array.from({ length: tasks }, () => task()));
+      await until("all run", () => fleet.runs().size === tasks, 10_000);
 
-          await fault.down(server);
-          const back = sleep(downMs).then(() => fault.up(server));
-          await until("the newcomer has started", () => newcomer.start().then(() => true), 30_000);
-          await back;
-          const state = async () => (await broker.queues(broker.clock.nowMs()))[0]?.counts;
-          await until("all are settled", async () => (await state())?.active === 0, 20_000);
-          // The newcomer takes nobody's task before this, and what it took would be pending or run here by then.
-          const graceMs = 5_000 / 3 + 1_500;
-          await sleep(graceMs + 1_500);
+      await fault.down(server);
+      const back = sleep(downMs).then(() => fault.up(server));
+      await until("the newcomer has started", () => newcomer.start().then(() => true), 30_000);
+      await back;
+      const state = async () => (await broker.queues(broker.clock.nowMs()))[0]?.counts;
+      await until("all are settled", async () => (await state())?.active === 0, 20_000);
+      // The newcomer takes nobody's task before this, and what it took would be pending or run here by then.
+      const graceMs = 5_000 / 3 + 1_500;
+      await sleep(graceMs + 1_500);
 
-          expect(await state()).toMatchObject({ pending: 0, active: 0, archived: 0, retry: 0 });
-          expect([...fleet.runs().values()].map((runs) => runs.length)).toEqual(Array(tasks).fill(1));
-          expect(newcomer.counters()).toMatchObject({ completed: 0, running: 0 });
-          const counters = await fleet.stop();
-          expect(counters.reduce((sum, { completed }) => sum + completed, 0)).toBe(tasks);
-          expect(counters.map(({ leaseLost }) => leaseLost)).toEqual([0, 0, 0]);
-        } finally {
-          fleet.end();
-          await newcomer.stop({ timeout: "0s" });
-          await rm(folder, { recursive: true, force: true });
-        }
-      });
+      expect(await state()).toMatchObject({ pending: 0, active: 0, archived: 0, retry: 0 });
+      expect([...fleet.runs().values()].map((runs) => runs.length)).toEqual(Array(tasks).fill(1));
+      expect(newcomer.counters()).toMatchObject({ completed: 0, running: 0 });
+      const counters = await fleet.stop();
+      expect(counters.reduce((sum, { completed }) => sum + completed, 0)).toBe(tasks);
+      expect(counters.map(({ leaseLost }) => leaseLost)).toEqual([0, 0, 0]);
+    } finally {
+      fleet.end();
+      await newcomer.stop({ timeout: "0s" });
+      await rm(folder, { recursive: true, force: true });
     }
-  }
+  });
 });
