@@ -13,9 +13,19 @@ const code = {
   notADatabase: 26,
 } as const;
 
+/** The sentences of those that may come while rows are fetched: there @photostructure/sqlite 1.2 leaves the code out. */
+const codeBySentence: Readonly<Record<string, number>> = {
+  "database is locked": code.busy,
+  "disk I/O error": code.ioError,
+  "database disk image is malformed": code.corrupt,
+  "database or disk is full": code.full,
+  "file is not a database": code.notADatabase,
+};
+
 function primaryCode(error: unknown): number | undefined {
-  const extended = (error as { errcode?: unknown } | null)?.errcode;
-  return typeof extended === "number" ? extended & 0xff : undefined;
+  const { errcode: extended, code: kind, message } = (error ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof extended === "number") return extended & 0xff;
+  return kind === "ERR_SQLITE_ERROR" ? codeBySentence[String(message)] : undefined;
 }
 
 export const isBusy = (error: unknown): boolean => primaryCode(error) === code.busy;

@@ -50,16 +50,17 @@ export class Adopter {
     const [adoption] = this.#adoptions;
     if (adoption === undefined) return [];
     const portion = adoption.next(Math.min(limit, portionTasks));
+    const { tasks, parked } = portion;
+    const found = tasks.length + parked.length > 0;
     try {
-      take(portion);
+      if (found) take(portion);
     } catch (error) {
       adoption.failed();
       throw error;
     }
     adoption.moved();
-    const { tasks, parked } = portion;
     const news: SpoolNews[] = [];
-    if (tasks.length + parked.length > 0) {
+    if (found) {
       news.push({ news: "adopted", home: adoption.name, tasks: tasks.length, parked: parked.length });
     }
     if (portion.last) {

@@ -1,16 +1,19 @@
-import { HoldfastError } from "../../core/errors.js";
 import type { Driver } from "../driver.js";
 import { inTransaction } from "../transaction.js";
+import { openDead } from "./dead-file.js";
 import type { Home } from "./home.js";
 import { isBroken, problemOf } from "./spool-error.js";
 import { SealBroken } from "./seal.js";
-import { type ParkedTask, SpoolFile, type StoredTask } from "./spool-file.js";
+import type { ParkedTask, SpoolFile, StoredTask } from "./spool-file.js";
 import type { SpoolKeys } from "./spool-options.js";
 
 /** So much is moved at a time: it costs as much disk, and keeps those waiting that have something to accept. */
 const portionBytes = 8 * 1_048_576;
-/** Where even the last sequence cannot be read, looking for the next one ends after so many. */
-const longestGap = 1_000_000;
+/** So many numbers are tried at a time where rows cannot be read. */
+const portionGap = 5_000;
+/** After so many in a row there are no more; beside those that the file has room for, at so many bytes each. */
+const longestGap = 10_000;
+const leastRowBytes = 64;
 
 export interface Portion {
   readonly tasks: readonly StoredTask[];
@@ -33,9 +36,10 @@ export class Adoption {
     this.#home = home;
     this.#file = file;
     this.#problem = problem;
+    const gap = longestGap + (file?.bytes() ?? 0) / leastRowBytes;
     this.#cursors = file && {
-      task: new Cursor((after) => file.taskAfter(after), file.last("task")),
-      parked: new Cursor((after) => file.parkedAfter(after), file.last("parked")),
+      task: new Cursor((after) => file.taskAfter(after), file.last("task"), gap),
+      parked: new Cursor((after) => file.parkedAfter(after), file.last("parked"), gap),
     };
   }
 
@@ -46,10 +50,10 @@ export class Adoption {
   static begin(driver: Driver, dead: Home, adopter: Home, keys: SpoolKeys): Adoption | undefined {
     try {
       // Looked into before it gets another name: what cannot be opened keeps its own.
-      readable(driver, dead.file, keys).file?.close();
+      openDead(driver, dead.file, keys).file?.close();
       const home = dead.takenOverBy(adopter);
       if (home !== undefined) {
-        const { file, problem } = readable(driver, home.file, keys);
+        const { file, problem } = openDead(driver, home.file, keys);
         return new Adoption(home, file, problem);
       }
     } catch (error) {
@@ -104,7 +108,8 @@ export class Adoption {
       this.#home.remove();
       return undefined;
     }
-    const lost = this.#cursors && this.#cursors.task.lost + this.#cursors.parked.lost;
+    const { task, parked } = this.#cursors ?? {};
+    const lost = task?.endFound === true && parked?.endFound === true ? task.lost + parked.lost : undefined;
     return { problem: this.#problem, lost, kept: this.#home.quarantine() };
   }
 
@@ -119,37 +124,49 @@ export class Adoption {
 class Cursor<Row extends { readonly sequence: number; readonly record: Uint8Array }> {
   readonly #next: (after: number) => Row | undefined;
   readonly #last: number;
+  readonly #longestGap: number;
+  #gap = 0;
   #at = 0;
   #lost = 0;
   confirmed = 0;
   lost = 0;
   ended = false;
+  /** Else nobody knows how many there were behind the last that could be read. */
+  endFound = true;
   problem: string | undefined;
 
-  constructor(next: (after: number) => Row | undefined, last: number | undefined) {
+  constructor(next: (after: number) => Row | undefined, last: number | undefined, gap: number) {
     this.#next = next;
-    this.#last = last ?? longestGap;
+    this.#last = last ?? Number.MAX_SAFE_INTEGER;
+    this.#longestGap = gap;
   }
 
   take(limit: number): Row[] {
     const rows: Row[] = [];
     let bytes = 0;
-    for (let tries = 0; tries < limit && bytes < portionBytes && !this.ended; tries += 1) {
+    let failures = 0;
+    while (rows.length < limit && bytes < portionBytes && failures < portionGap && !this.ended) {
       try {
         const row = this.#next(this.#at);
         if (row === undefined) {
           this.ended = true;
           break;
         }
+        // What is damaged leads anywhere, also back to where one came from.
+        if (row.sequence <= this.#at) throw new SealBroken(row);
         rows.push(row);
         bytes += row.record.length;
         this.#at = row.sequence;
+        this.#gap = 0;
       } catch (error) {
         if (!isBroken(error)) throw error;
         this.problem ??= problemOf(error);
+        failures += 1;
         this.#lost += 1;
-        this.#at = error instanceof SealBroken ? error.sequence : this.#at + 1;
-        if (this.#at >= this.#last) this.ended = true;
+        this.#gap += 1;
+        this.#at = Math.max(this.#at + 1, error instanceof SealBroken ? error.sequence : 0);
+        this.endFound = this.#gap <= this.#longestGap;
+        if (this.#at >= this.#last || !this.endFound) this.ended = true;
       }
     }
     return rows;
@@ -164,19 +181,5 @@ class Cursor<Row extends { readonly sequence: number; readonly record: Uint8Arra
     this.#at = this.confirmed;
     this.#lost = this.lost;
     this.ended = false;
-  }
-}
-
-function readable(driver: Driver, path: string, keys: SpoolKeys): { file?: SpoolFile; problem?: string } {
-  try {
-    return { file: SpoolFile.open(driver, path, keys) };
-  } catch (error) {
-    if (!isBroken(error) && !HoldfastError.is(error, "BROKER_FAILED")) throw error;
-    const problem = problemOf(error);
-    try {
-      return { file: SpoolFile.openDamaged(driver, path, keys), problem };
-    } catch {
-      return { problem }; // Nothing of it can be read.
-    }
   }
 }

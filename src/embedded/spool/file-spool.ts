@@ -166,10 +166,10 @@ export class FileSpool {
 
   /** Nothing is accepted; for what makes room there is the ballast. */
   #whileFull(open: Open, calls: readonly SpoolCall[]): SpoolAnswer[] {
+    const refused = { error: this.#full(true) };
     const others = calls.filter(({ verb }) => verb !== "append");
-    const ballast = open.ballast.drop();
-    const answers = ballast ? this.run(others) : others.map(() => ({ error: this.#full(true) }));
-    return calls.map(({ verb }) => (verb === "append" ? { error: this.#full(true) } : answers.shift()!));
+    const answers = others.length > 0 && open.ballast.drop() ? this.run(others) : others.map(() => refused);
+    return calls.map(({ verb }) => (verb === "append" ? refused : answers.shift()!));
   }
 
   #answer(open: Open, call: SpoolCall): SpoolAnswer {
@@ -235,7 +235,7 @@ export class FileSpool {
     return new HoldfastError("SPOOL_FULL", { directory, tasks, maxTasks, bytes, maxBytes, diskFull });
   }
 
-  #look({ file, adopter }: Open): void {
+  #look({ file, adopter, ballast }: Open): void {
     this.#lookAtMs = performance.now() + lookMs;
     const nowMs = systemClock.nowMs();
     removeUnfinished(this.#plan.directory, nowMs);
@@ -244,7 +244,8 @@ export class FileSpool {
     const old = oldestAtMs !== undefined && oldestAtMs < nowMs - this.#plan.maxAgeMs;
     if (old && !this.#toldOld) this.#tell({ news: "old", oldestAtMs });
     this.#toldOld = old;
-    if (this.#held.tasks === 0) file.shrink(roomyBytes);
+    // On a full disk it may be this very file that takes the room.
+    if (this.#held.tasks === 0) file.shrink(ballast.fill() ? roomyBytes : 0);
   }
 
   /** One portion of what dead processes left. */

@@ -5,6 +5,7 @@ interface Place {
   /** The file's own id, 16 random bytes. */
   readonly file: Uint8Array;
   readonly sequence: number;
+  readonly id: string;
   readonly atMs: number;
 }
 
@@ -22,7 +23,7 @@ export class SealBroken extends Error {
   override readonly name = "SealBroken";
   readonly sequence: number;
 
-  constructor({ sequence }: Place, cause?: unknown) {
+  constructor({ sequence }: Pick<Place, "sequence">, cause?: unknown) {
     super(`the seal of record ${sequence} is broken`, { cause });
     this.sequence = sequence;
   }
@@ -78,10 +79,9 @@ export function keyIdOf(key: Uint8Array): string {
   return Buffer.from(hkdfSync("sha256", key, "", "holdfast spool key id", 8)).toString("hex");
 }
 
-function placeBytes({ file, sequence, atMs }: Place): Buffer {
-  const bytes = Buffer.allocUnsafe(32);
-  bytes.set(file, 0);
-  bytes.writeDoubleLE(sequence, 16);
-  bytes.writeDoubleLE(atMs, 24);
-  return bytes;
+function placeBytes({ file, sequence, id, atMs }: Place): Buffer {
+  const numbers = Buffer.allocUnsafe(16);
+  numbers.writeDoubleLE(sequence, 0);
+  numbers.writeDoubleLE(atMs, 8);
+  return Buffer.concat([file, numbers, Buffer.from(id)]);
 }

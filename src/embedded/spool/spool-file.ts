@@ -3,9 +3,10 @@ import type { SpoolOutcome } from "../../broker/spool.js";
 import { openDatabase } from "../database-file.js";
 import type { Database, Driver } from "../driver.js";
 import { preparedOnce, type Sql } from "../sql.js";
+import { damaged } from "../sqlite-error.js";
 import { pragma } from "../tables.js";
 import { inTransaction } from "../transaction.js";
-import { checksum, encryption, keyIdOf, type Sealer } from "./seal.js";
+import { checksum, encryption, keyIdOf, SealBroken, type Sealer } from "./seal.js";
 import type { SpoolKeys } from "./spool-options.js";
 import { spoolTables } from "./spool-schema.js";
 
@@ -65,6 +66,7 @@ export class SpoolFile {
   static #on(database: Database, keys: SpoolKeys): SpoolFile {
     try {
       const { id, key_id: keyId } = inTransaction(database, () => identity(database, keys));
+      if (!(id instanceof Uint8Array)) throw damaged("the spool's file", "its id cannot be read");
       const key = keys.find((one) => keyIdOf(one) === keyId);
       if (keyId !== null && key === undefined) throw new UnknownKey(keyId, keys);
       return new SpoolFile(database, id, key === undefined ? checksum : encryption(key, id));
@@ -80,7 +82,7 @@ export class SpoolFile {
   }
 
   append({ sequence, id, atMs, record }: StoredTask): void {
-    const sealed = this.#sealed(sequence, atMs, record);
+    const sealed = this.#sealer.seal(record, { file: this.#id, sequence, id, atMs });
     this.#sql("INSERT INTO task (sequence, id, at_ms, record) VALUES (?, ?, ?, ?)").run(sequence, id, atMs, sealed);
   }
 
@@ -140,7 +142,7 @@ export class SpoolFile {
       sequence,
       id,
       atMs,
-      this.#sealed(sequence, atMs, record),
+      this.#sealer.seal(record, { file: this.#id, sequence, id, atMs }),
       problem,
       parkedAtMs,
     );
@@ -174,9 +176,20 @@ export class SpoolFile {
     return oldest ?? undefined;
   }
 
+  /** Brings what the write-ahead log has into the file itself; answers how many frames of the log could be read. */
+  checkpoint(): number {
+    const { log } = this.database.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as { log: number };
+    return Math.max(0, log);
+  }
+
+  /** Its size. */
+  bytes(): number {
+    return Number(pragma(this.database, "page_count")) * Number(pragma(this.database, "page_size"));
+  }
+
   /** When the file has become larger than that, it is written anew, which is quick while it holds little. */
   shrink(bytes: number): void {
-    if (Number(pragma(this.database, "page_count")) * Number(pragma(this.database, "page_size")) <= bytes) return;
+    if (this.bytes() <= bytes) return;
     this.database.exec("VACUUM");
     this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
@@ -185,12 +198,13 @@ export class SpoolFile {
     this.database.close();
   }
 
-  #sealed(sequence: number, atMs: number, record: Uint8Array): Uint8Array {
-    return this.#sealer.seal(record, { file: this.#id, sequence, atMs });
-  }
-
+  /** Where a page is damaged, anything may stand anywhere. */
   #opened({ sequence, id, at_ms: atMs, record }: TaskRow): StoredTask {
-    return { sequence, id, atMs, record: this.#sealer.open(record, { file: this.#id, sequence, atMs }) };
+    const place = { file: this.#id, sequence, id, atMs };
+    if (typeof id !== "string" || typeof atMs !== "number" || !(record instanceof Uint8Array)) {
+      throw new SealBroken(place);
+    }
+    return { sequence, id, atMs, record: this.#sealer.open(record, place) };
   }
 }
 

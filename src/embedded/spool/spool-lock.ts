@@ -17,8 +17,8 @@ export class SpoolLock {
   static take(driver: Driver, file: string): SpoolLock | undefined {
     const database = driver(file);
     try {
-      // Nothing is ever written, so there is nothing to keep a journal of.
-      database.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE");
+      // Nothing is ever written, so no file is needed to take it back.
+      database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return new SpoolLock(database);
     } catch (error) {
       database.close();

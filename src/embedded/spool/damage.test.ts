@@ -1,0 +1,191 @@
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newTask } from "../../../test/support/builders.js";
+import { seeded } from "../../../test/support/seeded.js";
+import { until } from "../../../test/support/until.js";
+import { type Database, type Driver, loadDriver } from "../driver.js";
+import { pack, unpack } from "../packed.js";
+import { FileSpool } from "./file-spool.js";
+import { decodeRecord, encodeRecord } from "./record.js";
+import { spoolPlan } from "./spool-options.js";
+import type { ReadReply, SpoolNews } from "./spool-protocol.js";
+
+const seed = Number(process.env["SEED"] ?? 1 + (process.pid % 1_000));
+const count = 400;
+
+describe(`a spool's file that is damaged (seed ${seed})`, () => {
+  let directory: string;
+  let driver: Driver;
+  let news: SpoolNews[];
+
+  beforeAll(async () => {
+    driver = await loadDriver();
+  });
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "holdfast-spool-damage-"));
+    news = [];
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  const open = (using: Driver = driver) => new FileSpool(using, spoolPlan(directory), 0, (one) => news.push(one));
+  const append = (spool: FileSpool, ids: readonly string[]) => {
+    const records = pack(ids.map((id) => encodeRecord(newTask({ id, payload: Buffer.alloc(300, id) }))));
+    return spool.run([{ verb: "append", ids, records, nowMs: 1 }])[0]!;
+  };
+  const read = (spool: FileSpool) => spool.run([{ verb: "read", after: 0, limit: 10_000 }])[0]!;
+  const held = (spool: FileSpool) =>
+    unpack((read(spool) as { value: ReadReply }).value.records).map((record) => decodeRecord(record!).message);
+  const damage = () => news.filter((one) => one.news === "damaged");
+  const home = () =>
+    join(
+      directory,
+      readdirSync(directory).find((name) => name.startsWith("p-"))!,
+    );
+  const all = Array.from({ length: count }, (_, n) => `t${n}`);
+
+  /** What a process leaves that was killed: its write-ahead log is not in the file yet, or is. */
+  function dead(checkpointed: boolean): string {
+    const spool = open();
+    for (let n = 0; n < count; n += 10) append(spool, all.slice(n, n + 10));
+    spool.close();
+    const file = join(home(), "spool.db");
+    if (!checkpointed) return file;
+    const database = driver(file);
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    database.close();
+    return file;
+  }
+
+  /** Until there is nothing more to take over. */
+  function adopt(spool: FileSpool): void {
+    for (let n = 0; n < 100; n += 1) spool.tend();
+  }
+
+  function flip(file: string, at: number): void {
+    const byte = readFileSync(file)[at]!;
+    const descriptor = openSync(file, "r+");
+    writeSync(descriptor, Buffer.from([byte ^ 0x10]), 0, 1, at);
+    closeSync(descriptor);
+  }
+
+  it("gives back whatever can be read, as it was written, and keeps the rest for people to look at", () => {
+    const random = seeded(seed);
+    for (let round = 0; round < 6; round += 1) {
+      const file = dead(round % 2 === 0);
+      const flipped = round % 2 === 0 ? file : `${file}-wal`;
+      // Not the first page, without which nothing can be read; see below.
+      for (let n = 0; n < 3; n += 1) flip(flipped, Math.floor(4_096 + random() * (statSync(flipped).size - 4_096)));
+      news = [];
+
+      const spool = open();
+      adopt(spool);
+
+      const messages = held(spool);
+      const wrong = messages.filter(({ id, payload }) => !Buffer.alloc(300, id).equals(Buffer.from(payload)));
+      const told = damage();
+      expect({ round, wrong }).toEqual({ round, wrong: [] });
+      if (messages.length < count) {
+        expect(told, `round ${round}: ${count - messages.length} of ${count} are missing`).toHaveLength(1);
+        expect(readdirSync(told[0]!.kept)).toContain("spool.db");
+      }
+      expect(readdirSync(directory).filter((name) => name.startsWith("p-"))).toHaveLength(1);
+      spool.run([
+        {
+          verb: "release",
+          ended: (read(spool) as { value: ReadReply }).value.tasks.map(({ sequence }) => ({
+            sequence,
+            outcome: { status: "enqueued", id: "x", state: "pending" },
+          })),
+        },
+      ]);
+      spool.close();
+    }
+  }, 60_000);
+
+  it("is kept whole when nothing of it can be read", () => {
+    const file = dead(true);
+    const database = readFileSync(file);
+    for (let at = 0; at < 100; at += 7) flip(file, at);
+
+    const spool = open();
+    adopt(spool);
+    append(spool, ["new"]);
+
+    expect(damage()).toMatchObject([{ lost: undefined }]);
+    expect(readFileSync(join(damage()[0]!.kept, "spool.db"))).toHaveLength(database.length);
+    expect(held(spool).map(({ id }) => id)).toEqual(["new"]);
+    spool.close();
+  });
+
+  it("gives back the first part when the second has been cut off", () => {
+    const file = dead(true);
+    truncateSync(file, Math.floor(statSync(file).size / 2));
+
+    const spool = open();
+    adopt(spool);
+
+    expect(damage()).toHaveLength(1);
+    const ids = held(spool).map(({ id }) => id);
+    expect(ids).toEqual(all.filter((id) => ids.includes(id)));
+    expect(ids.length).toBeGreaterThan(count / 4);
+    expect(ids.length).toBeLessThan(count);
+    spool.close();
+  });
+
+  it("is given up while it is in use, and what can be read goes on in another one", () => {
+    const spool = open();
+    append(spool, ["a", "b", "c"]);
+    const first = home();
+    const other = driver(join(first, "spool.db"));
+    other.exec("UPDATE task SET record = (SELECT record FROM task WHERE id = 'a') WHERE id = 'b'");
+    other.close();
+
+    expect(read(spool)).toMatchObject({ error: { code: "SPOOL_FAILED" } });
+    adopt(spool);
+
+    expect(held(spool).map(({ id }) => id)).toEqual(["a", "c"]);
+    expect(damage()).toMatchObject([{ lost: 1 }]);
+    expect(home()).not.toBe(first);
+    spool.close();
+  });
+
+  it("accepts nothing when the disk does not confirm it, and loses nothing that was accepted", async () => {
+    const disk = { fails: false };
+    const spool = open((location) => failing(driver(location), disk));
+    append(spool, ["a"]);
+
+    disk.fails = true;
+    expect(append(spool, ["b"])).toMatchObject({ error: { code: "SPOOL_FAILED" } });
+    expect(append(spool, ["c"])).toMatchObject({ error: { code: "SPOOL_FAILED" } });
+    disk.fails = false;
+    await until("it is tried again", () => "value" in append(spool, ["d"]));
+    adopt(spool);
+
+    expect(held(spool).map(({ id }) => id)).toEqual(["d", "a"]);
+    spool.close();
+  });
+});
+
+/** A disk whose fsync fails at every commit, as SQLite tells it. */
+function failing(database: Database, disk: { readonly fails: boolean }): Database {
+  return {
+    exec(sql) {
+      if (sql === "COMMIT" && disk.fails) throw Object.assign(new Error("disk I/O error"), { errcode: 1034 });
+      database.exec(sql);
+    },
+    prepare: (sql) => database.prepare(sql),
+    close: () => database.close(),
+  };
+}
