@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { encodeProgress, storedProgress } from "./progress.js";
+import { encodeProgress } from "./progress.js";
+import { storedJson } from "./stored-json.js";
 
 describe("progress", () => {
   it("is any JSON value of at most 4 KiB", () => {
     for (const value of [{ done: 3, of: 7 }, "half", 0.5, null, [], "x".repeat(4_094)]) {
-      expect(storedProgress(String(encodeProgress(value)))).toEqual(value);
+      expect(storedJson(String(encodeProgress(value)))).toEqual(value);
     }
   });
 
@@ -17,7 +18,7 @@ describe("progress", () => {
   });
 
   it("is nothing where what is stored is no JSON", () => {
-    expect(storedProgress("{")).toBeUndefined();
-    expect(storedProgress(undefined)).toBeUndefined();
+    expect(storedJson("{")).toBeUndefined();
+    expect(storedJson(undefined)).toBeUndefined();
   });
 });

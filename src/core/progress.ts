@@ -18,13 +18,3 @@ export function encodeProgress(value: unknown): Buffer {
   }
   return bytes;
 }
-
-/** What is stored, as a value; nothing where it is not JSON: anyone may write there. */
-export function storedProgress(text: string | undefined): unknown {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}

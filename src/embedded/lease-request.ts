@@ -1,4 +1,5 @@
 import type { LeaseRequest, TaskRef } from "../broker/broker.js";
+import { storedJson } from "../core/stored-json.js";
 import type { Sql } from "./sql.js";
 
 export interface LeasedRow extends TaskRef {
@@ -48,14 +49,31 @@ export function leasedAgain(sql: Sql, request: LeaseRequest, untilS: number, now
   const held = sql(
     "UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING rank, crashes, returns, at_most_once, message",
   );
-  for (const [queue, id] of JSON.parse(row.leased) as [queue: string, id: string][]) {
+  for (const { queue, id } of refsIn(row.leased)) {
     const task = held.get(untilS, queue, id, requestId) as HeldRow | undefined;
     if (task === undefined) continue;
     const { rank, crashes, returns, at_most_once } = task;
-    again.leased.push({ queue, id, untilMs: rank * 1_000, crashes, returns, atMostOnce: at_most_once === 1 });
+    again.leased.push({
+      queue,
+      id,
+      untilMs: rank * 1_000,
+      crashes,
+      returns: Math.max(0, returns),
+      atMostOnce: at_most_once === 1,
+    });
     again.messages.push(task.message);
   }
   return again;
+}
+
+/** What no request of ours wrote got nothing. */
+function refsIn(text: string): TaskRef[] {
+  const pairs = storedJson(text);
+  if (!Array.isArray(pairs)) return [];
+  return pairs.flatMap((pair: unknown) => {
+    const [queue, id] = Array.isArray(pair) ? (pair as unknown[]) : [];
+    return typeof queue === "string" && typeof id === "string" ? [{ queue, id }] : [];
+  });
 }
 
 interface HeldRow {

@@ -1,4 +1,4 @@
-import { storedProgress } from "../core/progress.js";
+import { storedJson } from "../core/stored-json.js";
 import type { LeasedTask, Settlement } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
@@ -9,7 +9,7 @@ import type { NewTask } from "../core/message.js";
 import { readable } from "../core/protobuf.js";
 import type { EnqueueCall, NewRow } from "./enqueue.js";
 import type { ExchangeReply } from "./exchange.js";
-import type { InfoRow } from "./look.js";
+import { type InfoRow, timeOf } from "./look.js";
 import { pack, type Packed, unpack } from "./packed.js";
 import { inParts } from "./parts.js";
 import type { SettleRow } from "./settle.js";
@@ -86,7 +86,8 @@ export function leasedTasks({ leased, messages }: ExchangeReply, token: string):
 
 export function taskInfo(row: InfoRow): TaskInfo {
   const { id, queue, state, rank, crashes, failure, result, progress } = row;
-  const dueAtMs = state === "scheduled" || state === "retry" || state === "completed" ? rank * 1_000 : undefined;
+  const dueAtMs =
+    state === "scheduled" || state === "retry" || state === "completed" ? timeOf(rank * 1_000) : undefined;
   return {
     id,
     queue,
@@ -95,10 +96,10 @@ export function taskInfo(row: InfoRow): TaskInfo {
     message: readable(decodeMessage, row.message),
     bytes: row.message,
     dueAtMs,
-    archivedAtMs: state === "archived" ? rank * 1_000 : undefined,
+    archivedAtMs: state === "archived" ? timeOf(rank * 1_000) : undefined,
     result: result ?? undefined,
     failure: failure === null ? undefined : storedFailure(failure),
-    progress: storedProgress(progress ?? undefined),
-    crashes,
+    progress: storedJson(progress),
+    crashes: Math.max(0, crashes),
   };
 }

@@ -46,10 +46,46 @@ export function timeOf(score: string): number {
   return Number.isNaN(ms) ? 0 : Math.max(-lastTimeMs, Math.min(ms, lastTimeMs));
 }
 
+/** A count of a queue's, which may be past what a number tells exactly. */
+export function totalOf(stored: unknown): number {
+  const total = Number(String(stored));
+  return Number.isFinite(total) ? Math.max(0, total) : 0;
+}
+
 /** A count from a task's hash, into which anyone may have written anything. */
 export function countOf(stored: unknown): number {
   const count = Number(String(stored));
   return Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+/** For an answer that no script of ours gives: whoever gave it is no Redis, or has a bug, and nothing is guessed. */
+export function unreadable(broker: string): HoldfastError<"BROKER_FAILED"> {
+  return new HoldfastError("BROKER_FAILED", { broker, problem: "a script's answer cannot be read" });
+}
+
+/** What a word of an answer stands for. @throws BROKER_FAILED where that is not known */
+export function meaningOf<T>(broker: string, known: Readonly<Record<string, T>>, word: string): T {
+  if (!Object.hasOwn(known, word)) throw unreadable(broker);
+  return known[word]!;
+}
+
+/** How many there were, as an answer says. @throws BROKER_FAILED */
+export function numberIn(broker: string, reply: Reply | undefined): number {
+  if (typeof reply !== "number" || !Number.isSafeInteger(reply) || reply < 0) throw unreadable(broker);
+  return reply;
+}
+
+/** @throws BROKER_FAILED where it is no text */
+export function textIn(broker: string, reply: Reply | undefined): string {
+  if (!Buffer.isBuffer(reply)) throw unreadable(broker);
+  return String(reply);
+}
+
+/** The queue that an answer names by its number, from 1 on. @throws BROKER_FAILED */
+export function queueIn(broker: string, queues: readonly string[], number: Reply | undefined): string {
+  const queue = queues[Number(number) - 1];
+  if (queue === undefined) throw unreadable(broker);
+  return queue;
 }
 
 /** A script's list, or the error to throw. @throws BROKER_UNAVAILABLE BROKER_FAILED */
@@ -70,7 +106,7 @@ export function heed(broker: string, notes: Reply | undefined, queues: readonly 
     const id = String(list[n + 1]);
     const problem = String(list[n + 2]);
     if (id === "") problems.push(problem);
-    else tellBroker({ event: "setAside", broker, queue: queues[Number(list[n]) - 1]!, id, problem });
+    else tellBroker({ event: "setAside", broker, queue: queueIn(broker, queues, list[n]), id, problem });
   }
   return problems;
 }

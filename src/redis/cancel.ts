@@ -1,6 +1,6 @@
 import type { Cancellation, TaskRef } from "../broker/broker.js";
 import type { Act, CancelReceipt } from "../broker/roles.js";
-import { type Failed, listOf, throwFailed, throwProblems } from "./answers.js";
+import { type Failed, listOf, meaningOf, textIn, throwFailed, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { cancelChannel, keysOf, taskKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
@@ -46,9 +46,10 @@ export async function cancel(
     if (reply instanceof LinkError) failed.push({ error: reply, taskIds: idsOf(places) });
     else if (Buffer.isBuffer(reply)) {
       done.push(...idsOf(places));
-      for (const [k, at] of places.entries()) receipts[at] = receiptOf[String(reply)[k]!]!;
+      const letters = String(reply);
+      for (const [k, at] of places.entries()) receipts[at] = meaningOf(link.label, receiptOf, letters.charAt(k));
     } else {
-      problems.push(...listOf(link.label, reply).map(String));
+      problems.push(textIn(link.label, listOf(link.label, reply)[0]));
     }
   }
   throwFailed(link.label, failed, done);

@@ -1,10 +1,12 @@
 import type { Act, DropReceipt } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
-import { listOf } from "./answers.js";
+import { listOf, meaningOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { keysOf, pendingKey, queuesKey, retryKey, scheduledKey } from "./keys.js";
 import { LinkError, type RedisLink } from "./link.js";
 import { drop as dropCall } from "./scripts.gen.js";
+
+const receipts = { dropped: "dropped", more: "more", notEmpty: "notEmpty", active: "active" } as const;
 
 export async function dropQueue(
   link: RedisLink,
@@ -30,7 +32,7 @@ export async function dropQueue(
   };
   const [reply] = await link.run([dropCall(keysOf(queue), head)]);
   if (reply instanceof LinkError) throw reply.toError(link.label);
-  const receipt = String(reply) as DropReceipt;
+  const receipt = meaningOf(link.label, receipts, String(reply));
   if (receipt === "dropped") await forget(link, queue);
   return receipt;
 }

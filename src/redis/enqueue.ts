@@ -4,8 +4,8 @@ import { ceilToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { idTimeMs } from "../core/ids.js";
 import type { NewTask } from "../core/message.js";
-import type { TaskState } from "../core/state.js";
-import { type Failed, throwFailed, throwProblems } from "./answers.js";
+import { type TaskState, taskStates } from "../core/state.js";
+import { type Failed, textIn, throwFailed, throwProblems, unreadable } from "./answers.js";
 import { batches } from "./batches.js";
 import { bucketOf } from "./done-ids.js";
 import { keysOf, queuesKey } from "./keys.js";
@@ -82,7 +82,7 @@ export async function enqueue(
     }
     for (const [n, { at, id }] of batch.rows.entries()) {
       // One answer stands for all where they are the same.
-      const receipt = receiptOf(id, Array.isArray(reply) ? reply[n]! : reply);
+      const receipt = receiptOf(link.label, id, Array.isArray(reply) ? reply[n] : reply);
       if (typeof receipt === "string") problems.push(receipt);
       else receipts[at] = receipt;
     }
@@ -187,18 +187,23 @@ function specialOf(task: NewTask, nowMs: number): string {
   ].join(",");
 }
 
+/** One that nobody knows may have been written into the hash of a task that came again: it runs where it is. */
+const stateOf = (word: string): TaskState => taskStates.find((state) => state === word) ?? "pending";
+
 /** A receipt, or what is wrong with a key in the way. */
-function receiptOf(id: string, reply: Reply): EnqueueReceipt | string {
-  const answer = String(reply);
+function receiptOf(broker: string, id: string, reply: Reply | undefined): EnqueueReceipt | string {
+  const answer = textIn(broker, reply);
   const rest = answer.slice(1);
   switch (answer.charAt(0)) {
     case "+":
-      return { status: "enqueued", id, state: rest as TaskState };
+      return { status: "enqueued", id, state: stateOf(rest) };
     case "d":
       return { status: "duplicate", id: rest };
     case "t":
       return { status: "idTaken", id };
-    default:
+    case "!":
       return rest;
+    default:
+      throw unreadable(broker);
   }
 }

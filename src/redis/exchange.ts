@@ -7,7 +7,18 @@ import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { countOf, type Failed, heed, listOf, outcomeOf, throwFailed, throwProblems } from "./answers.js";
+import {
+  countOf,
+  type Failed,
+  heed,
+  listOf,
+  outcomeOf,
+  queueIn,
+  textIn,
+  throwFailed,
+  throwProblems,
+  unreadable,
+} from "./answers.js";
 import { batches, maxBytes, maxRows } from "./batches.js";
 import { bucketOf, rememberedIn } from "./done-ids.js";
 import { keysOf } from "./keys.js";
@@ -49,17 +60,19 @@ export async function exchange(link: Caller, { settle, lease }: Turn, nowMs: num
     done.push(...idsOf(cut[n]!));
     const [receipts, notes, moreThere, dryThere, pausedThere, ...stored] = listOf(link.label, reply);
     problems.push(...heed(link.label, notes, queues));
-    const letters = String(receipts);
+    const letters = textIn(link.label, receipts);
+    if (letters.length !== order.length || !/^[slbw]*$/.test(letters)) throw unreadable(link.label);
     unwritten ||= letters.includes("w");
     settled.unshift(...order.map((at) => (letters[at] === "s" ? "settled" : "leaseLost") as SettleReceipt));
     more ||= moreThere === 1;
     dry = namesOf(dryThere, queues);
     paused = namesOf(pausedThere, queues);
-    const given = storedTasks(stored, queues);
+    const given = storedTasks(link.label, stored, queues);
     if (given.length > 0) {
-      leased = await decoded(link, given, lease!, nowMs);
+      if (lease === undefined) throw unreadable(link.label);
+      leased = await decoded(link, given, lease, nowMs);
       // As many as one call gives at the most, or as were asked for and some of no use.
-      more ||= given.length === Math.min(lease!.limit, maxRows) && leased.length < lease!.limit;
+      more ||= given.length === Math.min(lease.limit, maxRows) && leased.length < lease.limit;
     }
   }
   const hopeless = unwritten || failed.some((one) => outcomeOf(one) === "failed");
@@ -223,25 +236,29 @@ interface StoredTask {
 }
 
 /** What the script wrote as sizes, bytes and the rest. */
-function storedTasks([sizes, bytes, rest]: readonly Reply[], queues: readonly string[]): StoredTask[] {
+function storedTasks(broker: string, [sizes, bytes, rest]: readonly Reply[], queues: readonly string[]): StoredTask[] {
   const tasks: StoredTask[] = [];
-  const text = String(sizes);
+  const text = sizes === undefined ? "" : textIn(broker, sizes);
   if (text === "") return tasks;
+  if (!Buffer.isBuffer(bytes) || !/^\d+( \d+ \d+ \d+)* \d+ \d+$/.test(text)) throw unreadable(broker);
   const numbers = text.split(" ");
   let at = 0;
   for (let n = 0; n < numbers.length; n += 3) {
     const middle = at + Number(numbers[n + 1]);
     const end = middle + Number(numbers[n + 2]);
-    const id = (bytes as Buffer).subarray(at, middle);
-    const message = (bytes as Buffer).subarray(middle, end);
-    const queue = queues[Number(numbers[n]) - 1]!;
+    const id = bytes.subarray(at, middle);
+    const message = bytes.subarray(middle, end);
+    if (end > bytes.length) throw unreadable(broker);
+    const queue = queueIn(broker, queues, Number(numbers[n]));
     tasks.push({ queue, id, message, crashes: 0, returns: 0, atMostOnce: false, spooled: false });
     at = end;
   }
-  const more = rest as readonly Reply[];
+  const more = listOf(broker, rest);
   for (let n = 0; n < more.length; n += 5) {
     const [which, crashes, returns, once, spooled] = more.slice(n, n + 5).map(String);
-    Object.assign(tasks[Number(which)]!, {
+    const task = tasks[Number(which)];
+    if (task === undefined) throw unreadable(broker);
+    Object.assign(task, {
       crashes: countOf(crashes),
       returns: countOf(returns),
       atMostOnce: once === "1",

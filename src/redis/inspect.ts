@@ -1,5 +1,5 @@
 import type { DayStats, StorageInfo } from "../core/info.js";
-import { listOf } from "./answers.js";
+import { listOf, numberIn, totalOf } from "./answers.js";
 import { groupKey, groupsKey, keysOf } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { memory as memoryCall } from "./scripts.gen.js";
@@ -11,7 +11,7 @@ const sample = 20;
 /** One call a queue, so that none keeps the server for long. */
 export async function memory(link: RedisLink, queues: readonly string[]): Promise<number[]> {
   const replies = await link.run(queues.map((queue) => memoryCall([keysOf(queue)], { sample })));
-  return replies.map((reply) => Number(listOf(link.label, reply)[0]));
+  return replies.map((reply) => numberIn(link.label, listOf(link.label, reply)[0]));
 }
 
 export async function history(
@@ -29,8 +29,8 @@ export async function history(
     })),
   );
   return replies.map((reply) => {
-    const counts = listOf(link.label, reply).map((count) => Number(String(count)) || 0);
-    return names.map((day, n) => ({ day, processed: counts[n]!, failed: counts[days + n]! }));
+    const counts = listOf(link.label, reply).map(totalOf);
+    return names.map((day, n) => ({ day, processed: counts[n] ?? 0, failed: counts[days + n] ?? 0 }));
   });
 }
 
@@ -44,7 +44,7 @@ export async function groups(link: RedisLink, queue: string): Promise<{ name: st
 /** A key of another type is no group. */
 function countOf(link: RedisLink, reply: Reply): number {
   if (reply instanceof LinkError && reply.code !== "WRONGTYPE") throw reply.toError(link.label);
-  return typeof reply === "number" ? reply : 0;
+  return typeof reply === "number" ? totalOf(reply) : 0;
 }
 
 export async function storage(link: RedisLink): Promise<StorageInfo> {

@@ -1,5 +1,5 @@
 import type { Page, PageRequest, Selection, TaskInfo } from "../core/info.js";
-import { listOf, throwProblems } from "./answers.js";
+import { listOf, numberIn, throwProblems, unreadable } from "./answers.js";
 import { activeKey, groupKey, groupsKey, pendingKey, setsOf } from "./keys.js";
 import type { RedisLink, Reply } from "./link.js";
 import { find, idOf } from "./look.js";
@@ -109,8 +109,9 @@ async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit
     ),
   ]);
   if (Buffer.isBuffer(reply)) throwProblems(link.label, [String(reply)]);
-  const [first, rest, ids] = listOf(link.label, reply) as [number, number, Buffer[]];
-  const entries = ids.map((entry, n) => ({ id: entry, cursor: cursorOf(first + n, entry) }));
+  const [from, rest, ids] = listOf(link.label, reply);
+  const first = numberIn(link.label, from);
+  const entries = buffersOf(link.label, ids).map((entry, n) => ({ id: entry, cursor: cursorOf(first + n, entry) }));
   return paged(entries, rest === 1, { cursor, backwards, limit });
 }
 
@@ -127,10 +128,11 @@ async function byScore(link: RedisLink, keys: readonly string[], { cursor, backw
   const calls = Array.from({ length: Math.ceil(sets.length / setsPerCall) }, (_, n) =>
     pageCall(sets.slice(n * setsPerCall, (n + 1) * setsPerCall), head),
   );
-  const windows = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
-  throwProblems(link.label, windows.filter((window) => Buffer.isBuffer(window)).map(String));
-  const entries = (windows as [number, Reply[]][]).flatMap(([, flat]) => entriesOf(flat)).toSorted(inOrder);
-  const rest = (windows as [number, Reply[]][]).some(([more]) => more === 1);
+  const answers = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
+  throwProblems(link.label, answers.filter((answer) => Buffer.isBuffer(answer)).map(String));
+  const windows = answers.map((answer) => listOf(link.label, answer));
+  const entries = windows.flatMap(([, flat]) => entriesOf(buffersOf(link.label, flat))).toSorted(inOrder);
+  const rest = windows.some(([more]) => more === 1);
   return paged(entries, rest, { cursor, backwards, limit });
 }
 
@@ -152,16 +154,23 @@ function paged(
   };
 }
 
+function buffersOf(broker: string, reply: Reply | undefined): readonly Buffer[] {
+  return listOf(broker, reply).map((entry) => {
+    if (!Buffer.isBuffer(entry)) throw unreadable(broker);
+    return entry;
+  });
+}
+
 interface Entry {
   readonly score: number;
   readonly id: Buffer;
   readonly cursor: string;
 }
 
-function entriesOf(flat: readonly Reply[]): Entry[] {
+function entriesOf(flat: readonly Buffer[]): Entry[] {
   const entries: Entry[] = [];
-  for (let n = 0; n < flat.length; n += 2) {
-    const id = flat[n] as Buffer;
+  for (let n = 0; n + 1 < flat.length; n += 2) {
+    const id = flat[n]!;
     const score = String(flat[n + 1]);
     entries.push({ id, score: scoreOf(score), cursor: cursorOf(score, id) });
   }

@@ -2,13 +2,14 @@ import { isUtf8 } from "node:buffer";
 import type { TaskRef } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
+import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
 import type { TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
-import { storedProgress } from "../core/progress.js";
+import { storedJson } from "../core/stored-json.js";
 import type { TaskState } from "../core/state.js";
-import { countOf, listOf, timeOf } from "./answers.js";
+import { countOf, listOf, timeOf, totalOf } from "./answers.js";
 import { keysOf, queuesKey, setsOf, taskKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { queues as queuesCall } from "./scripts.gen.js";
@@ -43,13 +44,13 @@ export async function existing(link: RedisLink, wanted: readonly string[]): Prom
 }
 
 function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
-  const counted = values.slice(0, 11).map((value) => Number(String(value)) || 0);
+  const counted = values.slice(0, 11).map(totalOf);
   const [paused = 0, pending = 0, active = 0, scheduled = 0, retry = 0, archived = 0, aside = 0, completed = 0] =
     counted;
   const [aggregating = 0, processed = 0, failed = 0] = counted.slice(8);
   const texts = values.slice(11).map(String);
   const [since = "", lease, dueScheduled, dueRetry, oldest, oldestAside, expiring] = texts;
-  const sinceMs = /^\d{7,}$/.test(since) ? Number(since.slice(0, -6)) : undefined;
+  const sinceMs = /^\d{7,}$/.test(since) ? Math.min(Number(since.slice(0, -6)), lastTimeMs) : undefined;
   return {
     name,
     paused: paused === 1,
@@ -116,15 +117,17 @@ function storedTask(hash: Reply): StoredTask | undefined {
   // A refusal is the server's; a wrong type is this key's alone.
   if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
   if (!Array.isArray(hash)) return undefined;
-  const [bytes, state, result, failure, crashes, progress] = hash as (Buffer | null)[];
-  if (!bytes || !state) return undefined;
+  const [bytes, state, result, failure, crashes, progress] = hash.map((field) =>
+    Buffer.isBuffer(field) ? field : undefined,
+  );
+  if (bytes === undefined || state === undefined) return undefined;
   return {
     bytes,
     state: String(state) as TaskState,
-    result: result ?? undefined,
-    failure: failure ? storedFailure(String(failure)) : undefined,
+    result,
+    failure: failure === undefined ? undefined : storedFailure(String(failure)),
     crashes: countOf(crashes),
-    progress: progress ? storedProgress(String(progress)) : undefined,
+    progress: storedJson(progress?.toString()),
   };
 }
 

@@ -3,7 +3,7 @@ import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { Failure } from "../core/outcome.js";
-import { heed, listOf, throwProblems, timeOf } from "./answers.js";
+import { heed, listOf, meaningOf, numberIn, queueIn, textIn, throwProblems, timeOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
@@ -13,6 +13,8 @@ import { promote as promoteCall, prune as pruneCall, reclaim as reclaimCall } fr
 
 // A queue that cannot be worked on is worth an error only when nothing was done in the others, for with an error what was
 // done there would not be told. Callers call again, so it comes to that soon.
+
+const reclaimedTo = { pending: "pending", archived: "archived" } as const;
 
 export async function reclaim(
   link: Caller,
@@ -37,8 +39,12 @@ export async function reclaim(
   const receipts: ReclaimReceipt[] = [];
   for (let n = 0; n < flat.length; n += 4) {
     const [number, id, to, crashes] = flat.slice(n, n + 4);
-    const queue = queues[Number(number) - 1]!;
-    receipts.push({ queue, id: String(id), to: String(to) as "pending" | "archived", crashes: Number(crashes) });
+    receipts.push({
+      queue: queueIn(link.label, queues, number),
+      id: textIn(link.label, id),
+      to: meaningOf(link.label, reclaimedTo, String(to)),
+      crashes: numberIn(link.label, crashes),
+    });
   }
   const problems = heed(link.label, notes, queues);
   if (receipts.length === 0) throwProblems(link.label, problems);
@@ -52,11 +58,12 @@ export async function promote(
   nowMs: number,
 ): Promise<Promotion> {
   const head = { nowS: floorToS(nowMs), nowNs: `${nowMs}000000`, limit: Math.min(limit, maxRows) };
-  const [moved, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
+  const [count, next, notes] = await answer(link, promoteCall(queues.map(keysOf), head));
+  const moved = numberIn(link.label, count);
   const problems = heed(link.label, notes, queues);
   if (moved === 0) throwProblems(link.label, problems);
-  const nextS = String(next);
-  return { moved: Number(moved), nextDueMs: nextS === "" ? undefined : timeOf(nextS) };
+  const nextS = textIn(link.label, next);
+  return { moved, nextDueMs: nextS === "" ? undefined : timeOf(nextS) };
 }
 
 export async function prune(link: Caller, queues: readonly string[], limit: number, nowMs: number): Promise<number> {
@@ -70,10 +77,11 @@ export async function prune(link: Caller, queues: readonly string[], limit: numb
     horizonMs: repeatHorizonMs,
     bucketMs,
   };
-  const [count, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
+  const [number, notes] = await answer(link, pruneCall(queues.map(keysOf), head));
+  const count = numberIn(link.label, number);
   const problems = heed(link.label, notes, queues);
   if (count === 0) throwProblems(link.label, problems);
-  return Number(count);
+  return count;
 }
 
 async function answer(link: Caller, call: ScriptCall): Promise<readonly Reply[]> {

@@ -1,10 +1,12 @@
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { Connection, type Opener, type Unconnected } from "./connection.js";
+import { totalOf } from "./answers.js";
 import { expireAfter } from "./expiry.js";
 import type { SentinelPlace } from "./link-options.js";
 import { LinkError, type Reply } from "./link.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
+import { isPort } from "./slots.js";
 
 /** What one Sentinel knows of the master; `epoch` grows with each failover. */
 export interface Sighting {
@@ -93,21 +95,22 @@ async function askOne(sentinel: RedisAddress, master: string, timeoutMs: number)
           problem: `${hostAndPort(sentinel)} is no Sentinel: ${reply.problem}`,
         });
   }
-  return sightingOf(reply!);
+  const sighting = sightingOf(reply);
+  if (sighting !== undefined) return sighting;
+  return new HoldfastError("BROKER_INCOMPATIBLE", {
+    broker: sentinel.label,
+    problem: `${hostAndPort(sentinel)} is no Sentinel: its answer names no master`,
+  });
 }
 
-/** Reads SENTINEL MASTER. */
-export function sightingOf(reply: Reply): Sighting {
-  const fields = Array.isArray(reply) ? reply.map(String) : [];
-  const field = (name: string) => fields[fields.indexOf(name) + 1]!;
-  return {
-    host: field("ip"),
-    port: Number(field("port")),
-    epoch: Number(field("config-epoch")),
-    runId: field("runid"),
-    flags: field("flags"),
-    downAfterMs: Number(field("down-after-milliseconds")),
-  };
+/** Reads SENTINEL MASTER: names and values by turns; undefined where that is no such answer. */
+export function sightingOf(reply: Reply | undefined): Sighting | undefined {
+  const flat = Array.isArray(reply) ? reply.map(String) : [];
+  const field = (name: string) => flat.find((_, n) => n % 2 === 1 && flat[n - 1] === name) ?? "";
+  const [host, port, epoch] = [field("ip"), Number(field("port")), Number(field("config-epoch"))];
+  if (host === "" || !isPort(port) || !Number.isSafeInteger(epoch)) return undefined;
+  const downAfterMs = totalOf(field("down-after-milliseconds"));
+  return { host, port, epoch, runId: field("runid"), flags: field("flags"), downAfterMs };
 }
 
 /** What has been answered when all have, a little after `enough` of them are of use, or when the time is up. */

@@ -43,15 +43,23 @@ export type SlotMap = readonly (NodeName | undefined)[];
  * leaves it out: it is the one who was asked.
  */
 export function slotMapFrom(reply: Reply | undefined, asked: NodeName): SlotMap | undefined {
-  if (!Array.isArray(reply) || reply.length === 0) return undefined;
+  if (!Array.isArray(reply)) return undefined;
   const map = Array.from<NodeName | undefined>({ length: slotCount });
   for (const range of reply) {
-    if (!Array.isArray(range) || !Array.isArray(range[2])) return undefined;
-    const [host, port] = range[2];
-    map.fill(nodeNamed(host === null ? "" : String(host), Number(port), asked), Number(range[0]), Number(range[1]) + 1);
+    const [first, last, master] = Array.isArray(range) ? range : [];
+    const [host, port] = Array.isArray(master) ? master : [];
+    // Slots of a node that has no address are nobody's.
+    if (!isSlot(first) || !isSlot(last) || !isPort(port) || host === undefined) continue;
+    map.fill(nodeNamed(host === null ? "" : String(host), port, asked), first, last + 1);
   }
-  return map;
+  return map.some((node) => node !== undefined) ? map : undefined;
 }
+
+const isSlot = (slot: unknown): slot is number =>
+  typeof slot === "number" && Number.isInteger(slot) && slot >= 0 && slot < slotCount;
+
+export const isPort = (port: unknown): port is number =>
+  typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536;
 
 const nodeNamed = (host: string, port: number, asked: NodeName): NodeName =>
   host === "" || host === "?" ? hostAndPort({ ...placeOf(asked), port }) : hostAndPort({ host, port });
@@ -69,5 +77,6 @@ export function redirection(
   if (!(reply instanceof LinkError) || (reply.code !== "MOVED" && reply.code !== "ASK")) return undefined;
   const [, slot, address = ""] = reply.problem.split(" ");
   const { host, port } = placeOf(address);
+  if (!isSlot(Number(slot)) || !isPort(port)) return undefined;
   return { slot: Number(slot), to: nodeNamed(host, port, asked), kind: reply.code };
 }

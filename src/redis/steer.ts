@@ -2,7 +2,17 @@ import { maxCrashes, repeatHorizonMs } from "../broker/broker.js";
 import { archivedBy } from "../broker/failures.js";
 import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
-import { type Failed, heed, listOf, throwFailed, throwProblems } from "./answers.js";
+import {
+  type Failed,
+  heed,
+  listOf,
+  meaningOf,
+  numberIn,
+  textIn,
+  throwFailed,
+  throwProblems,
+  unreadable,
+} from "./answers.js";
 import { maxRows } from "./batches.js";
 import { bucketMs } from "./done-ids.js";
 import { statisticsOf } from "./exchange.js";
@@ -12,7 +22,7 @@ import { LinkError, type RedisLink, type Reply } from "./link.js";
 import { move as moveCall, pause as pauseCall } from "./scripts.gen.js";
 
 const receiptOf = { m: "moved", n: "notFound", w: "wrongState" } as const;
-type MoveLetter = keyof typeof receiptOf;
+type IdReceipt = (typeof receiptOf)[keyof typeof receiptOf];
 
 export type MoveOptions = Parameters<Steering["move"]>[3];
 
@@ -54,7 +64,11 @@ export async function move(
   if (selection.state === to || selection.state === "active") return { moved: 0, skipped: 0, cursor: undefined };
   const [reply] = await link.run([callOf({ state: selection.state, group: selection.group })]);
   const [, moved, skipped, more] = answerOf(link, reply!, queue);
-  return { moved: Number(moved), skipped: Number(skipped), cursor: String(more) || undefined };
+  return {
+    moved: numberIn(link.label, moved),
+    skipped: numberIn(link.label, skipped),
+    cursor: textIn(link.label, more) || undefined,
+  };
 }
 
 /** All in one trip, but for what a call leaves for the next one. */
@@ -62,8 +76,8 @@ async function moveIds(
   link: RedisLink,
   { queue, ids }: Extract<MoveSelection, { readonly ids: readonly string[] }>,
   callOf: (what: { ids: readonly string[] }) => ReturnType<typeof moveCall>,
-): Promise<("moved" | "notFound" | "wrongState")[]> {
-  const receipts = Array.from<(typeof receiptOf)[MoveLetter]>({ length: ids.length });
+): Promise<IdReceipt[]> {
+  const receipts = Array.from<IdReceipt>({ length: ids.length });
   let left = ids.map((id, at) => ({ id, at }));
   while (left.length > 0) {
     const cut: (typeof left)[] = [];
@@ -80,11 +94,11 @@ async function moveIds(
         failed.push({ error: reply, taskIds: batch.map(({ id }) => id) });
         continue;
       }
-      const letters = String(answerOf(link, reply, queue)[0]);
+      const letters = textIn(link.label, answerOf(link, reply, queue)[0]);
       for (const [k, one] of batch.entries()) {
         const letter = letters.charAt(k);
         if (letter === "a") again.push(one);
-        else receipts[one.at] = receiptOf[letter as MoveLetter];
+        else receipts[one.at] = meaningOf(link.label, receiptOf, letter);
       }
     }
     throwFailed(
@@ -92,6 +106,8 @@ async function moveIds(
       failed,
       ids.filter((_, at) => receipts[at] === "moved"),
     );
+    // Each call looks at one at the least.
+    if (again.length === left.length) throw unreadable(link.label);
     left = again;
   }
   return receipts;

@@ -18,9 +18,14 @@ export class Mutator {
 
   /** One of the seeds with one to three things done to it. */
   next(): Buffer {
-    let bytes: Buffer = Buffer.from(this.pick(this.#seeds));
-    for (let edits = 1 + this.below(3); edits > 0; edits -= 1) bytes = this.#edit(bytes);
+    let bytes = this.pick(this.#seeds);
+    for (let edits = 1 + this.below(3); edits > 0; edits -= 1) bytes = this.edited(bytes);
     return bytes;
+  }
+
+  /** One thing done to a copy of these. */
+  edited(bytes: Buffer): Buffer {
+    return this.#edit(Buffer.from(bytes));
   }
 
   #edit(bytes: Buffer): Buffer {

@@ -5,12 +5,20 @@ import { HoldfastError } from "../../src/core/errors.js";
 import { queueName, taskName } from "../../src/core/names.js";
 import { json } from "../../src/core/payload.js";
 import { reasons } from "../../src/core/outcome.js";
+import { storedJson } from "../../src/core/stored-json.js";
+import { placeOf } from "../../src/embedded/look.js";
+import { list } from "../../src/redis/list.js";
 import { failure } from "../support/builders.js";
+import { answering } from "./replies.js";
 import type { Target, Verdict } from "./fuzz.js";
 
 const secret = "s3cr3t";
 
-function textTarget(name: string, seeds: readonly string[], attempt: (text: string) => Verdict): Target<string> {
+function textTarget(
+  name: string,
+  seeds: readonly string[],
+  attempt: (text: string) => Verdict | Promise<Verdict>,
+): Target<string> {
   return {
     name,
     seeds: seeds.map((seed) => Buffer.from(seed)),
@@ -44,6 +52,8 @@ const url = textTarget(
     `redis://user:${secret}@host.example:6380/2?timeout=5s`,
     `rediss://:${secret}@[::1]:6379/0`,
     `redis-socket://user:${secret}@/run/redis.sock?db=3&timeout=1m`,
+    `redis-cluster://user:${secret}@one:7000,[::1]:7001,three?timeout=1s`,
+    `rediss-sentinel://:${secret}@one,two:26380/3?master=mymaster`,
     "file:./tasks.db",
     "file:///var/lib/tasks.db",
     "memory:",
@@ -99,6 +109,32 @@ const failures = textTarget(
   },
 );
 
+const progress = textTarget("hf_progress", ['{"done":5,"of":[1,"x",null]}', "1e400", '{"__proto__":1}', ""], (text) => {
+  const read = storedJson(text);
+  if (Object.keys(Object.prototype).length > 0) throw new Error("every object has a new property");
+  return read === undefined ? "refused" : "taken";
+});
+
+const queue = "one";
+const emptyServer = answering({ line: [0, 0, []], page: [[0, []]], HMGET: [] });
+
+/** Cursors come back from people and programs: whatever they are, there is a page. */
+const cursors = textTarget(
+  "cursors",
+  ["17 id-1", "1700000000 id-1", "inf id", "-inf ", "5", "1.5 \u00ff"],
+  async (text) => {
+    for (const state of ["pending", "retry"] as const)
+      for (const backwards of [false, true])
+        await list(emptyServer, { queue, state }, { limit: 5, cursor: text, backwards });
+    const ids = ["a", "b", "c"];
+    const page = await list(emptyServer, { queue, ids }, { limit: 2, cursor: text });
+    if (page.items.length > 2) throw new Error("more than were asked for");
+    const { rank, id } = placeOf(text, "first");
+    if (!Number.isSafeInteger(rank) || typeof id !== "string") throw new Error(`the place ${rank} ${id}`);
+    return text.includes(" ") ? "taken" : "refused";
+  },
+);
+
 const payload: Target = {
   name: "JSON payload",
   seeds: [
@@ -131,4 +167,4 @@ function orBroken(work: () => unknown): Verdict {
   }
 }
 
-export const textTargets = [url, duration, names, failures, payload];
+export const textTargets = [url, duration, names, failures, progress, cursors, payload];
