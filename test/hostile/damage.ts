@@ -1,4 +1,5 @@
 import { encodeMessage } from "../../src/core/codec.js";
+import { uniqueKey } from "../../src/core/message.js";
 import { message } from "../support/builders.js";
 import { raw } from "./snapshot.js";
 
@@ -196,12 +197,15 @@ export class Damage {
         "asynq lease": "ZADD",
         "asynq groups": "SADD",
         "asynq processed": "SET",
+        "asynq paused": "SET",
         [`asynq failed:${day}`]: "SET",
         ...Object.fromEntries(sets.map((name) => [`asynq ${name}`, "ZADD"])),
         "holdfast leases": "HSET",
         "holdfast unleased": "HSET",
         "holdfast archived": "ZADD",
         "holdfast broken": "RPUSH",
+        "holdfast pause": "HSET",
+        "holdfast audit": "XADD",
       }),
     );
     const key = raw(suffix.replace(" ", `:{${this.#queue}}:`));
@@ -217,20 +221,34 @@ export class Damage {
   }
 
   #hash(id: Buffer, fields: Record<string, string | Buffer>): void {
-    const all = { msg: this.#message(), ...fields };
+    const all = { msg: this.#message(this.#below(4) === 0 ? this.#lock(id) : ""), ...fields };
     if (fields["state"] === "aggregating") Object.assign(all, { group: "team" });
     this.#do("HSET", this.#task(id), ...Object.entries(all).flat());
   }
 
+  /** Its own unique lock as a message names it: held by the task, by another one, by nobody, or no lock at all. */
+  #lock(id: Buffer): string {
+    const lock = uniqueKey(this.#queue, "t", Buffer.from(`payload of ${this.#count}`));
+    this.#pick([
+      () => this.#do("SET", lock, id),
+      () => this.#do("SET", lock, id, "EX", 1_000),
+      () => this.#do("SET", lock, "another"),
+      () => this.#do("RPUSH", lock, "no lock"),
+      () => undefined,
+    ])();
+    if (this.#below(2) === 0) this.#do("HSET", this.#task(id), "unique_key", lock);
+    return lock;
+  }
+
   /** A message with numbers at their edges, and names that are not those of its place. */
-  #message(): Buffer {
+  #message(lock = ""): Buffer {
     const edge = () => this.#pick([0, 1, 2_147_483_647]);
     const timeS = () => this.#pick([0, 1, 4_294_967_296, 8_640_000_000_000]) * 1_000;
     return encodeMessage(
       message({
         id: this.#pick(["another", "", `m${this.#count}`]),
-        queue: this.#pick([this.#queue, "elsewhere", ""]),
-        type: this.#pick(["t", "", "x".repeat(5_000)]),
+        queue: lock === "" ? this.#pick([this.#queue, "elsewhere", ""]) : this.#queue,
+        type: lock === "" ? this.#pick(["t", "", "x".repeat(5_000)]) : "t",
         payload: Buffer.from(`payload of ${this.#count}`),
         maxRetry: edge(),
         retried: edge(),
@@ -238,7 +256,7 @@ export class Damage {
         deadlineMs: timeS(),
         retentionMs: this.#pick([0, 0, 1_000, 8_640_000_000_000_000]),
         lastFailedAtMs: timeS(),
-        uniqueKey: this.#pick(["", "", "holdfast:no-lock"]),
+        uniqueKey: lock === "" ? this.#pick(["", "", "holdfast:no-lock"]) : lock,
       }),
     );
   }

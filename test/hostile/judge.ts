@@ -5,9 +5,17 @@ import { type Content, raw, type Snapshot } from "./snapshot.js";
 const states = new Set(["pending", "active", "scheduled", "retry", "archived", "completed", "aggregating"]);
 const places = ["pending", "active", "lease", "scheduled", "retry", "archived", "completed", "g:team"];
 
+/** What was done to damaged tasks, by their ids in Latin-1. */
+export interface Done {
+  readonly completed: ReadonlySet<string>;
+  readonly deleted: ReadonlySet<string>;
+  /** What they were given instead of their own. */
+  readonly payloads: ReadonlyMap<string, readonly Buffer[]>;
+}
+
 /** What is wrong with a key space after all has come to rest. */
-export function breaches(world: World, before: Snapshot, after: Snapshot, completed: ReadonlySet<string>): string[] {
-  const judge = new Judge(world, before, after, completed);
+export function breaches(world: World, before: Snapshot, after: Snapshot, done: Done): string[] {
+  const judge = new Judge(world, before, after, done);
   return [...judge.lost(), ...judge.unreadable(), ...judge.unfinished()];
 }
 
@@ -15,15 +23,15 @@ class Judge {
   readonly #world: World;
   readonly #before: Snapshot;
   readonly #after: Snapshot;
-  readonly #completed: ReadonlySet<string>;
+  readonly #done: Done;
   readonly #asynq: string;
   readonly #ours: string;
 
-  constructor(world: World, before: Snapshot, after: Snapshot, completed: ReadonlySet<string>) {
+  constructor(world: World, before: Snapshot, after: Snapshot, done: Done) {
     this.#world = world;
     this.#before = before;
     this.#after = after;
-    this.#completed = completed;
+    this.#done = done;
     this.#asynq = raw(`asynq:{${world.queue}}:`);
     this.#ours = raw(`holdfast:{${world.queue}}:`);
   }
@@ -31,7 +39,7 @@ class Judge {
   /** Nothing that was there is gone: it ran, or it is somewhere, or its id is among the broken ones. */
   lost(): string[] {
     return [...this.#world.records].flatMap(([id, what]) => {
-      if (this.#completed.has(id)) return [];
+      if (this.#done.completed.has(id) || this.#done.deleted.has(id)) return [];
       const [task, now] = [this.#before.get(this.#task(id)), this.#after.get(this.#task(id))];
       const [from, to] = [this.#placesOf(id, this.#before), this.#placesOf(id, this.#after)];
       const picture = `${JSON.stringify(id.slice(0, 40))} (${what}; ${shown(task)}) came from [${from.join()}] to [${to.join()}], ${shown(now)}`;
@@ -42,7 +50,7 @@ class Judge {
       }
       if (now === undefined) return this.#expired(id) ? [] : [`lost: ${picture}`];
       if (from.length > 0 && to.length === 0) return [`out of every list: ${picture}`];
-      return this.#kept(task, now) ? [] : [`changed: ${picture}`];
+      return this.#kept(id, task, now) ? [] : [`changed: ${picture}`];
     });
   }
 
@@ -98,11 +106,14 @@ class Judge {
     );
   }
 
-  #kept(was: Content, now: Content): boolean {
+  #kept(id: string, was: Content, now: Content): boolean {
     if (was.type !== "hash" || now.type !== "hash") return JSON.stringify(was) === JSON.stringify(now);
+    const payloads = this.#done.payloads.get(id) ?? [];
     const [old, fresh] = [was.fields.get("msg"), now.fields.get("msg")];
-    const others = ["other", "unique_key", "group"].every((name) => was.fields.get(name) === now.fields.get(name));
-    return others && (old === fresh || (old !== undefined && fresh !== undefined && isSameTask(old, fresh)));
+    // With the payload goes the lock that stood for it.
+    const fields = payloads.length > 0 ? ["other", "group"] : ["other", "group", "unique_key"];
+    const others = fields.every((name) => was.fields.get(name) === now.fields.get(name));
+    return others && (old === fresh || (old !== undefined && fresh !== undefined && isSameTask(old, fresh, payloads)));
   }
 }
 
@@ -116,15 +127,18 @@ function isReadable(name: string, value: string, old: string | undefined): boole
   return read(value) !== undefined || (old !== undefined && read(old) === undefined);
 }
 
-function isSameTask(old: string, fresh: string): boolean {
+function isSameTask(old: string, fresh: string, payloads: readonly Buffer[]): boolean {
   const [a, b] = [read(old), read(fresh)];
   if (a === undefined || b === undefined) return fresh.startsWith(old);
+  const texts = payloads.length > 0 ? [1, 3, 4, 14] : [1, 3, 4, 10, 14];
   return (
-    [1, 3, 4, 10, 14].every((number) => a.texts.get(number) === b.texts.get(number)) && a.payload.equals(b.payload)
+    texts.every((number) => a.texts.get(number) === b.texts.get(number)) &&
+    [a.payload, ...payloads].some((payload) => b.payload.equals(payload))
   );
 }
 
-function read(message: string) {
+/** As a strict reader has it; undefined where it cannot be read. */
+export function read(message: string) {
   try {
     return readStrictly(Buffer.from(message, "latin1"));
   } catch {
@@ -132,7 +146,7 @@ function read(message: string) {
   }
 }
 
-function idsIn(content: Content | undefined): readonly string[] {
+export function idsIn(content: Content | undefined): readonly string[] {
   if (content === undefined) return [];
   if (content.type === "zset") return [...content.scores.keys()];
   return content.type === "list" || content.type === "set" ? content.members : [];

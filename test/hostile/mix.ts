@@ -1,14 +1,10 @@
 import type { Broker, LeasedTask, Settlement } from "../../src/broker/broker.js";
-import type { Steering } from "../../src/broker/roles.js";
-import { HoldfastError } from "../../src/core/errors.js";
-import type { TaskInfo } from "../../src/core/info.js";
 import type { Outcome } from "../../src/core/outcome.js";
 import { failure } from "../support/builders.js";
+import { Calls } from "./calls.js";
+import { type Estate, Operator } from "./operator.js";
 
 const leaseMs = 10_000;
-/** All that an engine may say of a key that another program has changed. */
-const inTheWay = /^(.* is a \w+, not a \w+|.* does not hold a count)(; |$)/s;
-const states = ["pending", "active", "scheduled", "retry", "archived", "completed", "aggregating"] as const;
 
 interface Running {
   readonly task: LeasedTask;
@@ -20,7 +16,7 @@ interface Running {
  * promise throws; typed errors, which a key of the wrong type may bring, are no breach.
  */
 export class Mix {
-  readonly #broker: Broker & Pick<Steering, "move" | "setPaused">;
+  readonly #broker: Broker;
   readonly #random: () => number;
   readonly #queues: readonly string[];
   readonly #isHealthy: (queue: string, id: string) => boolean;
@@ -31,28 +27,30 @@ export class Mix {
   nowMs: number;
   /** Times that a task was completed, by queue and id. */
   readonly completed = new Map<string, number>();
-  /** Typed errors that came. */
-  readonly problems = new Set<string>();
+  readonly calls = new Calls();
+  readonly operator: Operator;
 
   constructor(
-    broker: Broker & Pick<Steering, "move" | "setPaused">,
+    broker: Broker,
     random: () => number,
     queues: readonly string[],
     nowMs: number,
     isHealthy: (queue: string, id: string) => boolean,
+    estate: Estate,
   ) {
     this.#broker = broker;
     this.#random = random;
     this.#queues = queues;
     this.#isHealthy = isHealthy;
     this.nowMs = nowMs;
+    this.operator = new Operator(broker, this.calls, random, queues, estate);
   }
 
   /** With an operator's hand in it. */
   async rounds(count: number): Promise<void> {
     for (let n = 0; n < count; n += 1) {
       await this.round();
-      await this.#steer();
+      await this.operator.act(this.nowMs);
     }
   }
 
@@ -71,44 +69,29 @@ export class Mix {
     this.#round += 1;
     this.nowMs += this.#pick(steps);
     let happened = await this.#turns();
-    happened += await this.#often("promote", async () => {
+    happened += await this.calls.often("promote", async () => {
       const { moved, nextDueMs } = await this.#broker.promote(this.#queues, 50, this.nowMs);
       if (nextDueMs !== undefined && !Number.isSafeInteger(nextDueMs)) throw new Error(`next due at ${nextDueMs}`);
       if (moved < 50 && nextDueMs !== undefined && nextDueMs <= this.nowMs - 1_000)
         throw new Error("due, and not moved");
       return { count: moved, more: moved === 50 };
     });
-    happened += await this.#often("reclaim", async () => {
+    happened += await this.calls.often("reclaim", async () => {
       const receipts = await this.#broker.reclaim(this.#queues, 50, this.nowMs);
       for (const { queue, id } of receipts) this.#running.delete(`${queue} ${id}`);
       return { count: receipts.length, more: receipts.length === 50 };
     });
-    happened += await this.#often("prune", async () => {
+    happened += await this.calls.often("prune", async () => {
       const count = await this.#broker.prune(this.#queues, 50, this.nowMs);
       return { count, more: count === 50 };
     });
-    if (this.#round % 5 === 1) await this.#look();
+    if (this.#round % 5 === 1) await this.operator.look(this.nowMs);
     return happened;
-  }
-
-  /** All of a state is run or archived, and the queue paused for a moment; healthy tasks are in none of these states. */
-  async #steer(): Promise<void> {
-    const queue = this.#pick(this.#queues);
-    const state = this.#pick(["scheduled", "retry", "archived", "completed", "aggregating"] as const);
-    const to = state === "completed" || state === "archived" ? "pending" : this.#pick(["pending", "archived"] as const);
-    const by = { actor: "operator", reason: "to see", requestId: `${this.#round}` };
-    await this.#typed(() => this.#broker.setPaused([queue], true, by, this.nowMs));
-    await this.#often(`move from ${state} to ${to}`, async () => {
-      const receipt = await this.#broker.move({ queue, state }, to, by, { limit: 20 }, this.nowMs);
-      if (!("moved" in receipt)) throw new Error("receipts for ids that nobody named");
-      return { count: receipt.moved, more: receipt.cursor !== undefined };
-    });
-    await this.#typed(() => this.#broker.setPaused([queue], false, by, this.nowMs));
   }
 
   /** Settle what is finished and lease, as often as there is said to be more. */
   async #turns(): Promise<number> {
-    return this.#often("exchange", async () => {
+    return this.calls.often("exchange", async () => {
       const settle = [...this.#unsettled.splice(0), ...this.#finished()];
       const limit = 1 + this.#below(20);
       const lease = {
@@ -120,7 +103,7 @@ export class Mix {
         // As a worker does: none while one may be running.
         suspects: this.#running.size === 0 ? 1 : this.#below(2),
       };
-      const reply = await this.#typed(() => this.#broker.exchange({ settle, lease }, this.nowMs));
+      const reply = await this.calls.typed(() => this.#broker.exchange({ settle, lease }, this.nowMs));
       if (reply === undefined) return this.#oneByOne(settle);
       this.#confirm(settle, reply.settled);
       for (const task of reply.leased) this.#start(task);
@@ -131,7 +114,7 @@ export class Mix {
   /** As a worker does after a refused turn: each settlement alone, and each queue. */
   async #oneByOne(settle: readonly Settlement[]): Promise<{ count: number; more: boolean }> {
     for (const one of settle) {
-      const reply = await this.#typed(() => this.#broker.exchange({ settle: [one] }, this.nowMs));
+      const reply = await this.calls.typed(() => this.#broker.exchange({ settle: [one] }, this.nowMs));
       if (reply === undefined) this.#unsettled.push(one);
       // The turn that was refused may have carried it out.
       else this.#confirm([one], ["settled"]);
@@ -146,7 +129,7 @@ export class Mix {
         leaseMs,
         suspects: 1,
       };
-      const reply = await this.#typed(() => this.#broker.exchange({ settle: [], lease }, this.nowMs));
+      const reply = await this.calls.typed(() => this.#broker.exchange({ settle: [], lease }, this.nowMs));
       for (const task of reply?.leased ?? []) this.#start(task);
       count += reply?.leased.length ?? 0;
     }
@@ -199,64 +182,6 @@ export class Mix {
     }
   }
 
-  async #look(): Promise<void> {
-    for (const info of (await this.#typed(() => this.#broker.queues(this.nowMs))) ?? []) {
-      const numbers = [...Object.values(info.counts), info.processed, info.failed, info.latencyMs];
-      if (numbers.some((value) => !Number.isFinite(value))) throw new Error(`queues: ${JSON.stringify(info)}`);
-    }
-    for (const queue of this.#queues) for (const state of states) await this.#pages({ queue, state });
-  }
-
-  async #pages(selection: { queue: string; state: (typeof states)[number] }): Promise<void> {
-    let cursor: string | undefined;
-    const seen = new Set<string>();
-    for (let page = 0; ; page += 1) {
-      if (page > 200) throw new Error(`the list of ${selection.state} has no end`);
-      const answer = await this.#typed(() => this.#broker.list(selection, { limit: 7, cursor }));
-      for (const info of answer?.items ?? []) {
-        mustBeSane(info);
-        seen.add(info.id);
-      }
-      cursor = answer?.next;
-      if (cursor === undefined) break;
-    }
-    const found = await this.#typed(() => this.#broker.find([...seen].map((id) => ({ queue: selection.queue, id }))));
-    for (const info of found ?? []) if (info !== undefined) mustBeSane(info);
-  }
-
-  /** A call and, while it says there is more, again at once: not for ever, and never in silence. */
-  async #often(what: string, call: () => Promise<{ count: number; more: boolean }>): Promise<number> {
-    let happened = 0;
-    for (let n = 0; ; n += 1) {
-      if (n > 100) throw new Error(`${what} says for ever that there is more`);
-      const startedMs = performance.now();
-      const answer = await this.#typed(call);
-      const tookMs = performance.now() - startedMs;
-      if (tookMs > 2_000) throw new Error(`${what} took ${Math.round(tookMs)} ms`);
-      happened += answer?.count ?? 0;
-      if (answer?.more !== true) return happened;
-    }
-  }
-
-  /** The answer, or `undefined` when storage could not, and said so as the contract has it. */
-  async #typed<T>(call: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await call();
-    } catch (error) {
-      if (!HoldfastError.is(error, "BROKER_FAILED") || !inTheWay.test(error.data.problem)) throw error;
-      this.problems.add(error.data.problem);
-      return undefined;
-    }
-  }
-
   #below = (limit: number) => Math.floor(this.#random() * limit);
   #pick = <T>(from: readonly T[]): T => from[this.#below(from.length)]!;
-}
-
-function mustBeSane(info: TaskInfo): void {
-  const numbers = [info.crashes, info.dueAtMs ?? 0, info.archivedAtMs ?? 0];
-  const { failure: last } = info;
-  const texts = last === undefined ? [] : [last.reason, last.class, last.message];
-  if (numbers.some((value) => !Number.isFinite(value)) || texts.some((text) => typeof text !== "string"))
-    throw new Error(`${info.id} is told as ${JSON.stringify({ ...info, bytes: undefined })}`);
 }
