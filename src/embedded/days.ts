@@ -12,7 +12,7 @@ export type Done = Pick<DayStats, "processed" | "failed">;
 export function countDay(sql: Sql, queue: string, { processed, failed }: Done, nowMs: number): void {
   sql(
     "INSERT INTO day (queue, day, processed, failed) VALUES (?, ?, ?, ?) " +
-      "ON CONFLICT DO UPDATE SET processed = processed + excluded.processed, failed = failed + excluded.failed",
+      "ON CONFLICT DO UPDATE SET processed = min(processed, 8640000000000000) + excluded.processed, failed = min(failed, 8640000000000000) + excluded.failed",
   ).run(queue, dayOf(nowMs), processed, failed);
 }
 

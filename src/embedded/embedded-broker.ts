@@ -238,7 +238,7 @@ export class EmbeddedBroker implements Broker {
 
   async workers(nowMs: number): Promise<WorkerInfo[]> {
     const texts = await this.#ask([], (link) => link.call("workers", { nowMs }));
-    return texts.map(workerInfo).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return texts.flatMap((text) => workerInfo(text) ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   async storage(): Promise<StorageInfo> {

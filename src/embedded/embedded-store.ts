@@ -7,6 +7,7 @@ import { exchange } from "./exchange.js";
 import { pending } from "./gauge.js";
 import { find, list, queues } from "./look.js";
 import { promote, prune } from "./maintain.js";
+import { isMendable, mendRows } from "./mend.js";
 import { move } from "./move.js";
 import { reclaim } from "./reclaim.js";
 import { report } from "./report.js";
@@ -87,9 +88,17 @@ export class EmbeddedStore {
   run(calls: readonly Call[]): Answer[] {
     try {
       const { database, sql } = (this.#open ??= this.#opened());
-      return inTransaction(database, () =>
-        calls.length === 1 ? [{ value: carryOut(sql, calls[0]!) }] : calls.map((call) => this.#apart(sql, call)),
-      );
+      const carryOutAll = () =>
+        inTransaction(database, () =>
+          calls.length === 1 ? [{ value: carryOut(sql, calls[0]!) }] : calls.map((call) => this.#apart(sql, call)),
+        );
+      try {
+        return carryOutAll();
+      } catch (error) {
+        if (!isMendable(error)) throw error;
+        inTransaction(database, () => mendRows(sql));
+        return carryOutAll();
+      }
     } catch (error) {
       if (!isHarmless(error) && this.#location !== memory) this.close();
       const told = asHoldfastError(error, this.#label);
@@ -150,7 +159,7 @@ export class EmbeddedStore {
       sql("RELEASE call").run();
       return { value };
     } catch (error) {
-      if (!isHarmless(error)) throw error;
+      if (!isHarmless(error) || isMendable(error)) throw error;
       sql("ROLLBACK TO call").run();
       sql("RELEASE call").run();
       return { error: asHoldfastError(error, this.#label) };

@@ -3,6 +3,7 @@ import { undecodable } from "../broker/failures.js";
 import { decodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { type Leased, leasedAgain, nothingLeased, rememberLeased } from "./lease-request.js";
+import { mustBeThere } from "./mend.js";
 import type { Sql } from "./sql.js";
 import type { Tally } from "./tally.js";
 
@@ -60,20 +61,17 @@ export function lease(sql: Sql, request: LeaseRequest, nowMs: number, tally: Tal
         more ||= line.length >= count;
         continue;
       }
+      const taken = sql("UPDATE task SET state = 'active', token = ?, rank = ? WHERE queue = ? AND id = ?");
+      mustBeThere(taken.run(request.requestId, untilS, queue, id));
       if (crashes > 0) {
         suspects -= 1;
         // Nothing is leased ahead beside it.
         limit = Math.min(limit, startable);
       }
       alone = isLast;
-      sql("UPDATE task SET state = 'active', token = ?, rank = ? WHERE queue = ? AND id = ?").run(
-        request.requestId,
-        untilS,
-        queue,
-        id,
-      );
       tally.moved(queue, "pending", "active");
-      leased.push({ queue, id, untilMs: untilS * 1_000, crashes, returns, atMostOnce: at_most_once === 1 });
+      const atMostOnce = at_most_once === 1;
+      leased.push({ queue, id, untilMs: untilS * 1_000, crashes, returns: Math.max(0, returns), atMostOnce });
       messages.push(message);
     }
     if (!passed && !alone && leased.length < Math.min(most, limit) && line.length < count) dry.push(queue);
@@ -112,12 +110,8 @@ function problemOf(message: Uint8Array): string | undefined {
 
 /** The bytes stay as they are: somebody may be able to read them. */
 function archiveUndecodable(sql: Sql, { queue, id }: TaskRef, problem: string, nowMs: number, tally: Tally): void {
-  sql("UPDATE task SET state = 'archived', rank = ?, failure = ? WHERE queue = ? AND id = ?").run(
-    floorToS(nowMs),
-    JSON.stringify(undecodable(problem, nowMs)),
-    queue,
-    id,
-  );
+  const archived = sql("UPDATE task SET state = 'archived', rank = ?, failure = ? WHERE queue = ? AND id = ?");
+  mustBeThere(archived.run(floorToS(nowMs), JSON.stringify(undecodable(problem, nowMs)), queue, id));
   tally.moved(queue, "pending", "archived");
   tally.processed(queue, true);
 }

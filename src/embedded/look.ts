@@ -1,7 +1,9 @@
 import type { TaskRef } from "../broker/broker.js";
 import type { Page, PageRequest, QueueInfo } from "../core/info.js";
 import { decodeMessage } from "../core/codec.js";
+import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
+import { Unnamed } from "./mend.js";
 import type { Sql } from "./sql.js";
 import type { StoredState } from "./tally.js";
 
@@ -36,15 +38,24 @@ export function queues(sql: Sql, { nowMs, names }: QueuesCall): QueueInfo[] {
         )
   ) as QueueRow[];
   return rows.map((row) => {
-    const { name, pending, active, scheduled, retry, archived, completed, processed, failed } = row;
+    // Another program may have written tasks without counting them.
+    const count = (counter: StoredState | "processed" | "failed") => Math.max(0, row[counter]);
     const earliestAtMs = earliest(sql, row);
     return {
-      name,
-      paused: row.paused === 1,
+      name: row.name,
+      paused: row.paused !== 0,
       pause: pauseOf(row),
-      counts: { pending, active, scheduled, retry, archived, completed, aggregating: 0 },
-      processed,
-      failed,
+      counts: {
+        pending: count("pending"),
+        active: count("active"),
+        scheduled: count("scheduled"),
+        retry: count("retry"),
+        archived: count("archived"),
+        completed: count("completed"),
+        aggregating: 0,
+      },
+      processed: count("processed"),
+      failed: count("failed"),
       latencyMs: earliestAtMs.pending === undefined ? 0 : Math.max(0, nowMs - earliestAtMs.pending),
       earliestAtMs,
     };
@@ -53,8 +64,11 @@ export function queues(sql: Sql, { nowMs, names }: QueuesCall): QueueInfo[] {
 
 /** Nothing is known of a pause that another program wrote into the file. */
 function pauseOf({ paused_ms: atMs, pause_actor: actor, pause_reason: reason }: QueueRow): QueueInfo["pause"] {
-  return atMs === null ? undefined : { atMs, actor: actor ?? "", reason: reason ?? "" };
+  return atMs === null ? undefined : { atMs: timeOf(atMs), actor: actor ?? "", reason: reason ?? "" };
 }
+
+/** Of what anybody may have written, a time that a Date can tell. */
+export const timeOf = (ms: number): number => Math.max(-lastTimeMs, Math.min(ms, lastTimeMs));
 
 const timed = ["active", "scheduled", "retry", "archived", "completed"] as const;
 
@@ -64,13 +78,13 @@ function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number 
   if (queue.pending > 0) {
     const next = sql("SELECT since_ms FROM task WHERE queue = ? AND state = 'pending' ORDER BY rank LIMIT 1");
     const first = next.get(queue.name) as { since_ms: number } | undefined;
-    if (first !== undefined) found.pending = first.since_ms;
+    if (first !== undefined) found.pending = timeOf(first.since_ms);
   }
   for (const state of timed) {
     if (queue[state] === 0) continue;
     const first = sql("SELECT min(rank) AS rank FROM task WHERE queue = ? AND state = ?").get(queue.name, state);
     const { rank } = first as { rank: number | null };
-    if (rank !== null) found[state] = rank * 1_000;
+    if (rank !== null) found[state] = timeOf(rank * 1_000);
   }
   return found;
 }
@@ -138,7 +152,8 @@ const ends = {
 /** The place a cursor stands for; without one the list's beginning, or its end. */
 export function placeOf(cursor: string | undefined, end: keyof typeof ends): Place {
   const [, rank, id] = /^(-?\d+) (.*)$/s.exec(cursor ?? "") ?? [];
-  return rank === undefined ? ends[end] : { rank: Number(rank), id: id! };
+  if (rank === undefined) return ends[end];
+  return { rank: Math.max(ends.first.rank, Math.min(Number(rank), ends.last.rank)), id: id! };
 }
 
 export const cursorAt = ({ rank, id }: Place): string => `${rank} ${id}`;
@@ -155,5 +170,7 @@ function rowsBeside(
   const rows = sql(
     `SELECT ${columns} FROM task WHERE queue = ? AND state = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
   );
-  return rows.all(queue, state, rank, id, limit) as InfoRow[];
+  const found = rows.all(queue, state, rank, id, limit) as InfoRow[];
+  if (found[0]?.rank === rank && found[0].id === id) throw new Unnamed();
+  return found;
 }

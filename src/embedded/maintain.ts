@@ -4,6 +4,8 @@ import { sweepDays } from "./days.js";
 import { rememberFinished, sweepFinished } from "./finished.js";
 import { sweepRequests } from "./lease-request.js";
 import { Line } from "./line.js";
+import { timeOf } from "./look.js";
+import { mustBeThere } from "./mend.js";
 import type { QueuesCall } from "./reclaim.js";
 import type { Sql } from "./sql.js";
 import { Tally } from "./tally.js";
@@ -24,12 +26,8 @@ export function promote(sql: Sql, { queues, limit, nowMs }: QueuesCall): Promoti
         limit - moved,
       ) as { id: string }[];
       for (const { id } of due) {
-        sql("UPDATE task SET state = 'pending', rank = ?, since_ms = ? WHERE queue = ? AND id = ?").run(
-          line.behind(queue),
-          nowMs,
-          queue,
-          id,
-        );
+        const moving = sql("UPDATE task SET state = 'pending', rank = ?, since_ms = ? WHERE queue = ? AND id = ?");
+        mustBeThere(moving.run(line.behind(queue), nowMs, queue, id));
         tally.moved(queue, state, "pending");
       }
       moved += due.length;
@@ -47,7 +45,7 @@ function nextDueMs(sql: Sql, queues: readonly string[]): number | undefined {
       nextS = Math.min(nextS, (next as { rank: number | null }).rank ?? nextS);
     }
   }
-  return nextS === Number.POSITIVE_INFINITY ? undefined : nextS * 1_000;
+  return nextS === Number.POSITIVE_INFINITY ? undefined : timeOf(nextS * 1_000);
 }
 
 /** How many completed tasks were deleted. What else has run out, and is nobody's business, goes along. */
@@ -59,7 +57,7 @@ export function prune(sql: Sql, { queues, limit, nowMs }: QueuesCall): number {
       "SELECT id FROM task WHERE queue = ? AND state = 'completed' AND rank <= ? ORDER BY rank, id LIMIT ?",
     ).all(queue, floorToS(nowMs), limit - pruned) as { id: string }[];
     for (const { id } of past) {
-      sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id);
+      mustBeThere(sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id));
       tally.moved(queue, "completed", undefined);
     }
     rememberFinished(

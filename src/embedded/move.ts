@@ -10,6 +10,7 @@ import { rememberFinished } from "./finished.js";
 import { Line } from "./line.js";
 import { giveBackLock } from "./locks.js";
 import { cursorAt, type Place, placeOf } from "./look.js";
+import { mustBeThere } from "./mend.js";
 import type { Sql } from "./sql.js";
 import { type StoredState, Tally } from "./tally.js";
 
@@ -91,20 +92,19 @@ function moverTo(sql: Sql, { to, by, attempts, nowMs }: MoveCall): (task: Movabl
       // Of a quarantined task the crashes are taken back, so that it may crash as often as it has attempts.
       const crashes = Math.max(0, maxCrashes - attempts);
       return ({ queue, id, message }) => {
-        sql(
-          "UPDATE task SET state = 'pending', rank = ?, since_ms = ?, crashes = min(crashes, ?), message = ? WHERE queue = ? AND id = ?",
-        ).run(line.behind(queue), nowMs, crashes, bytesToRun(message, attempts), queue, id);
+        const moving = sql(
+          "UPDATE task SET state = 'pending', rank = ?, since_ms = ?, crashes = max(0, min(crashes, ?)), message = ? WHERE queue = ? AND id = ?",
+        );
+        mustBeThere(moving.run(line.behind(queue), nowMs, crashes, bytesToRun(message, attempts), queue, id));
       };
     }
     case "archived": {
       const failure = JSON.stringify(archivedBy(by, nowMs));
       return ({ queue, id }) => {
-        sql("UPDATE task SET state = 'archived', cancel = NULL, rank = ?, failure = ? WHERE queue = ? AND id = ?").run(
-          floorToS(nowMs),
-          failure,
-          queue,
-          id,
+        const moving = sql(
+          "UPDATE task SET state = 'archived', cancel = NULL, rank = ?, failure = ? WHERE queue = ? AND id = ?",
         );
+        mustBeThere(moving.run(floorToS(nowMs), failure, queue, id));
       };
     }
     case "deleted":
@@ -120,6 +120,6 @@ function bytesToRun(bytes: Uint8Array, attempts: number): Uint8Array {
 
 /** With the lock that it may hold. */
 export function deleteTask(sql: Sql, { queue, id, message }: Pick<Movable, "queue" | "id" | "message">): void {
-  sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id);
+  mustBeThere(sql("DELETE FROM task WHERE queue = ? AND id = ?").run(queue, id));
   giveBackLock(sql, readable(decodeMessage, message)?.uniqueKey ?? "", id);
 }

@@ -2,10 +2,11 @@ import { maxCrashes, type ReclaimReceipt } from "../broker/broker.js";
 import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
-import { floorToS } from "../core/duration.js";
+import { floorToS, maxDurationMs } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Failure } from "../core/outcome.js";
 import { Line } from "./line.js";
+import { mustBeThere } from "./mend.js";
 import type { Sql } from "./sql.js";
 import { Tally } from "./tally.js";
 
@@ -27,28 +28,31 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
   const tally = new Tally();
   const receipts: ReclaimReceipt[] = [];
   for (const queue of queues) {
-    const expired = sql(
-      "SELECT id, crashes, at_most_once, message FROM task WHERE queue = ? AND state = 'active' AND rank <= ? ORDER BY rank, id LIMIT ?",
-    ).all(queue, floorToS(nowMs), limit - receipts.length) as Expired[];
+    const expired = leasesThat(sql, "<=", queue, floorToS(nowMs), limit - receipts.length);
+    // A lease that ends in a hundred years is none of ours.
+    const endless = leasesThat(
+      sql,
+      ">",
+      queue,
+      floorToS(nowMs + maxDurationMs),
+      limit - receipts.length - expired.length,
+    );
+    expired.push(...endless);
     let place = expired.length === 0 ? 0 : new Line(sql).before(queue, expired.length);
     for (const task of expired) {
-      const crashes = task.crashes + 1;
+      const crashes = Math.max(0, task.crashes) + 1;
       const failure = endOf(task, crashes, nowMs);
       if (failure === undefined) {
-        sql(
+        const returned = sql(
           "UPDATE task SET state = 'pending', token = NULL, progress = NULL, rank = ?, since_ms = ?, crashes = ? WHERE queue = ? AND id = ?",
-        ).run(place++, nowMs, crashes, queue, task.id);
-      } else {
-        sql(
-          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, progress = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
-        ).run(
-          floorToS(nowMs),
-          JSON.stringify(failure),
-          archivedMessage(task.message, failure, nowMs),
-          crashes,
-          queue,
-          task.id,
         );
+        mustBeThere(returned.run(place++, nowMs, crashes, queue, task.id));
+      } else {
+        const archived = sql(
+          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, progress = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
+        );
+        const message = archivedMessage(task.message, failure, nowMs);
+        mustBeThere(archived.run(floorToS(nowMs), JSON.stringify(failure), message, crashes, queue, task.id));
         tally.processed(queue, true);
       }
       const to = failure === undefined ? "pending" : "archived";
@@ -58,6 +62,12 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
   }
   tally.write(sql, nowMs);
   return receipts;
+}
+
+function leasesThat(sql: Sql, end: "<=" | ">", queue: string, atS: number, limit: number): Expired[] {
+  return sql(
+    `SELECT id, crashes, at_most_once, message FROM task WHERE queue = ? AND state = 'active' AND rank ${end} ? ORDER BY rank, id LIMIT ?`,
+  ).all(queue, atS, limit) as Expired[];
 }
 
 /** Why the task does not run again by itself; `undefined` when it does. */

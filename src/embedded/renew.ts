@@ -1,6 +1,7 @@
 import type { Cancellation, Lease } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
 import type { Sql } from "./sql.js";
+import { wishIn } from "./steer.js";
 
 export interface RenewCall {
   readonly leases: readonly Lease[];
@@ -21,12 +22,13 @@ export function renew(sql: Sql, { leases }: RenewCall): Renewed {
   const one = sql("UPDATE task SET rank = max(rank, ?) WHERE queue = ? AND id = ? AND token = ? RETURNING cancel");
   for (const lease of leases) {
     const held = one.get(ceilToS(lease.untilMs), lease.queue, lease.id, lease.token) as Held | undefined;
+    const how = wishIn(held?.cancel);
     if (held === undefined) lost.push(lease);
-    else if (held.cancel !== null) cancelled.push({ ...lease, how: held.cancel });
+    else if (how !== undefined) cancelled.push({ ...lease, how });
   }
   return { lost, cancelled };
 }
 
 interface Held {
-  readonly cancel: Cancellation | null;
+  readonly cancel: string | null;
 }

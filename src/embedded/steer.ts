@@ -64,7 +64,7 @@ function pauseQueue(sql: Sql, queue: string, { actor, reason }: Act, nowMs: numb
 
 function resumeQueue(sql: Sql, queue: string): boolean {
   const { changes } = sql(
-    "UPDATE queue SET paused = 0, paused_ms = NULL, pause_actor = NULL, pause_reason = NULL WHERE name = ? AND paused = 1",
+    "UPDATE queue SET paused = 0, paused_ms = NULL, pause_actor = NULL, pause_reason = NULL WHERE name = ? AND paused <> 0",
   ).run(queue);
   return Number(changes) > 0;
 }
@@ -79,13 +79,12 @@ export interface DropCall {
 
 /** The acts on the queue stay: they say who dropped it. */
 export function dropQueue(sql: Sql, { queue, force, limit, by, nowMs }: DropCall): DropReceipt {
-  const found = sql(
-    "SELECT active, pending + scheduled + retry + archived + completed AS others FROM queue WHERE name = ?",
-  );
-  const counts = found.get(queue) as { active: number; others: number } | undefined;
-  if (counts === undefined) return "notFound";
-  if (counts.active > 0) return "active";
-  if (counts.others > 0 && !force) return "notEmpty";
+  // By what is there: another program may have written tasks without counting them, or counted what is not there.
+  const isThere = (text: string) => sql(text).get(queue) !== undefined;
+  const holdsTasks = isThere("SELECT 1 FROM task WHERE queue = ? LIMIT 1");
+  if (!holdsTasks && !isThere("SELECT 1 FROM queue WHERE name = ?")) return "notFound";
+  if (isThere("SELECT 1 FROM task WHERE queue = ? AND state = 'active' LIMIT 1")) return "active";
+  if (holdsTasks && !force) return "notEmpty";
   const tasks = sql("SELECT queue, id, state, message FROM task WHERE queue = ? ORDER BY id LIMIT ?").all(
     queue,
     limit + 1,
@@ -116,6 +115,10 @@ export interface CancelCall {
   readonly nowMs: number;
 }
 
+/** Anyone may have written something else there. */
+export const wishIn = (stored: string | null | undefined): Cancellation | undefined =>
+  stored === "retry" || stored === "archive" ? stored : undefined;
+
 /** What was asked for last counts. */
 export function cancel(sql: Sql, { tasks, how, by, nowMs }: CancelCall): CancelReceipt[] {
   const asked = new Map<string, string[]>();
@@ -143,6 +146,6 @@ export function cancellations(
 ): (Cancellation | undefined)[] {
   return tasks.map(({ queue, id }) => {
     const row = sql("SELECT cancel FROM task WHERE queue = ? AND id = ?").get(queue, id);
-    return (row as { cancel: Cancellation | null } | undefined)?.cancel ?? undefined;
+    return wishIn((row as { cancel: string | null } | undefined)?.cancel);
   });
 }

@@ -1,3 +1,4 @@
+import { lastTimeMs } from "../core/duration.js";
 import type { TaskState } from "../core/state.js";
 import { countDay } from "./days.js";
 import type { Sql } from "./sql.js";
@@ -42,6 +43,7 @@ export class Tally {
   }
 }
 
+/** A count that another program wrote may be none, or so large that one more does not fit in. */
 const upsert =
   `INSERT INTO queue (name, ${counters.join(", ")}) VALUES (?${", ?".repeat(counters.length)}) ` +
-  `ON CONFLICT DO UPDATE SET ${counters.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
+  `ON CONFLICT DO UPDATE SET ${counters.map((name) => `${name} = max(0, min(${name}, ${lastTimeMs})) + excluded.${name}`).join(", ")}`;

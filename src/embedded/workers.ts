@@ -1,4 +1,5 @@
 import type { RunningTask, WorkerInfo } from "../core/info.js";
+import { storedJson } from "../core/stored-json.js";
 import type { Sql } from "./sql.js";
 
 export interface AnnounceCall {
@@ -39,13 +40,31 @@ export function workerText(worker: WorkerInfo): string {
   return JSON.stringify({ ...worker, running });
 }
 
-export function workerInfo(text: string): WorkerInfo {
-  const { running, ...worker } = JSON.parse(text) as Omit<WorkerInfo, "running"> & { running: TextualTask[] };
+/** `undefined` for what no worker of ours wrote. */
+export function workerInfo(text: string): WorkerInfo | undefined {
+  const stored = storedJson(text);
+  if (!isRecord(stored)) return undefined;
+  const { id, host, pid, concurrency, queues, startedAtMs, status, strictPriority, running } = stored;
+  const numbers = [pid, concurrency, startedAtMs, ...(isRecord(queues) ? Object.values(queues) : [Number.NaN])];
+  if (typeof id !== "string" || typeof host !== "string" || !numbers.every(Number.isFinite)) return undefined;
+  if (!Array.isArray(running) || !running.every(isTask)) return undefined;
   return {
-    ...worker,
+    ...({ id, host, pid, concurrency, queues, startedAtMs } as WorkerInfo),
+    status: status === "active" ? "active" : "stopped",
+    strictPriority: strictPriority === true,
     running: running.map(({ payload, ...task }) => ({
       ...task,
       payload: payload === undefined ? undefined : Buffer.from(payload, "base64"),
     })),
   };
 }
+
+function isTask(value: unknown): value is TextualTask {
+  if (!isRecord(value)) return false;
+  const { queue, id, type, payload = "", startedAtMs, limitAtMs } = value;
+  const texts = [queue, id, type, payload].every((text) => typeof text === "string");
+  return texts && Number.isFinite(startedAtMs) && Number.isFinite(limitAtMs);
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,23 +1,30 @@
 import { parseArgs } from "node:util";
 import { redisBroker } from "../../src/redis/index.js";
 import { RedisServer } from "../support/redis-server.js";
+import { OddFile } from "./odd-file.js";
+import { besiegeRows } from "./rows-siege.js";
 import { besiege } from "./siege.js";
 
-/** `npm run fuzz:keys -- [--count 5000] [--seed n] [--all]`: so many hostile key spaces on a real server. */
+/**
+ * `npm run fuzz:keys -- [--count 5000] [--seed n] [--all] [--rows]`: so many hostile key spaces on a real server or, with
+ * `--rows`, so many files with hostile rows. It stops at the first that fails, unless it is to try them all.
+ */
 const { values } = parseArgs({
-  options: { count: { type: "string" }, seed: { type: "string" }, all: { type: "boolean" } },
+  options: { count: { type: "string" }, seed: { type: "string" }, all: { type: "boolean" }, rows: { type: "boolean" } },
 });
 const count = Number(values.count ?? 5_000);
 const first = Number(values.seed ?? Math.floor(Math.random() * 2 ** 30));
 
-const server = await RedisServer.start();
-const broker = redisBroker({ url: server.url });
+const kind = values.rows === true ? "files with hostile rows" : "hostile key spaces";
+const site = await (values.rows === true ? openFile() : openServer());
 let failures = 0;
 let problems = 0;
 try {
   for (let seed = first; seed < first + count; seed += 1) {
+    const done = seed - first;
+    if (done > 0 && done % 500 === 0) process.stderr.write(`${done} of ${count}, ${failures} failed\n`);
     try {
-      ({ problems } = { problems: problems + (await besiege(server.admin, broker, seed)).problems });
+      problems += await site.besiege(seed);
     } catch (error) {
       failures += 1;
       if (values.all !== true) throw error;
@@ -25,10 +32,30 @@ try {
     }
   }
 } finally {
-  await broker.close();
-  await server.stop();
+  await site.close();
 }
-process.stdout.write(
-  `${count} hostile key spaces from seed ${first}: ${failures} failed, ${problems} keys in the way were told\n`,
-);
+process.stdout.write(`${count} ${kind} from seed ${first}: ${failures} failed, ${problems} problems were told\n`);
 process.exitCode = failures === 0 ? 0 : 1;
+
+async function openServer() {
+  const server = await RedisServer.start();
+  const broker = redisBroker({ url: server.url });
+  return {
+    besiege: async (seed: number) => (await besiege(server.admin, broker, seed)).problems,
+    close: async () => {
+      await broker.close();
+      await server.stop();
+    },
+  };
+}
+
+async function openFile() {
+  const file = await OddFile.open();
+  return {
+    besiege: async (seed: number) => {
+      await besiegeRows(file.database, file.broker, seed);
+      return 0;
+    },
+    close: () => file.close(),
+  };
+}
