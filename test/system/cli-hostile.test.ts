@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client, SkipRetry, Worker, connect, defineTask } from "../../src/index.js";
 import { encodeMessage } from "../../src/core/codec.js";
 import { message } from "../support/builders.js";
-import { type Ended, holdfast } from "../support/cli.js";
+import { CliHost, type Ended } from "../support/cli.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
 
 /** What a terminal obeys: sequences in seven and eight bits, a title, a link, line ends, turned and invisible text. */
@@ -20,10 +20,12 @@ function expectHarmless({ stdout, stderr }: Ended): void {
 
 describeRedis("what other programs put into Redis", () => {
   let server: RedisServer;
-  const run = (...args: string[]): Promise<Ended> => holdfast(args, { env: { HOLDFAST_URL: server.url } });
+  let cli: CliHost;
+  const run = (...args: string[]): Promise<Ended> => cli.run(...args);
 
   beforeAll(async () => {
     server = await RedisServer.start();
+    cli = new CliHost({ HOLDFAST_URL: server.url });
     const { admin } = server;
     const hostile = message({
       id,
@@ -81,7 +83,10 @@ describeRedis("what other programs put into Redis", () => {
     await new Client(broker).enqueue(defineTask("failing", { queue: "failing" })(undefined, { id: "failed" }));
     await worker.drain();
   });
-  afterAll(() => server.stop());
+  afterAll(async () => {
+    await cli[Symbol.asyncDispose]();
+    await server.stop();
+  });
 
   it.each<[string, string[], number]>([
     ["stats", ["stats"], 0],
@@ -107,7 +112,8 @@ describeRedis("what other programs put into Redis", () => {
     ["queue rm without --yes", ["queue", "rm", queue, "--force"], 2],
     ["a wrong word", [`tusk${evil}`], 2],
   ])("cannot steer a terminal through %s", async (_name, args, status) => {
-    const [people, programs] = await Promise.all([run(...args), run(...args, "--json")]);
+    const people = await run(...args);
+    const programs = await run(...args, "--json");
 
     expect({ status: people.status, stderr: people.stderr }).toMatchObject({ status });
     // It was there to be shown: spelt out, as JSON, as a word of a command, or in hex.
