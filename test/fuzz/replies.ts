@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { DisciplinedClock } from "../../src/core/clock.js";
 import { HoldfastError } from "../../src/core/errors.js";
-import { LinkError, type RedisLink, type Reply } from "../../src/redis/link.js";
+import { LinkError, type RedisLink, type RedisNode, type Reply } from "../../src/redis/link.js";
+import type { RedisAddress } from "../../src/redis/redis-url.js";
 import type { Target, Verdict } from "./fuzz.js";
 import type { Mutator } from "./mutate.js";
 
@@ -79,13 +80,15 @@ export function answering(replies: Replies, { apart = false } = {}): RedisLink {
       if (!Object.hasOwn(replies, name)) throw new Error(`what is answered to ${name} is not in the table`);
       return replies[name]!;
     });
+  const node: RedisNode = { address: { label: "redis://fuzzed", host: "fuzzed", port: 1 } as RedisAddress, run };
   return {
     label: "redis://fuzzed",
     clock: new DisciplinedClock(),
     oneSlotPerCall: apart,
     run,
-    nodes: async () => [{ address: { label: "redis://fuzzed" } as never, run }],
-    nodesOf: async () => [],
+    nodes: async () => [node],
+    nodesOf: async (queues) => queues.map(() => node),
+    shardOf: () => undefined,
     ping: async () => {},
     close: async () => {},
   };
