@@ -288,8 +288,8 @@ export const verbTargets = [
   verbTarget({
     name: "dropQueue",
     honest: [
-      { SISMEMBER: 1, drop: b("dropped"), SREM: 1, EXISTS: 1, SADD: 1 },
-      { SISMEMBER: 1, drop: b("more"), SREM: 1, EXISTS: 0, SADD: 1 },
+      { SMEMBERS: [b("one"), b("one}:x")], drop: b("dropped"), SREM: 1, EXISTS: 1, SADD: 1 },
+      { SMEMBERS: [b("one"), b("one}:x")], drop: b("more"), SREM: 1, EXISTS: 0, SADD: 1 },
     ],
     call: async (link) =>
       mustBeOf([await dropQueue(link, "one", { force: true, limit: 9 }, by, nowMs)], 1, [
