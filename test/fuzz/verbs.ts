@@ -40,7 +40,7 @@ const turn = {
 const given: Reply[] = [
   b(`1 4 ${bytes.length} 2 4 0`),
   Buffer.concat([b("id-1"), bytes, b("id-2")]),
-  [b("0"), b("1"), b("2"), b("1")],
+  [b("0"), b("1"), b("2"), b("1"), b("1")],
 ];
 const note = [1, b("id-9"), b("there is no task of this id")];
 const exchanged = (receipts: string): Reply => [b(receipts), note, 1, b("1"), b("2"), ...given];
