@@ -7,7 +7,9 @@ import { pathToFileURL } from "node:url";
 const [, , program] = process.argv;
 let calls = 0;
 
-process.on("message", async (args) => {
+process.on("message", (args) => void call(args));
+
+async function call(args) {
   const written = { stdout: "", stderr: "" };
   const streams = ["stdout", "stderr"];
   const write = streams.map((name) => process[name].write);
@@ -21,9 +23,9 @@ process.on("message", async (args) => {
   process.argv = [process.execPath, program, ...args];
   process.exitCode = 0;
   try {
-    await import(`${pathToFileURL(program)}?call=${(calls += 1)}`);
+    await import(`${pathToFileURL(program).href}?call=${(calls += 1)}`);
   } finally {
     for (const [n, name] of streams.entries()) process[name].write = write[n];
   }
   process.send({ status: process.exitCode, ...written });
-});
+}
