@@ -23,6 +23,8 @@ export type Event = { readonly at: number; readonly by: string } & (
   | { readonly e: "fault"; readonly fault: string; readonly what: "on" | "off" | "calm" }
   /** From here on storage may have forgotten what it had acknowledged. */
   | { readonly e: "incarnation"; readonly why: string }
+  /** The server's time of day was changed: what was to come is due sooner, or later, from here on. */
+  | { readonly e: "clock" }
   | { readonly e: "memory"; readonly rss: number }
 );
 

@@ -36,6 +36,8 @@ export class Lives {
   /** From the moment it began until all was calm again. */
   readonly faults: Span[] = [];
   readonly incarnations: number[] = [];
+  /** When the server's time of day was changed. */
+  readonly clocks: number[] = [];
   readonly endedAt: number;
   readonly #byId = new Map<string, Life>();
   /** Settlings and lost leases of ids that nobody is known to have started. */
@@ -111,6 +113,9 @@ export class Lives {
         return this.#fault(event);
       case "incarnation":
         this.incarnations.push(event.at);
+        return;
+      case "clock":
+        this.clocks.push(event.at);
         return;
       case "memory":
         return;

@@ -6,6 +6,8 @@ import { type Found, type Violation, violation } from "./verdict.js";
 const doomedMs = 15_000;
 /** Times to process are whole seconds. */
 const quantumMs = 1_000;
+/** So long after the server's clock has jumped times to process may still be on the old one. */
+const clockMs = 60_000;
 const over: ReadonlySet<string> = new Set(["completed", "archived", "revoked"]);
 /** Causes that let two runs of a task go on at the same time. */
 const overlapping: ReadonlySet<string> = new Set(["worker frozen", "lease lost", "storage forgot", "worker stopped"]);
@@ -19,17 +21,18 @@ export interface Judged {
 export function judgeRuns(lives: Lives): Judged {
   const judged: Judged = { violations: [], duplicates: new Map() };
   for (const life of lives.lives.values()) {
-    judged.violations.push(...judgeAlone(life));
+    judged.violations.push(...judgeAlone(life, lives));
     for (const [n, run] of life.runs.entries()) if (n > 0) judgePair(life.runs[n - 1]!, run, lives, judged);
   }
   return judged;
 }
 
-function judgeAlone({ k, invoke, runs, stored }: Life): Found {
+function judgeAlone({ k, invoke, runs, stored }: Life, { clocks }: Lives): Found {
   if (invoke === undefined) return [];
   const most = invoke.maxRetry;
   const changed = [...runs, ...stored].filter(({ hash }) => hash !== invoke.hash);
-  const early = runs.filter((run) => invoke.dueAt !== undefined && run.at < invoke.dueAt - quantumMs);
+  const moved = (run: Run) => clocks.some((at) => at > invoke.at - clockMs && at < run.at);
+  const early = runs.filter((run) => invoke.dueAt !== undefined && run.at < invoke.dueAt - quantumMs && !moved(run));
   return [
     ...changed.map((one) => violation("payload", `${k} has other bytes than were sent`, invoke, one)),
     ...early.map((run) => violation("early", `${k} ran ${Math.round(invoke.dueAt! - run.at)} ms early`, invoke, run)),

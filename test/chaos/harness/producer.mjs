@@ -111,4 +111,6 @@ async function stop() {
   process.disconnect();
 }
 
+// The spool's thread has started, and its file is open.
+await broker.spool?.stats();
 process.send("ready");

@@ -1,11 +1,19 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Row } from "../row.js";
+import type { Scene } from "../scene.js";
 import { lacksCompiler, shim } from "../shim.js";
 
 const fileIn = (folder: string) => join(folder, "skew");
 const skewed = (folder: string) => ({ LD_PRELOAD: shim("skewed", folder), SKEW: fileIn(folder) });
 const set = (folder: string, seconds: number) => writeFileSync(fileIn(folder), `${seconds}`);
+
+const move =
+  (seconds: number) =>
+  ({ folder, journal }: Scene) => {
+    journal.say({ e: "clock" });
+    set(folder, seconds);
+  };
 
 /** Clocks that are wrong, and that jump. */
 export const clockRows: readonly Row[] = [
@@ -27,8 +35,8 @@ export const clockRows: readonly Row[] = [
     lacks: lacksCompiler,
     server: (folder) => ({ env: skewed(folder) }),
     holdMs: 4_000,
-    inject: ({ folder }) => set(folder, -60),
-    heal: ({ folder }) => set(folder, 0),
+    inject: move(-60),
+    heal: move(0),
   },
   {
     row: 155,
@@ -36,7 +44,7 @@ export const clockRows: readonly Row[] = [
     lacks: lacksCompiler,
     server: (folder) => ({ env: skewed(folder) }),
     holdMs: 4_000,
-    inject: ({ folder }) => set(folder, 3_600),
-    heal: ({ folder }) => set(folder, 0),
+    inject: move(3_600),
+    heal: move(0),
   },
 ];

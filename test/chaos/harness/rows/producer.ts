@@ -5,7 +5,8 @@ export const producerRows: readonly Row[] = [
   {
     row: 9,
     name: "away until the spool is full",
-    spool: { maxBytes: 40_000 },
+    spool: { maxBytes: 40_000, trustAfter: "3s" },
+    recoverMs: 15_000,
     holdMs: 6_000,
     inject: ({ server }) => server.kill(),
     heal: ({ server }) => server.start(),
