@@ -102,7 +102,7 @@ export class Limits {
         throw new HoldfastError("QUEUE_FULL", { queue, pending: depths.of(queue)!, maxPending: most, tasks: count });
       }
       // oxlint-disable-next-line no-await-in-loop -- likewise
-      await pause(Math.min(lookAgainMs, leftMs), never);
+      await pause(Math.min(lookAgainMs, leftMs));
     }
   }
 
@@ -113,13 +113,12 @@ export class Limits {
     if (waitMs > withinMs) {
       throw new HoldfastError("ENQUEUE_LIMITED", { perSecond: this.#perSecond, retryAfterMs: waitMs });
     }
-    if (waitMs > 0) await pause(waitMs, never);
+    if (waitMs > 0) await pause(waitMs);
     return waitMs > 0;
   }
 }
 
 const lookAgainMs = 50;
-const never = new AbortController().signal;
 
 /** So many of these tasks go to a queue that may hold so many. */
 interface Bound {

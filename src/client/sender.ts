@@ -23,7 +23,6 @@ const maxTogether = 5_000;
 /** Tasks that wait for storage to come back: what comes after them fails at once, so that memory has a bound. */
 const maxWaiting = 10_000;
 const repeated = (task: NewTask): NewTask => ({ ...task, repeat: true });
-const never = new AbortController().signal;
 
 /**
  * Brings tasks to storage, or into the spool: single ones are gathered into batches, and what storage did not take is sent
@@ -229,7 +228,7 @@ export class Sender {
         if (error.data.outcome === "unknown") batch = tasks.map(repeated);
         const waitMs = longestMs * Math.random();
         if (performance.now() + waitMs >= untilMs) throw concerning(error, batch);
-        await pause(waitMs, never);
+        await pause(waitMs);
       }
     }
   }

@@ -24,10 +24,13 @@ export async function loop(step: () => Promise<number | void>, options: LoopOpti
   }
 }
 
-/** Wait `ms`, or until the signal aborts; never throws. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Wait `ms`, or until the signal aborts, if there is one; never throws. Who cannot be called off gives none: a hundred that
+ * wait on one signal look like a leak, and Node.js warns of it.
+ */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   try {
-    await sleep(ms, undefined, { signal });
+    await sleep(ms, undefined, signal && { signal });
   } catch {
     // Aborted: the caller looks at the signal.
   }
