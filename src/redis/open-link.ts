@@ -4,12 +4,17 @@ import type { RedisLink } from "./link.js";
 import type { LinkOptions } from "./link-options.js";
 import { masterBehind } from "./sentinel.js";
 import { StandaloneLink } from "./standalone-link.js";
+import { SwitchWatch } from "./switch-watch.js";
 
 /** How to connect to the one server that there is. */
 export function openerOf(options: Exclude<LinkOptions, { readonly kind: "cluster" }>): Opener {
-  return options.kind === "server"
-    ? (...how) => Connection.open(options.address, ...how)
-    : masterBehind(options, options.label);
+  if (options.kind === "server") return (...how) => Connection.open(options.address, ...how);
+  const open = masterBehind(options, options.label);
+  return async (...how) => {
+    const opened = await open(...how);
+    if (opened instanceof Connection) SwitchWatch.of(options).follow(opened);
+    return opened;
+  };
 }
 
 /** The link for such options; it connects with its first call. */

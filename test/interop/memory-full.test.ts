@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Broker, LeaseRequest } from "../../src/broker/broker.js";
 import type { MoveTarget } from "../../src/broker/roles.js";
+import { Client, defineTask, fixed, Worker } from "../../src/index.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { failure, newTask, settled } from "../support/builders.js";
 import { renew } from "../support/renew.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
 
 const nowS = Math.floor(Date.now() / 1_000);
 const nowMs = nowS * 1_000;
@@ -65,6 +67,59 @@ describeRedis("when memory is full", () => {
       data: { outcome: "refused" },
     });
   });
+
+  it("a worker drains what is there, results and retries included, and does not think that storage is down", async () => {
+    await server.admin.flushall();
+    const log: unknown[] = [];
+    const note = (fields: unknown, text: string) => void log.push({ fields, text });
+    const client = new Client(broker);
+    const sum = defineTask<{ n: number }, number>("sum", { retention: "1h", retry: fixed("1s") });
+    const later = Array.from({ length: 10 }, (_, n) => sum({ n }, { processIn: "1s" }));
+    const receipts = await client.enqueueAll([...Array.from({ length: 50 }, (_, n) => sum({ n })), ...later]);
+    await fill(server);
+    const failed = new Set<string>();
+    const states = new Set<string>();
+    const worker = new Worker(broker, { log: { debug() {}, info() {}, warn: note, error: note } });
+    worker.handle(sum, ({ n }, task) => {
+      task.progress({ n });
+      states.add(worker.health().state);
+      if (n === 7 && !failed.has(task.id)) {
+        failed.add(task.id);
+        throw new Error("the first attempt fails");
+      }
+      return n * 2;
+    });
+    await worker.start();
+    try {
+      await until(
+        "all are done",
+        () => {
+          states.add(worker.health().state);
+          return worker.counters().completed === 60;
+        },
+        15_000,
+      );
+      // It announces itself every 5 s.
+      const looked = performance.now();
+      await until(
+        "it has announced itself again",
+        () => {
+          states.add(worker.health().state);
+          return performance.now() - looked > 5_500;
+        },
+        8_000,
+      );
+    } finally {
+      await worker.stop();
+    }
+
+    const [first] = await broker.find([{ queue: "default", id: receipts[3]!.id }]);
+    expect(first!.state).toBe("completed");
+    expect(String(first!.result)).toBe("6");
+    expect(worker.counters()).toMatchObject({ completed: 60, retried: failed.size, leaseLost: 0 });
+    expect([...states]).toEqual(["running"]);
+    expect(log.filter((line) => !JSON.stringify(line).includes("will be tried again"))).toEqual([]);
+  }, 30_000);
 
   it("tasks are archived, run and deleted, queues paused, resumed and dropped, which makes room", async () => {
     await server.admin.flushall();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
-import { describeRedis } from "../support/redis-server.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
 import { until } from "../support/until.js";
 
@@ -8,6 +8,34 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 
 describeRedis("client and worker behind Sentinels", () => {
+  it("go over to a new master when it is announced, though the old one still answers", async () => {
+    await using redis = await RedisSentinels.start();
+    await using broker = connect(redis.url, { log: quiet });
+    let taken = () => {};
+    await using worker = new Worker(broker, { log: quiet }).handle(ping, () => taken());
+    await worker.start();
+    await redis.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
+    const port = String(redis.replica.port);
+    await until(
+      "a majority announces it",
+      async () => {
+        const ask = (of: RedisServer) =>
+          of.admin.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "tasks") as Promise<string[]>;
+        const says = await Promise.all(redis.sentinels.map(ask));
+        return says.filter(([, its]) => its === port).length >= 2;
+      },
+      20_000,
+    );
+    const announcedAtMs = performance.now();
+    const first = new Promise<void>((resolve) => (taken = resolve));
+    await using producer = connect(redis.replica.url, { log: quiet });
+    await new Client(producer).enqueue(ping());
+    await first;
+
+    expect(performance.now() - announcedAtMs).toBeLessThan(3_000);
+    expect(await redis.master.admin.llen("asynq:{default}:pending")).toBe(0);
+  });
+
   it("lose no task when the master is changed by hand, the way the guide says", async () => {
     await using redis = await RedisSentinels.start();
     await using broker = connect(redis.url, { log: quiet });
