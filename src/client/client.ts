@@ -156,7 +156,8 @@ export class Client {
     if (this.#limits === undefined) return undefined;
     const giveUpAtMs = performance.now() + timeoutMs;
     const limited = tasks.map(({ message: { queue } }, n) => ({ queue, importance: importanceOf(requests[n]!) }));
-    return (await this.#limits.admit(limited, giveUpAtMs)) ? giveUpAtMs : undefined;
+    const isAway = this.#sender.health().some(({ state }) => state === "open" || state === "halfOpen");
+    return (await this.#limits.admit(limited, giveUpAtMs, isAway)) ? giveUpAtMs : undefined;
   }
 
   #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {

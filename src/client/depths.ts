@@ -1,8 +1,9 @@
 import type { Gauging } from "../broker/broker.js";
+import { HoldfastError } from "../core/errors.js";
 
 /** Each queue is looked at no more often than this. */
 const lookEveryMs = 250;
-/** A look that takes longer tells nothing: whoever enqueues goes on, and hears from storage itself. */
+/** A look that takes longer, or does not get through, tells nothing: whoever enqueues goes on, and hears from storage itself. */
 const lookWithinMs = 1_000;
 /** More queues than these are not remembered: a program may make a queue for each of its users. */
 const maxQueues = 10_000;
@@ -25,7 +26,10 @@ export class Depths {
     this.#broker = broker;
   }
 
-  /** Look where the last look is too old; resolves when all of these have been looked at. Never throws. */
+  /**
+   * Look where the last look is too old; resolves when all of these have been looked at.
+   * @throws BROKER_FAILED where looking is refused: a bound that cannot be seen must not pass for none
+   */
   async refresh(queues: readonly string[]): Promise<void> {
     const nowMs = performance.now();
     const stale = queues.filter(
@@ -48,7 +52,10 @@ export class Depths {
 
   #look(queues: readonly string[], nowMs: number): void {
     if (this.#depths.size > maxQueues) this.#depths.clear();
-    const counted = this.#broker.pending(queues, lookWithinMs).catch(() => undefined);
+    const counted = this.#broker.pending(queues, lookWithinMs).catch((error: unknown) => {
+      if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return undefined;
+      throw error;
+    });
     const told = async (depth: Depth, n: number) => {
       depth.pending = (await counted)?.[n];
     };

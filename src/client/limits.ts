@@ -67,13 +67,14 @@ export class Limits {
   }
 
   /**
+   * `isAway`: storage is known to be away, so nobody waits for what it would tell.
    * Resolves when these may be enqueued: all of them, for a list goes whole or not at all. The answer says whether they
    * had to wait.
    * @throws ENQUEUE_LIMITED QUEUE_FULL when they may not, or not before `giveUpAtMs` (of performance.now)
    */
-  async admit(tasks: readonly Limited[], giveUpAtMs: number): Promise<boolean> {
+  async admit(tasks: readonly Limited[], giveUpAtMs: number, isAway: boolean): Promise<boolean> {
     const waited = await this.#turn(tasks.length, giveUpAtMs);
-    if (this.#marks === undefined) return waited;
+    if (this.#marks === undefined || isAway) return waited;
     try {
       return (await this.#room(boundsOf(tasks, this.#marks), giveUpAtMs)) || waited;
     } catch (error) {

@@ -3,6 +3,7 @@ import type { EnqueueReceipt, Gauging, Producing } from "../../src/broker/broker
 import { DisciplinedClock } from "../../src/core/clock.js";
 import { Client, type ClientOptions, defineTask, HoldfastError } from "../../src/index.js";
 import { type TestBroker, testBroker } from "../../src/testing/index.js";
+import { until } from "../support/until.js";
 
 const ping = defineTask("ping");
 const brokers: TestBroker[] = [];
@@ -27,6 +28,8 @@ function storage() {
   };
   return { broker, counted, looks };
 }
+const unavailable = () =>
+  new HoldfastError("BROKER_UNAVAILABLE", { broker: "scripted", problem: "away", outcome: "notSent", taskIds: [] });
 const codeOf = (thrown: unknown) => (thrown instanceof HoldfastError ? thrown.code : thrown);
 const tried = (enqueue: Promise<EnqueueReceipt | EnqueueReceipt[]>) => enqueue.then(() => "enqueued", codeOf);
 const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make);
@@ -149,9 +152,37 @@ describe("a client's maxPending", () => {
 
   it("holds nothing back while it is not known how much is pending", async () => {
     const { counted } = storage();
-    const blind = { ...counted, pending: () => Promise.reject(new Error("away")) };
+    const blind = { ...counted, pending: () => Promise.reject(unavailable()) };
 
     expect(await tried(new Client(blind, { maxPending: 1 }).enqueueAll([ping(), ping()]))).toBe("enqueued");
+  });
+
+  it("says so when it may not look, instead of letting everything pass", async () => {
+    const { counted } = storage();
+    const refusal = new HoldfastError("BROKER_FAILED", { broker: "scripted", problem: "NOPERM" });
+    const client = new Client({ ...counted, pending: () => Promise.reject(refusal) }, { maxPending: 1 });
+
+    expect([await tried(client.enqueue(ping())), await tried(client.enqueue(ping()))]).toEqual([
+      "BROKER_FAILED",
+      "BROKER_FAILED",
+    ]);
+  });
+
+  it("does not look while storage is known to be away", async () => {
+    const { counted, looks } = storage();
+    const fail = () => Promise.reject(unavailable());
+    const down = { ...counted, enqueue: fail, ping: fail };
+    const client = new Client(down, { maxPending: 1_000, timeout: "10ms" });
+    const state = () => client.health().storage[0]?.state;
+    await until("the breaker opens", async () => {
+      await tried(client.enqueue(ping()));
+      return state() === "open";
+    });
+    const before = looks.length;
+    await until("the last look is old", () => performance.now() - looks.at(-1)! > 300);
+
+    expect(await tried(client.enqueue(ping()))).toBe("BROKER_UNAVAILABLE");
+    expect({ state: state(), looks: looks.length }).toEqual({ state: "open", looks: before });
   });
 });
 
