@@ -87,7 +87,7 @@ const livingIn = (set: string, nowMs: number) => ({
 });
 
 /** Brings what is known of them up to date. */
-async function meet(link: RedisLink, foreigners: Foreigners, nowMs: number): Promise<void> {
+export async function meet(link: RedisLink, foreigners: Foreigners, nowMs: number): Promise<void> {
   const [all, ours] = await link.run([livingIn(serversKey, nowMs), livingIn(ownServersKey, nowMs)]);
   const own = new Set(listOf(link.label, ours).map(String));
   const theirs = new Set(

@@ -49,6 +49,7 @@ import { enqueue, KnownQueues } from "./enqueue.js";
 import { AssuredLines } from "./enqueue-assured.js";
 import { exchange } from "./exchange.js";
 import { pending } from "./gauge.js";
+import { ForeignQueues } from "./foreign-queues.js";
 import { Incarnations } from "./incarnations.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
@@ -82,6 +83,7 @@ export class RedisBroker implements Broker {
   /** What the user may not do, of which people have been told. */
   readonly #forbidden = new Set<string>();
   readonly #foreigners: Foreigners = new Map();
+  readonly #foreignQueues = new ForeignQueues();
   readonly #underWay: UnderWay;
   readonly #assured: AssuredLines;
   readonly #spread: Spread | undefined;
@@ -117,7 +119,10 @@ export class RedisBroker implements Broker {
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
     return this.#run(
-      (link) => enqueue(link, tasks, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known),
+      async (link) => {
+        const kept = await this.#foreignQueues.kept(link, tasks, nowMs);
+        return enqueue(link, kept, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known);
+      },
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );
   }

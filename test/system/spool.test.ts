@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { encodeServer } from "../../src/core/worker-codec.js";
 import { Client, connect, defineTask, type SpoolOptions, Worker } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -75,6 +76,27 @@ describeRedis("a spool in front of a real server", () => {
     const stored = await server.admin.lrange("asynq:{default}:pending", 0, -1);
     expect(stored.toReversed()).toEqual(receipts.map(({ id }) => id));
     expect(await server.admin.smembers("asynq:queues")).toEqual(["default"]);
+  });
+
+  it("has what Go workers may finish kept for a minute, for they remember nothing of it", async () => {
+    await using server = await RedisServer.start();
+    const key = "asynq:servers:{go:2:b}";
+    const theirs = { host: "go", pid: 2, serverId: "b", concurrency: 1, queues: { shared: 6 } };
+    const record = { strictPriority: false, status: "active", startedAtNs: 0n, activeWorkers: 0 };
+    await server.admin.set(key, encodeServer({ ...theirs, ...record }));
+    await server.admin.zadd("asynq:servers", Math.ceil(Date.now() / 1_000) + 60, key);
+    const storage = broker(server.url);
+    const client = new Client(storage, { accept: "spool" });
+    const own = await client.enqueue(work({ n: 1 }, { queue: "own" }));
+    const shared = await client.enqueue(work({ n: 2 }, { queue: "shared" }));
+    const longer = await client.enqueue(work({ n: 3 }, { queue: "shared", retention: "1h" }));
+    await until("they are there", async () => (await client.outcome(longer.id))?.status === "enqueued");
+    const found = await storage.find([
+      { queue: "own", id: own.id },
+      { queue: "shared", id: shared.id },
+      { queue: "shared", id: longer.id },
+    ]);
+    expect(found.map((task) => task?.message?.retentionMs)).toEqual([0, 60_000, 3_600_000]);
   });
 
   it("is for those alone who may see which server it is", async () => {
