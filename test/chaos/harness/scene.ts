@@ -4,6 +4,7 @@ import type { RedisCluster } from "../../support/redis-cluster.js";
 import type { RedisSentinels } from "../../support/redis-sentinels.js";
 import type { RedisServer } from "../../support/redis-server.js";
 import type { Children } from "./children.js";
+import type { Hosts } from "./hosts.js";
 import type { Journal } from "./journal.js";
 
 /** The servers of an episode. */
@@ -18,9 +19,10 @@ export interface Stage extends AsyncDisposable {
   readonly cluster?: RedisCluster;
   /** On a Cluster, of the node that has the queue "default". */
   readonly replica?: RedisServer;
+  readonly hosts?: Hosts;
 }
 
-export type StageKind = "server" | "sentinel" | "cluster";
+export type StageKind = "server" | "sentinel" | "cluster" | "hosts";
 
 /** What a row's fault gets to work on. */
 export class Scene {
@@ -60,6 +62,10 @@ export class Scene {
 
   get cluster(): RedisCluster {
     return there(this.stage.cluster);
+  }
+
+  get hosts(): Hosts {
+    return there(this.stage.hosts);
   }
 
   get replica(): RedisServer {

@@ -3,12 +3,16 @@ import { FaultProxy } from "../../support/fault-proxy.js";
 import { RedisCluster } from "../../support/redis-cluster.js";
 import { RedisSentinels } from "../../support/redis-sentinels.js";
 import { RedisServer, type ServerOptions } from "../../support/redis-server.js";
+import { Hosts } from "./hosts.js";
 import type { Row } from "./row.js";
 import type { Stage } from "./scene.js";
 
 const durable = { appendonly: "yes", appendfsync: "everysec", "enable-debug-command": "yes" };
 
-export function stageOf({ stage = "server", server }: Pick<Row, "stage" | "server">, folder: string): Promise<Stage> {
+export async function stageOf(
+  { stage = "server", server }: Pick<Row, "stage" | "server">,
+  folder: string,
+): Promise<Stage> {
   switch (stage) {
     case "server":
       return serverStage(server?.(folder));
@@ -16,6 +20,8 @@ export function stageOf({ stage = "server", server }: Pick<Row, "stage" | "serve
       return sentinelStage();
     case "cluster":
       return clusterStage();
+    case "hosts":
+      return (await Hosts.start(folder)).stage();
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { keysOf } from "../../../../src/redis/keys.js";
 import { until } from "../../../support/until.js";
+import { lacksHosts } from "../hosts.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 
@@ -51,6 +52,29 @@ export const sentinelRows: readonly Row[] = [
       // Until the old one hears of it, it takes what it is about to forget.
       const { master } = scene.sentinels;
       await until("the old master follows", async () => (await master.admin.role())[0] === "slave", 60_000);
+      scene.forgets("the old master was told");
+    },
+  },
+  {
+    row: 36,
+    name: "split brain for 12 s",
+    stage: "hosts",
+    lacks: lacksHosts,
+    holdMs: 0,
+    recoverMs: 20_000,
+    loses: "what the old master took while the others had another one is gone",
+    alwaysLoses: true,
+    async inject(scene) {
+      const { hosts } = scene;
+      scene.forgets("the first host is cut off");
+      hosts.part();
+      scene.undo.push(() => hosts.join());
+      await sleep(12_000);
+      scene.forgets("it is about to come back");
+    },
+    async heal(scene) {
+      const { admins } = scene.hosts;
+      await until("the old master follows", async () => (await admins[0]!.role())[0] === "slave", 60_000);
       scene.forgets("the old master was told");
     },
   },
