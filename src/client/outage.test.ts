@@ -163,14 +163,6 @@ describe("a client without a spool, while storage is away", () => {
     expect(events).toEqual(["degraded"]);
   });
 
-  it("keeps no process alive by its probes", async () => {
-    const storage = new Storage();
-    const client = clientOn(storage);
-    await openBreaker(client, storage);
-
-    expect(process.getActiveResourcesInfo().filter((kind) => kind === "Timeout")).toEqual([]);
-  });
-
   it("probes no more once the broker is closed", async () => {
     const storage = new Storage();
     const client = clientOn(storage);

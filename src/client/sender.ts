@@ -12,6 +12,13 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Enqueued in one turn of the event loop, by one policy. */
+interface Gathered {
+  readonly policy: Policy;
+  readonly untilMs: number;
+  readonly waiting: Waiting[];
+}
+
 type Unavailable = HoldfastError<"BROKER_UNAVAILABLE">;
 
 const firstPauseMs = 50;
@@ -31,7 +38,9 @@ const repeated = (task: NewTask): NewTask => ({ ...task, repeat: true });
 export class Sender {
   readonly #broker: Producing;
   readonly #endpoints = new Map<string, Endpoint>();
-  #gathered = new Map<string, { readonly policy: Policy; readonly untilMs: number; readonly waiting: Waiting[] }>();
+  #gathered = new Map<string, Gathered>();
+  /** That of the last task: mostly the next one's, too. */
+  #gathering: Gathered | undefined;
   #waiting = 0;
   #resent = 0;
 
@@ -58,13 +67,19 @@ export class Sender {
   send(task: NewTask, policy: Policy, giveUpAtMs?: number): Promise<EnqueueReceipt> {
     if (giveUpAtMs !== undefined) return this.sendAll([task], policy, giveUpAtMs).then(([receipt]) => receipt!);
     return new Promise((resolve, reject) => {
-      // setImmediate: whatever else is enqueued in this turn of the event loop comes along.
-      if (this.#gathered.size === 0) setImmediate(() => this.#flush());
-      const alike = this.#gathered.get(policy.key);
-      if (alike !== undefined) return void alike.waiting.push({ task, resolve, reject });
-      const untilMs = performance.now() + policy.timeoutMs;
-      this.#gathered.set(policy.key, { policy, untilMs, waiting: [{ task, resolve, reject }] });
+      if (this.#gathering?.policy !== policy) this.#gathering = this.#gather(policy);
+      this.#gathering.waiting.push({ task, resolve, reject });
     });
+  }
+
+  #gather(policy: Policy): Gathered {
+    // setImmediate: whatever else is enqueued in this turn of the event loop comes along.
+    if (this.#gathered.size === 0) setImmediate(() => this.#flush());
+    const alike = this.#gathered.get(policy.key);
+    if (alike !== undefined) return alike;
+    const gathered = { policy, untilMs: performance.now() + policy.timeoutMs, waiting: [] };
+    this.#gathered.set(policy.key, gathered);
+    return gathered;
   }
 
   /**
@@ -104,6 +119,7 @@ export class Sender {
   #flush(): void {
     const gathered = this.#gathered;
     this.#gathered = new Map();
+    this.#gathering = undefined;
     for (const { policy, untilMs, waiting } of gathered.values()) void this.#sendGathered(waiting, policy, untilMs);
   }
 
@@ -136,17 +152,28 @@ export class Sender {
     taskOf: (item: T) => NewTask,
     policy: Policy,
   ): { readonly to: Endpoint | Spool; readonly items: T[] }[] {
-    const places = new Map<string, Endpoint | Spool>();
+    const byQueue = new Map<string, T[]>();
     const parts = new Map<Endpoint | Spool, T[]>();
+    let last: string | undefined;
+    let part: T[] = [];
     for (const item of items) {
       const { queue } = taskOf(item).message;
-      const to = places.get(queue) ?? this.#placeOf(queue, policy);
-      places.set(queue, to);
-      const part = parts.get(to);
-      if (part === undefined) parts.set(to, [item]);
-      else part.push(item);
+      // Mostly the same as before: then nothing has to be looked up.
+      if (queue !== last) {
+        last = queue;
+        part = byQueue.get(queue) ?? this.#partFor(queue, policy, parts);
+        byQueue.set(queue, part);
+      }
+      part.push(item);
     }
-    return [...parts].map(([to, part]) => ({ to, items: part }));
+    return [...parts].map(([to, list]) => ({ to, items: list }));
+  }
+
+  #partFor<T>(queue: string, policy: Policy, parts: Map<Endpoint | Spool, T[]>): T[] {
+    const to = this.#placeOf(queue, policy);
+    const part = parts.get(to) ?? [];
+    parts.set(to, part);
+    return part;
   }
 
   #placeOf(queue: string, { accept, whenDown }: Policy): Endpoint | Spool {

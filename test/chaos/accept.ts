@@ -8,7 +8,8 @@ const task = defineTask<{ n: number }>("accepted");
 
 /** What was accepted, and how much of it is there afterwards. */
 export class Accepted implements AsyncDisposable {
-  readonly ids = new Set<string>();
+  /** When, by the monotonic clock. */
+  readonly ids = new Map<string, number>();
   readonly #broker: Broker;
   readonly #client: Client;
   readonly #options: EnqueueOptions;
@@ -29,7 +30,7 @@ export class Accepted implements AsyncDisposable {
         try {
           // oxlint-disable-next-line no-await-in-loop -- one after the other
           const { id } = await this.#client.enqueue(task({ n: (this.#number += 1) }), this.#options);
-          this.ids.add(id);
+          this.ids.set(id, performance.now());
         } catch {
           // Nobody was promised anything.
         }
@@ -49,10 +50,10 @@ export class Accepted implements AsyncDisposable {
     await this.#producing;
   }
 
-  /** How many of the accepted are not there. */
-  async lostAt({ admin }: RedisServer): Promise<number> {
+  /** How many of those that were accepted before that time are not there. */
+  async lostAt({ admin }: RedisServer, beforeMs = Number.POSITIVE_INFINITY): Promise<number> {
     const there = new Set(await admin.lrange("asynq:{default}:pending", 0, -1));
-    return [...this.ids].filter((id) => !there.has(id)).length;
+    return [...this.ids].filter(([id, atMs]) => atMs < beforeMs && !there.has(id)).length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

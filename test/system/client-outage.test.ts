@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, expect, it } from "vitest";
 import { defineTask } from "../../src/core/task.js";
 import { Client, type ClientOptions, connect, type HoldfastError, Worker } from "../../src/index.js";
@@ -83,6 +86,20 @@ describeRedis("an enqueue while Redis is away", () => {
     expect(performance.now() - backAt).toBeLessThan(1_000);
     expect(await server.admin.llen("asynq:{default}:pending")).toBe(50);
   });
+});
+
+it("keeps no process alive that has nothing else to do", async () => {
+  const script = `
+    import { Client, connect, defineTask } from ${JSON.stringify(join(import.meta.dirname, "../../dist/esm/index.js"))};
+    const client = new Client(connect("redis://127.0.0.1:${await freePort()}", { timeout: "50ms" }), { timeout: "100ms" });
+    while (client.health().storage[0].state === "closed") await client.enqueue(defineTask("ping")()).catch(() => {});
+    console.log(client.health().storage[0].state);`;
+
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 20_000,
+  });
+
+  expect(["open\n", "halfOpen\n"]).toContain(stdout);
 });
 
 describeRedis("a lost reply", () => {
