@@ -95,6 +95,7 @@ export class Delivery {
   /** Go back: from this task on some are to be sent again. */
   rewind(sequence: number): void {
     this.#cursor = Math.min(this.#cursor, sequence - 1);
+    this.#troubles.rewind(sequence);
     this.#bell.ring();
   }
 
@@ -217,8 +218,7 @@ export class Delivery {
   }
 
   #resume(queue: string, first: number): void {
-    this.#troubles.resume(queue);
-    this.rewind(first);
+    this.rewind(this.#troubles.resume(queue, first));
   }
 
   /** One that storage could not take, once more. */

@@ -160,6 +160,25 @@ describe("a broker's spool", () => {
     await until("nothing waits", () => !spool.holds("default"));
   });
 
+  it("sends again also what stands before the task at which storage went away", async () => {
+    const { storage, spool, accept, empty } = open();
+    storage.trustAfterMs = 60_000;
+    await accept(["a", "b"]);
+    await until("they are answered for", () => spool.counters().delivered === 2);
+    storage.answer = () => away();
+    await accept(["c"]);
+    await until("it was tried", () => storage.calls.length > 3);
+    storage.incarnation = { id: "two", persistence: "aof" };
+    await until("that is seen", () => spool.counters().replayed === 2);
+    const tries = storage.calls.length;
+    await until("it goes on trying", () => storage.calls.length > tries + 2);
+    storage.calls.splice(0);
+    storage.trustAfterMs = 20;
+    storage.answer = ({ message: { id } }) => ({ status: "enqueued", id, state: "pending" });
+    await empty();
+    expect(storage.sent.toSorted()).toEqual(["a", "b", "c"]);
+  });
+
   it("nudged, tries at once", async () => {
     const { storage, spool, accept, empty } = open({ pace: { ...pace, awayMs: 60_000, longestAwayMs: 60_000 } });
     storage.answer = () => away("unknown");

@@ -23,6 +23,8 @@ export interface LocalSpoolOptions {
   readonly pace?: Pace;
 }
 
+const releasedAtOnce = 1_000;
+
 /** Tasks, since the spool was made. */
 export interface SpoolCounters {
   readonly accepted: number;
@@ -229,13 +231,18 @@ export class LocalSpool implements Spool {
     const says = "storage may have lost what it had taken: spooled tasks are sent again";
     this.#options.log.warn({ broker, tasks: tasks.length }, says);
     tellBroker({ event: "replayed", broker, count: tasks.length });
-    this.#works?.delivery.rewind(Math.min(...tasks.map(({ sequence }) => sequence)));
+    this.#works?.delivery.rewind(
+      tasks.reduce((least, { sequence }) => Math.min(least, sequence), Number.MAX_SAFE_INTEGER),
+    );
   }
 
   async #release(tasks: readonly Answered[]): Promise<void> {
     this.#counters.released += tasks.length;
     try {
-      await this.#works?.store.release(tasks);
+      // In parts, so that what is accepted meanwhile does not wait long.
+      for (let at = 0; at < tasks.length; at += releasedAtOnce) {
+        await this.#works?.store.release(tasks.slice(at, at + releasedAtOnce));
+      }
     } catch (error) {
       // They stay in the file, and are sent once more by whoever opens it next: each is still one task.
       this.#options.log.error({ error }, "the spool's file makes trouble");

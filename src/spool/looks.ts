@@ -1,7 +1,7 @@
 import type { Identifying, Incarnation } from "../broker/incarnation.js";
 import { HoldfastError } from "../core/errors.js";
 import { Doorbell } from "./doorbell.js";
-import type { Answered, ReleaseRule, Trust } from "./release.js";
+import type { Answered, ReleaseRule, Trust, Verdict } from "./release.js";
 
 /** A look may take this long; nothing is let go meanwhile. */
 const withinMs = 2_000;
@@ -67,14 +67,13 @@ export class Looks {
     const found = await this.#ask(queues);
     if (found === undefined) return;
     const trust = this.#trust();
-    const released: Answered[] = [];
-    const again: Answered[] = [];
+    const verdicts: Verdict[] = [];
     for (const [n, queue] of queues.entries()) {
-      const verdict = this.#rule.look(queue, found[n], askedMs, trust);
-      released.push(...verdict.released);
-      again.push(...verdict.again);
+      verdicts.push(this.#rule.look(queue, found[n], askedMs, trust));
       if (found[n] !== undefined) this.#events.onFound(found[n]);
     }
+    const again = verdicts.flatMap((verdict) => verdict.again);
+    const released = verdicts.flatMap((verdict) => verdict.released);
     if (again.length > 0) this.#events.onAgain(again);
     if (released.length > 0) await this.#events.onReleased(released);
   }

@@ -23,6 +23,8 @@ export const defaultPace: Pace = {
 export interface Lane {
   readonly queue: string;
   readonly first: number;
+  /** From here on tasks are to be sent once the queue goes on: some before the first may have to be sent again. */
+  readonly from: number;
   readonly trouble: Trouble;
   readonly tries: number;
   readonly retryMs: number;
@@ -69,9 +71,13 @@ export class Troubles {
     const before = this.#lanes.get(queue);
     const tries = (before?.trouble === trouble ? before.tries : 0) + 1;
     const retryMs = nowMs + this.#pauseMs(trouble, tries);
-    this.#lanes.set(queue, {
+    const lane = {
       queue,
       first: Math.min(first, before?.first ?? first),
+      from: Math.min(first, before?.from ?? first),
+    };
+    this.#lanes.set(queue, {
+      ...lane,
       trouble,
       tries,
       retryMs,
@@ -81,13 +87,22 @@ export class Troubles {
 
   /** It is being tried, however long that takes. */
   busy(queue: string, first: number): void {
-    const lane = this.#lanes.get(queue) ?? { queue, first, trouble: "away", tries: 0, retryMs: 0 };
+    const lane = this.#lanes.get(queue) ?? { queue, first, from: first, trouble: "away", tries: 0, retryMs: 0 };
     this.#lanes.set(queue, { ...lane, busy: true });
   }
 
-  /** The queue goes on. */
-  resume(queue: string): void {
+  /** The queue goes on, from the sequence that is answered. */
+  resume(queue: string, first: number): number {
+    const from = Math.min(first, this.#lanes.get(queue)?.from ?? first);
     this.#lanes.delete(queue);
+    return from;
+  }
+
+  /** From this task on some are to be sent again: also of those that wait. */
+  rewind(sequence: number): void {
+    for (const [queue, lane] of this.#lanes) {
+      this.#lanes.set(queue, { ...lane, from: Math.min(lane.from, sequence) });
+    }
   }
 
   /** False where so many of the queue are aside that it should wait as a whole. */
