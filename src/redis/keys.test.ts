@@ -75,6 +75,7 @@ describe("keys", () => {
       archivedAsideKey: "holdfast:{q}:archived",
       pauseKey: "holdfast:{q}:pause",
       auditKey: "holdfast:{q}:audit",
+      barrierKey: "holdfast:{q}:barrier",
     });
     expect(cancelChannel).toBe("asynq:cancel");
     expect(named.groupKey("q", "g")).toBe("asynq:{q}:g:g");

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
-import { redisBroker } from "../../src/redis/index.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { besiege } from "./siege.js";
 
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 30));
@@ -11,14 +11,7 @@ describeRedis("whatever is in the keys of a queue", () => {
   let server: RedisServer;
   let broker: Broker;
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
+  onRedis((site) => ({ server, broker } = site));
 
   it("stops no healthy task, is never lost, and leaves nothing that a peer cannot read", async () => {
     let told = 0;

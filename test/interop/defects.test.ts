@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Broker, LeasedTask, LeaseRequest, Turn } from "../../src/broker/broker.js";
 import { archiveKeep } from "../../src/broker/broker.js";
 import type { Act } from "../../src/broker/roles.js";
 import { decodeMessage, encodeMessage } from "../../src/core/codec.js";
 import { failureOf } from "../../src/core/outcome.js";
-import { redisBroker } from "../../src/redis/index.js";
 import { message, newTask, settled } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
 /** What goes wrong in asynq 0.26 (found by reading it and by running it), and does not here. */
@@ -18,17 +18,7 @@ describeRedis("defects of asynq", () => {
   const nowMs = nowS * 1_000;
   const dayS = 86_400;
 
-  beforeAll(async () => {
-    server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
-    broker = redisBroker({ url: server.url, timeout: "1s" });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-  });
+  onRedis((site) => ({ server, broker } = site), { appendonly: "yes", appendfsync: "always" }, { timeout: "1s" });
 
   let requests = 0;
   async function lease(fields: Partial<LeaseRequest> = {}): Promise<LeasedTask[]> {

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Broker, LeaseRequest, TurnReply } from "../../src/broker/broker.js";
-import { redisBroker } from "../../src/redis/index.js";
 import { newTask, settled } from "../support/builders.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
 const nowS = Math.floor(Date.now() / 1_000);
 const nowMs = nowS * 1_000;
@@ -12,17 +12,7 @@ describeRedis("leasing on Redis", () => {
   let broker: Broker;
   let requests = 0;
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-  });
+  onRedis((site) => ({ server, broker } = site));
 
   const request = (fields: Partial<LeaseRequest>): LeaseRequest => ({
     workerId: "w1",

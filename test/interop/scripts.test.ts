@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { declared, generated, generatedFile } from "../../scripts/build-lua.js";
 import type { Broker, LeasedTask, LeaseRequest } from "../../src/broker/broker.js";
 import { newId } from "../../src/core/ids.js";
-import { redisBroker } from "../../src/redis/index.js";
 import * as scripts from "../../src/redis/scripts.gen.js";
 import type { Script } from "../../src/redis/script.js";
 import { newTask, settled } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
 import { renew } from "../support/renew.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
 const nowS = Math.floor(Date.now() / 1_000);
 const nowMs = nowS * 1_000;
@@ -60,17 +60,7 @@ describeRedis("scripts", () => {
   let server: RedisServer;
   let broker: Broker;
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-  });
+  onRedis((site) => ({ server, broker } = site));
 
   it.each(everyScript.map((script) => [script.name, script] as const))(
     "%s does nothing after its deadline",

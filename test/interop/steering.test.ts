@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Act, MoveTarget } from "../../src/broker/roles.js";
 import type { TaskState } from "../../src/core/state.js";
-import { redisBroker } from "../../src/redis/index.js";
 import { bytesOf, message, newTask } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
 /**
  * What operators do on Redis, with all keys, types, fields and scores before and after. What starts with `asynq:` is what
@@ -28,18 +28,8 @@ describeRedis("steering on Redis", () => {
     durationMs: 0,
   });
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-    await server.admin.sadd("asynq:queues", "q");
-  });
+  onRedis((site) => ({ server, broker } = site));
+  beforeEach(() => server.admin.sadd("asynq:queues", "q"));
 
   const msg = (id: string, fields = {}) => bytesOf(message({ id, queue: "q", ...fields }));
   const sets = ["scheduled", "retry", "archived", "completed"] as const;

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import { encodeMessage } from "../../src/core/codec.js";
-import { redisBroker } from "../../src/redis/index.js";
 import { message, newTask, settled } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
 const nowS = Math.floor(Date.now() / 1_000);
 const nowMs = nowS * 1_000;
@@ -14,17 +14,7 @@ describeRedis("an id where its task is not", () => {
   let broker: Broker;
   let requests = 0;
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-  });
+  onRedis((site) => ({ server, broker } = site));
 
   const lease = async (atMs = nowMs) => {
     requests += 1;

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Broker, LeasedTask, LeaseRequest } from "../../src/broker/broker.js";
 import { newId } from "../../src/core/ids.js";
-import { redisBroker } from "../../src/redis/index.js";
 import { bytesOf, failure, message, newTask, settled } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
 /**
  * Every move of a task on Redis, with all keys, types, fields and scores that it leaves. What starts with `asynq:` is
@@ -20,17 +20,7 @@ describeRedis("transitions on Redis", () => {
   const day = new Date(nowMs).toISOString().slice(0, 10);
   const failedOnce = failure({ startedAtMs: nowMs });
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    broker = redisBroker({ url: server.url });
-  });
-  afterAll(async () => {
-    await broker.close();
-    await server.stop();
-  });
-  beforeEach(async () => {
-    await server.admin.flushall();
-  });
+  onRedis((site) => ({ server, broker } = site));
 
   const request = (fields: Partial<LeaseRequest> = {}): LeaseRequest => ({
     workerId: "w1",
