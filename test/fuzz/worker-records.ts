@@ -60,7 +60,10 @@ function recordTarget<T extends { readonly startedAtNs: bigint }>(
 }
 
 const shown = (record: object) =>
-  JSON.stringify(record, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  JSON.stringify(
+    Object.entries(record).map(([name, value]) => [name, value instanceof Uint8Array ? [...value] : value]),
+    (_, value: unknown) => (typeof value === "bigint" ? String(value) : value),
+  );
 
 export const recordTargets = [
   recordTarget("ServerInfo", [server], encodeServer, decodeServer),

@@ -18,7 +18,7 @@ describeRedis("defects of asynq", () => {
   const nowMs = nowS * 1_000;
   const dayS = 86_400;
 
-  onRedis((site) => ({ server, broker } = site), { appendonly: "yes", appendfsync: "always" }, { timeout: "1s" });
+  onRedis((site) => ({ server, broker } = site), { appendonly: "yes", appendfsync: "always" }, "1s");
 
   let requests = 0;
   async function lease(fields: Partial<LeaseRequest> = {}): Promise<LeasedTask[]> {

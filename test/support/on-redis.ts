@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
+import type { Duration } from "../../src/core/duration.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { RedisServer } from "./redis-server.js";
 
@@ -11,13 +12,13 @@ interface Site {
 /** A server and a broker on it for the tests of a suite, each of which finds the server empty. */
 export function onRedis(
   use: (site: Site) => void,
-  config: NonNullable<Parameters<typeof RedisServer.start>[0]>["config"] = {},
-  options: Omit<Parameters<typeof redisBroker>[0], "url"> = {},
+  config: Record<string, string> = {},
+  timeout: Duration = "2s",
 ): void {
   let site: Site;
   beforeAll(async () => {
     const server = await RedisServer.start({ config });
-    site = { server, broker: redisBroker({ url: server.url, ...options }) };
+    site = { server, broker: redisBroker({ url: server.url, timeout }) };
     use(site);
   });
   beforeEach(async () => {
