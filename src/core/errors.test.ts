@@ -30,6 +30,11 @@ describe("HoldfastError", () => {
       tasks: 4,
       maxTasks: 4,
       diskFull: false,
+      perSecond: 100,
+      retryAfterMs: 250,
+      pending: 9,
+      maxPending: 10,
+      key: "K",
     } as const;
 
     for (const code of errorCodes) {
