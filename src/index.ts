@@ -58,4 +58,6 @@ export type {
   TaskInfo,
   WorkerInfo,
 } from "./core/info.js";
+export { openSpools, type SpooledTaskInfo, type SpoolPart, type Spools } from "./embedded/spool/open-spools.js";
+export type { SpoolKey } from "./embedded/spool/spool-options.js";
 export type { Broker, EnqueueReceipt } from "./broker/broker.js";

@@ -5,6 +5,7 @@ import { helpWidth } from "./flags.js";
 import { groupCommand } from "./group.js";
 import { packageVersion } from "./package-root.js";
 import { queueCommand } from "./queue/command.js";
+import { spoolCommand } from "./spool/command.js";
 import { statsCommand } from "./stats/command.js";
 import { taskCommand } from "./task/command.js";
 import { workerCommand } from "./worker.js";
@@ -36,6 +37,7 @@ export function newProgram(): Command {
     .addCommand(taskCommand())
     .addCommand(workerCommand())
     .addCommand(groupCommand())
+    .addCommand(spoolCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

@@ -122,6 +122,15 @@ export function homesIn(directory: string): string[] {
   return readdirSync(directory).filter((name) => homeName.test(name));
 }
 
+/** Undefined where the note is missing or nobody can read it: it proves nothing, and nothing depends on it. */
+export function ownerOf(directory: string, name: string): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(join(directory, name, "owner.json"), "utf8")) as Owner;
+  } catch {
+    return undefined;
+  }
+}
+
 /** What processes left that were killed while they made a home, or removed one. */
 export function removeUnfinished(directory: string, nowMs: number): void {
   for (const name of readdirSync(directory)) {

@@ -31,6 +31,8 @@ export class SealBroken extends Error {
 
 const sealBytes = 16;
 const nonceBytes = 12;
+/** What encryption adds to a record. */
+export const sealedBytes = nonceBytes + sealBytes;
 
 /** Without a key: records are in clear, and a checksum tells of damage. It does not withstand who wants to deceive. */
 export const checksum: Sealer = {
@@ -54,7 +56,7 @@ function digest(record: Uint8Array, place: Place): Buffer {
 export function encryption(key: Uint8Array, file: Uint8Array): Sealer {
   const fileKey = Buffer.from(hkdfSync("sha256", key, file, "holdfast spool file", 32));
   return {
-    bytes: nonceBytes + sealBytes,
+    bytes: sealedBytes,
     seal(record, place) {
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv("aes-256-gcm", fileKey, nonce).setAAD(placeBytes(place));

@@ -6,7 +6,7 @@ import { preparedOnce, type Sql } from "../sql.js";
 import { damaged } from "../sqlite-error.js";
 import { pragma } from "../tables.js";
 import { inTransaction } from "../transaction.js";
-import { checksum, encryption, keyIdOf, SealBroken, type Sealer } from "./seal.js";
+import { checksum, encryption, keyIdOf, SealBroken, sealedBytes, type Sealer } from "./seal.js";
 import type { SpoolKeys } from "./spool-options.js";
 import { spoolTables } from "./spool-schema.js";
 
@@ -23,6 +23,14 @@ export interface StoredTask {
 export interface ParkedTask extends StoredTask {
   readonly problem: string;
   readonly parkedAtMs: number;
+}
+
+export interface ListedRow {
+  readonly sequence: number;
+  readonly id: string;
+  readonly atMs: number;
+  readonly problem: string | null;
+  readonly parkedAtMs: number | null;
 }
 
 /** A file was sealed with a key that is not among those given. */
@@ -63,13 +71,26 @@ export class SpoolFile {
     return SpoolFile.#on(driver(path), keys);
   }
 
-  static #on(database: Database, keys: SpoolKeys): SpoolFile {
+  /** To look at: without its key all but the records can be seen. */
+  static openToLook(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+    return SpoolFile.#on(openDatabase(driver, path, spoolTables, "the spool's file"), keys, (keyId) => ({
+      bytes: sealedBytes,
+      seal: (record) => record,
+      open() {
+        throw new UnknownKey(keyId, keys);
+      },
+    }));
+  }
+
+  static #on(database: Database, keys: SpoolKeys, withoutKey?: (keyId: string) => Sealer): SpoolFile {
     try {
       const { id, key_id: keyId } = inTransaction(database, () => identity(database, keys));
       if (!(id instanceof Uint8Array)) throw damaged("the spool's file", "its id cannot be read");
       const key = keys.find((one) => keyIdOf(one) === keyId);
-      if (keyId !== null && key === undefined) throw new UnknownKey(keyId, keys);
-      return new SpoolFile(database, id, key === undefined ? checksum : encryption(key, id));
+      if (keyId === null) return new SpoolFile(database, id, checksum);
+      if (key !== undefined) return new SpoolFile(database, id, encryption(key, id));
+      if (withoutKey === undefined) throw new UnknownKey(keyId, keys);
+      return new SpoolFile(database, id, withoutKey(keyId));
     } catch (error) {
       database.close();
       throw error;
@@ -146,6 +167,22 @@ export class SpoolFile {
       problem,
       parkedAtMs,
     );
+  }
+
+  /** Without opening the records; those that are parked behind the others. */
+  listed(after: number, limit: number): ListedRow[] {
+    return this.#sql(
+      `SELECT sequence, id, at_ms AS atMs, NULL AS problem, NULL AS parkedAtMs FROM task WHERE sequence > ?1
+       UNION ALL SELECT sequence, id, at_ms, problem, parked_ms FROM parked WHERE sequence > ?1 ORDER BY sequence LIMIT ?2`,
+    ).all(after, limit) as ListedRow[];
+  }
+
+  /** Reads all of it: for who does not count as it is written. */
+  count(): { readonly tasks: number; readonly bytes: number; readonly parked: number } {
+    const { tasks, bytes, parked } = this.#sql(
+      "SELECT count(*) AS tasks, coalesce(sum(length(record)), 0) AS bytes, (SELECT count(*) FROM parked) AS parked FROM task",
+    ).get() as { tasks: number; bytes: number; parked: number };
+    return { tasks, bytes: bytes + tasks * (rowBytes - this.#sealer.bytes), parked };
   }
 
   ended(id: string, outcome: SpoolOutcome, nowMs: number): void {

@@ -20,7 +20,7 @@ export const spoolSettings = {
     default: undefined,
     allowed: "a path",
     says: "a directory on a local disk for this user alone, made when it is missing; processes may share it when they have the same Redis",
-    parse: path,
+    parse: spoolPath,
   }),
   key: {
     kind: "record" as const,
@@ -63,15 +63,15 @@ export interface SpoolPlan {
 export function spoolPlan(options: string | FileSpoolOptions): SpoolPlan {
   const given = typeof options === "string" ? { directory: options } : options;
   const { directory, key, ...bounds } = resolve(spoolSettings, given, "spool");
-  return { directory: directory ?? path(directory, "spool.directory"), keys: key ?? [], ...bounds };
+  return { directory: directory ?? spoolPath(directory, "spool.directory"), keys: key ?? [], ...bounds };
 }
 
-function path(value: unknown, option: string): string {
+export function spoolPath(value: unknown, option: string): string {
   if (typeof value === "string" && value.trim() !== "" && !hasControl(value)) return absolute(value);
   throw invalidOption(option, `must be a path, got ${shown(value)}`);
 }
 
-function spoolKeys(value: unknown, option: string): SpoolKeys {
+export function spoolKeys(value: unknown, option: string): SpoolKeys {
   if (typeof value === "string" || value instanceof Uint8Array) return [keyBytes(value, option)];
   const ring = value as { active?: unknown; keys?: unknown } | null;
   if (typeof ring !== "object" || ring === null || typeof ring.keys !== "object" || ring.keys === null) {
