@@ -1,9 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-/** Folders whose tests start servers, kill processes or fill the machine: after all others, one file at a time. */
+/** Folders whose tests start servers, kill processes or fill the machine: after all others. Some wait for leases. */
 const heavy = ["test/{chaos,system,package}/**/*.test.ts", "test/interop/go/**/*.test.ts"];
-/** Those of them that mostly wait, for leases of a minute: side by side, at the end. */
-const waiting = ["test/chaos/lease-*.test.ts", "test/interop/go/crash.test.ts"];
+/** Those of them that fill the machine by themselves, or say how long something may take: at the end, one at a time. */
+const alone = [
+  "test/chaos/{fleet,faults,outage}.test.ts",
+  "test/system/{outage,waking,clock-jump,leasing-ahead,cluster-node-away}.test.ts",
+  "test/interop/go/fleet.test.ts",
+];
 
 export default defineConfig({
   test: {
@@ -27,8 +31,8 @@ export default defineConfig({
         test: {
           name: "heavy",
           include: heavy,
-          exclude: waiting,
-          fileParallelism: false,
+          exclude: alone,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -37,9 +41,9 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "waiting",
-          include: waiting,
-          maxWorkers: 3,
+          name: "alone",
+          include: alone,
+          fileParallelism: false,
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -138,7 +138,9 @@ export class Watch {
   #failed(what: string, error: unknown): void {
     if (HoldfastError.is(error, "CLOSED")) return;
     this.#unstuck(what);
-    if (!HoldfastError.is(error, "BROKER_UNAVAILABLE") && !HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
+    const unavailable = HoldfastError.is(error, "BROKER_UNAVAILABLE") || HoldfastError.is(error, "BROKER_INCOMPATIBLE");
+    // One that is full refuses what would make it fuller, such as progress, and carries out what makes room.
+    if (!unavailable || error.data.problem.startsWith("OOM ")) {
       this.#answered();
       return;
     }

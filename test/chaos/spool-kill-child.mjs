@@ -17,7 +17,17 @@ const store = new FileSpoolStore({ directory, key: Buffer.alloc(32, 7) }, quiet)
 const nowMs = 1_800_000_000_000;
 let number = 0;
 
-const say = (sign, ids) => ids.length > 0 && writeSync(1, `${sign} ${ids.join(" ")}\n`);
+/** Written before anything else happens; a pipe that is full is waited for. */
+function say(sign, ids) {
+  let rest = Buffer.from(ids.length > 0 ? `${sign} ${ids.join(" ")}\n` : "");
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  }
+}
 
 function newTask() {
   const id = `${name}-${(number += 1)}`;

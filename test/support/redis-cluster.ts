@@ -89,10 +89,13 @@ export class RedisCluster implements AsyncDisposable {
     await until("it follows", async () => (await replica.admin.info()).includes("master_link_status:up"), 15_000);
     const own = await nodeId(replica);
     for (const { admin } of this.masters) {
-      await until("all know of it", async () =>
-        ((await admin.cluster("NODES")) as string)
-          .split("\n")
-          .some((line) => line.startsWith(own) && /slave/.test(line)),
+      await until(
+        "all know of it",
+        async () => {
+          const lines = ((await admin.cluster("NODES")) as string).split("\n");
+          return lines.some((line) => line.startsWith(own) && /slave/.test(line));
+        },
+        30_000,
       );
     }
     return replica;

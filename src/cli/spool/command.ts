@@ -56,8 +56,8 @@ function showCommand(): Command {
     .option("--after <SEQUENCE>", "those behind that one", wholeNumber("--after", 0, Number.MAX_SAFE_INTEGER))
     .option("--payload", "with --json: payloads, too");
   return teaching(withSpool(command), [
-    "holdfast spool show ./spool p-3f2a7c51-4711-9d0b6a54",
-    "holdfast spool show ./spool p-3f2a7c51-4711-9d0b6a54 --json --payload --limit 1",
+    "holdfast spool show ./spool p-3f2a7c51-4711-9d0b",
+    "holdfast spool show ./spool p-3f2a7c51-4711-9d0b --json --payload --limit 1",
   ]).action(
     async (
       directory: string,
@@ -111,7 +111,7 @@ function rmCommand(): Command {
     .option("--reason <TEXT>", "why; kept in removed.jsonl")
     .option("--actor <NAME>", "who; your user and host unless given");
   return teaching(withSpool(command), [
-    'holdfast spool rm ./spool p-3f2a7c51-4711-9d0b6a54 --force --reason "test data"',
+    'holdfast spool rm ./spool p-3f2a7c51-4711-9d0b --force --reason "test data"',
   ]).action(
     async (
       directory: string,
