@@ -9,10 +9,12 @@ const lookWithinMs = 1_000;
 const maxQueues = 10_000;
 
 interface Depth {
-  /** What the last look told; undefined when it told nothing. */
+  /** What the last look told, that is over; undefined when it told nothing. */
   pending: number | undefined;
   /** Enqueued here since that look began. */
   added: number;
+  /** Enqueued here since the look under way began. */
+  addedSince: number;
   lookedAtMs: number;
   look: Promise<void> | undefined;
 }
@@ -32,9 +34,10 @@ export class Depths {
    */
   async refresh(queues: readonly string[]): Promise<void> {
     const nowMs = performance.now();
-    const stale = queues.filter(
-      (queue) => nowMs - (this.#depths.get(queue)?.lookedAtMs ?? -lookEveryMs) >= lookEveryMs,
-    );
+    const stale = queues.filter((queue) => {
+      const depth = this.#depths.get(queue);
+      return depth === undefined || (depth.look === undefined && nowMs - depth.lookedAtMs >= lookEveryMs);
+    });
     if (stale.length > 0) this.#look(stale, nowMs);
     await Promise.all(queues.flatMap((queue) => this.#depths.get(queue)?.look ?? []));
   }
@@ -47,7 +50,9 @@ export class Depths {
 
   add(queue: string, count: number): void {
     const depth = this.#depths.get(queue);
-    if (depth !== undefined) depth.added += count;
+    if (depth === undefined) return;
+    depth.added += count;
+    depth.addedSince += count;
   }
 
   #look(queues: readonly string[], nowMs: number): void {
@@ -57,10 +62,27 @@ export class Depths {
       throw error;
     });
     const told = async (depth: Depth, n: number) => {
-      depth.pending = (await counted)?.[n];
+      try {
+        depth.pending = (await counted)?.[n];
+        depth.added = depth.addedSince;
+      } catch (error) {
+        // Whoever comes next looks again, and hears it, too.
+        depth.lookedAtMs = Number.NEGATIVE_INFINITY;
+        throw error;
+      } finally {
+        depth.look = undefined;
+      }
     };
     for (const [n, queue] of queues.entries()) {
-      const depth: Depth = { pending: undefined, added: 0, lookedAtMs: nowMs, look: undefined };
+      const depth = this.#depths.get(queue) ?? {
+        pending: undefined,
+        added: 0,
+        addedSince: 0,
+        lookedAtMs: 0,
+        look: undefined,
+      };
+      depth.addedSince = 0;
+      depth.lookedAtMs = nowMs;
       depth.look = told(depth, n);
       this.#depths.set(queue, depth);
     }

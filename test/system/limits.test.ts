@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { EnqueueReceipt, Gauging, Producing } from "../../src/broker/broker.js";
 import { DisciplinedClock } from "../../src/core/clock.js";
@@ -155,6 +156,27 @@ describe("a client's maxPending", () => {
     const blind = { ...counted, pending: () => Promise.reject(unavailable()) };
 
     expect(await tried(new Client(blind, { maxPending: 1 }).enqueueAll([ping(), ping()]))).toBe("enqueued");
+  });
+
+  it("goes by the last look while the next one takes long", async () => {
+    const { counted } = storage();
+    const slow = {
+      ...counted,
+      pending: (queues: readonly string[]) =>
+        sleep(
+          300,
+          queues.map(() => 1_000_000),
+        ),
+    };
+    const client = new Client(slow, { maxPending: 10 });
+    const results: Promise<unknown>[] = [];
+
+    for (let n = 0; n < 80; n += 1) {
+      results.push(tried(client.enqueue(ping())));
+      await sleep(15);
+    }
+
+    expect(new Set(await Promise.all(results))).toEqual(new Set(["QUEUE_FULL"]));
   });
 
   it("says so when it may not look, instead of letting everything pass", async () => {
