@@ -341,7 +341,11 @@ export class RedisBroker implements Broker {
       throw error;
     });
     await this.#checked;
-    this.#fit = true;
+    if (!this.#fit) {
+      this.#fit = true;
+      // What an earlier process left waits for the spool to be opened, and storage can take it.
+      this.spool?.nudge();
+    }
     return this.#link;
   }
 

@@ -60,6 +60,7 @@ export class LocalSpool implements Spool {
   #closing: Promise<void> | undefined;
   #persistence: Incarnation["persistence"] | undefined;
   #away = false;
+  #fileProblem: string | undefined;
 
   constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
     this.#storage = storage;
@@ -190,7 +191,7 @@ export class LocalSpool implements Spool {
         onAnswered: (tasks) => this.#answered(tasks),
         onParked: (task, problem) => this.#parked(task, problem),
         onTrouble: (queue, trouble, error) => this.#trouble(queue, trouble, error),
-        onStoreTrouble: (error) => log.error({ error }, "the spool's file makes trouble; trying again"),
+        onStoreTrouble: (error) => this.#storeTrouble(error),
       },
     );
     store.onAdopted((tasks) => {
@@ -205,9 +206,18 @@ export class LocalSpool implements Spool {
 
   #answered(tasks: readonly SpooledTask[]): void {
     this.#counters.delivered += tasks.length;
+    this.#fileProblem = undefined;
     for (const { task } of tasks) this.#locks.remove(task);
     if (this.#away) this.#options.log.warn({ broker: this.#storage.label }, "storage takes spooled tasks again");
     this.#away = false;
+  }
+
+  /** Said once, however often it is met: the file is tried again all the time. */
+  #storeTrouble(error: unknown): void {
+    const problem = String(error);
+    if (problem !== this.#fileProblem)
+      this.#options.log.error({ error }, "the spool's file makes trouble; trying again");
+    this.#fileProblem = problem;
   }
 
   #trouble(queue: string, trouble: Trouble, error: Error): void {

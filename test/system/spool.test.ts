@@ -56,6 +56,18 @@ describeRedis("a spool in front of a real server", () => {
     await worker.stop();
   });
 
+  it("delivers what an earlier process left, while storage is well all the time", async () => {
+    await using server = await RedisServer.start();
+    await server.kill();
+    const before = broker(server.url);
+    await new Client(before).enqueueAll(Array.from({ length: 10 }, (_, n) => work({ n }, { queue: "left" })));
+    await before.close();
+    await server.start();
+    const receipt = await new Client(broker(server.url)).enqueue(work({ n: 100 }));
+    expect(receipt.status).toBe("enqueued");
+    await until("they are there", async () => (await server.admin.llen("asynq:{left}:pending")) === 10, 10_000);
+  });
+
   it("loses nothing to a server that comes back empty: what had not been released is sent again", async () => {
     await using server = await RedisServer.start();
     const storage = broker(server.url, { trustAfter: "30s" });
