@@ -49,18 +49,11 @@ export class Adopter {
   move(limit: number, take: (portion: Portion) => void): readonly SpoolNews[] {
     const [adoption] = this.#adoptions;
     if (adoption === undefined) return [];
-    const portion = adoption.next(Math.min(limit, portionTasks));
-    const { tasks, parked } = portion;
-    const found = tasks.length + parked.length > 0;
-    try {
-      if (found) take(portion);
-    } catch (error) {
-      adoption.failed();
-      throw error;
-    }
+    const portion = this.#portion(adoption, limit, take);
     adoption.moved();
+    const { tasks, parked } = portion;
     const news: SpoolNews[] = [];
-    if (found) {
+    if (tasks.length + parked.length > 0) {
       news.push({ news: "adopted", home: adoption.name, tasks: tasks.length, parked: parked.length });
     }
     if (portion.last) {
@@ -69,6 +62,18 @@ export class Adopter {
       if (damage !== undefined) news.push({ news: "damaged", ...damage });
     }
     return news;
+  }
+
+  /** What was read and not taken comes again, whatever went wrong: only what is in our file is deleted in theirs. */
+  #portion(adoption: Adoption, limit: number, take: (portion: Portion) => void): Portion {
+    try {
+      const portion = adoption.next(Math.min(limit, portionTasks));
+      if (portion.tasks.length + portion.parked.length > 0) take(portion);
+      return portion;
+    } catch (error) {
+      adoption.failed();
+      throw error;
+    }
   }
 
   close(): void {

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { newTask } from "../../../test/support/builders.js";
 import { seeded } from "../../../test/support/seeded.js";
 import { until } from "../../../test/support/until.js";
@@ -161,6 +161,28 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
     spool.close();
   });
 
+  it("takes over every task when reading goes wrong for a while", () => {
+    dead(true);
+    let reads = 0;
+    const busy = () =>
+      (reads += 1) === 300 ? Object.assign(new Error("database is locked"), { errcode: 5 }) : undefined;
+    const clock = vi.spyOn(performance, "now");
+    const spool = open((location) =>
+      location.includes(".by-") ? unreadable(driver(location), busy) : driver(location),
+    );
+    for (let n = 0; n < 10; n += 1) {
+      spool.tend();
+      clock.mockReturnValue(n * 60_000 + 1e9);
+    }
+    clock.mockRestore();
+
+    expect(reads).toBeGreaterThan(300);
+    expect(held(spool).map(({ id }) => id)).toEqual(all);
+    expect(news.filter((one) => one.news === "trouble")).toHaveLength(1);
+    expect(damage()).toEqual([]);
+    spool.close();
+  });
+
   it("accepts nothing when the disk does not confirm it, and loses nothing that was accepted", async () => {
     const disk = { fails: false };
     const spool = open((location) => failing(driver(location), disk));
@@ -186,6 +208,28 @@ function failing(database: Database, disk: { readonly fails: boolean }): Databas
       database.exec(sql);
     },
     prepare: (sql) => database.prepare(sql),
+    close: () => database.close(),
+  };
+}
+
+/** One whose tasks cannot be read whenever `error` answers something. */
+function unreadable(database: Database, error: () => Error | undefined): Database {
+  return {
+    exec: (sql) => database.exec(sql),
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      if (!sql.includes("FROM task WHERE sequence > ?")) return statement;
+      const read = <T>(work: () => T): T => {
+        const thrown = error();
+        if (thrown !== undefined) throw thrown;
+        return work();
+      };
+      return {
+        run: (...values) => statement.run(...values),
+        get: (...values) => read(() => statement.get(...values)),
+        all: (...values) => read(() => statement.all(...values)),
+      };
+    },
     close: () => database.close(),
   };
 }
