@@ -17,7 +17,7 @@ export interface EffectStep {
     | { readonly kind: "begin" }
     /** After it, whoever holds the lease by now: it has happened. `result` is JSON, or "" for none; the first one stays. */
     | { readonly kind: "done"; readonly result: string }
-    /** It has not happened: as if this lease had not begun it. */
+    /** It has not happened: as if this lease had not begun it. Changes nothing once that lease is lost. */
     | { readonly kind: "undone" };
 }
 

@@ -32,10 +32,11 @@ function next(
 ): { readonly answer: EffectAnswer; readonly stored: string | undefined } {
   if (stored?.startsWith("d") === true) return { answer: { status: "done", result: stored.slice(1) }, stored };
   const mine = stored === `b${token}`;
-  if (act.kind === "done" && stored !== undefined)
+  const holds = holder === token;
+  if (act.kind === "done" && (stored !== undefined || holds))
     return { answer: { status: "done", result: act.result }, stored: `d${act.result}` };
-  if (act.kind === "undone" && mine) return { answer: { status: "open" }, stored: undefined };
-  if (act.kind === "begin" && holder !== token) return { answer: { status: "leaseLost" }, stored };
+  if (act.kind === "undone" && mine && holds) return { answer: { status: "open" }, stored: undefined };
+  if (act.kind === "begin" && !holds) return { answer: { status: "leaseLost" }, stored };
   if (act.kind === "begin" && stored === undefined) return { answer: { status: "begun" }, stored: `b${token}` };
   if (stored === undefined) return { answer: { status: "open" }, stored };
   return { answer: { status: mine ? "begun" : "interrupted" }, stored };

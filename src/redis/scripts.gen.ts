@@ -2573,9 +2573,10 @@ export interface RememberRow {
 
 export const rememberScript: Script = {
   name: "remember",
-  sha1: "a51c3e7c21e7093efd453bee2b2130b7364ffa69",
+  sha1: "6ec01242bd152b047864e367fb50b1cc01105823",
   text: `-- What is known of the effects of tasks, of one queue: a field of the task for each, "b" and the token of the lease that
--- began it, or "d" and what came of it. Only who holds the task's lease may begin; that it is done may be told later, too.
+-- began it, or "d" and what came of it. Only who holds the task's lease may begin, or take that back: later, somebody else
+-- may be about it. That it is done may be told later, too.
 -- Reply: an answer a row: "b" begun, "d" and the result, "i" begun by another lease, "o" not begun, "l" the lease is lost.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms = unpack(ARGV)
@@ -2630,10 +2631,10 @@ for i = 1, #ROWS, 5 do
   local answer
   if stored and stored:sub(1, 1) == "d" then
     answer = stored
-  elseif act == "done" and stored then
+  elseif act == "done" and (stored or holds(id, token, task)) then
     redis.call("HSET", task, field, "d" .. result)
     answer = "d" .. result
-  elseif act == "undone" and mine then
+  elseif act == "undone" and mine and holds(id, token, task) then
     redis.call("HDEL", task, field)
     answer = "o"
   elseif act == "begin" and not holds(id, token, task) then

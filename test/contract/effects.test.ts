@@ -79,6 +79,26 @@ describeBroker("effects", ({ it }) => {
     expect(await one(t, begin(second))).toEqual({ status: "done", result: "7" });
   });
 
+  it("of a lease that was lost are not taken back under the attempt that holds the task now", async (t) => {
+    await t.enqueue(["1"]);
+    const stale = await t.leaseOne({ leaseMs: 5_000 });
+    await one(t, begin(stale));
+    const second = await afterCrash(t);
+
+    await one(t, undone(stale));
+    expect(await one(t, begin(second))).toEqual({ status: "interrupted" });
+    expect(await one(t, done(second, "7"))).toEqual({ status: "done", result: "7" });
+  });
+
+  it("are noted as done by who holds the lease also where nothing is known of them", async (t) => {
+    await t.enqueue(["1"]);
+    const task = await t.leaseOne();
+
+    expect(await one(t, done(withToken(task, "a guess"), "6"))).toEqual({ status: "open" });
+    expect(await one(t, done(task, "7"))).toEqual({ status: "done", result: "7" });
+    expect(await one(t, begin(task))).toEqual({ status: "done", result: "7" });
+  });
+
   it("go with their task", async (t) => {
     await t.enqueue(["1"]);
     const task = await t.leaseOne();
