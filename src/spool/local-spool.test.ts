@@ -312,21 +312,68 @@ describe("a broker's spool", () => {
   });
 
   it("accepts nothing when storage never tells which data it has, until it does", async () => {
-    const { storage, accept, empty } = open();
+    const { store, storage, accept, empty } = open();
     storage.unfit = new HoldfastError("BROKER_INCOMPATIBLE", { broker: "test", problem: "INFO is forbidden" });
+    await expect(accept(["a"])).rejects.toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect([storage.calls, store.tasks]).toEqual([[], []]);
+    storage.unfit = undefined;
+    expect(await accept(["b"])).toEqual([{ status: "spooled", id: "b" }]);
+    await empty();
+  });
+
+  it("holds up nobody with what it took before it heard that storage never tells which data it has", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    storage.unfit = away();
     await accept(["a"]);
-    await until(
-      "that is known",
-      async () =>
-        (await accept(["x"]).then(
-          () => undefined,
-          (error: unknown) => error,
-        )) !== undefined,
-    );
-    expect(storage.calls).toEqual([]);
+    expect(spool.holds("default")).toBe(true);
+    storage.unfit = new HoldfastError("BROKER_INCOMPATIBLE", { broker: "test", problem: "INFO is forbidden" });
+    await until("nothing is held", () => !spool.holds("default"));
+    await expect(accept(["b"])).rejects.toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect([storage.calls, store.tasks.length]).toEqual([[], 1]);
     storage.unfit = undefined;
     await empty();
-    expect(await accept(["b"])).toEqual([{ status: "spooled", id: "b" }]);
+    expect(storage.sent).toEqual(["a"]);
+  });
+
+  it("calls a task a duplicate only of one that was accepted", async () => {
+    const { store, accept } = open();
+    const append = store.append.bind(store);
+    let appends = 0;
+    store.append = async (...given) => {
+      appends += 1;
+      if (appends === 1) throw new Error("the disk is full");
+      return append(...given);
+    };
+    const unique = (id: string) => newTask({ id, uniqueKey: "lock" }, { uniqueForMs: 60_000 });
+    const [one, two, three] = await Promise.allSettled(["a", "b", "c"].map((id) => accept([unique(id)])));
+    expect(one).toMatchObject({ reason: { message: "the disk is full" } });
+    expect(two).toMatchObject({ value: [{ status: "spooled", id: "b" }] });
+    expect(three).toMatchObject({ value: [{ status: "duplicate", id: "b" }] });
+  });
+
+  it("lets a parked task's lock go", async () => {
+    const { storage, accept, empty } = open();
+    const unique = (id: string) => newTask({ id, uniqueKey: "lock" }, { uniqueForMs: 60_000 });
+    storage.answer = () => failed();
+    await accept([unique("a")]);
+    await empty();
+    storage.answer = () => away();
+    expect(await accept([unique("b")])).toEqual([{ status: "spooled", id: "b" }]);
+  });
+
+  it("releases what its file would not let go of the first time", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    const release = store.release.bind(store);
+    let tries = 0;
+    store.release = async (ended) => {
+      tries += 1;
+      if (tries === 1) throw new Error("the disk is full");
+      return release(ended);
+    };
+    await accept(["a"]);
+    await empty();
+    await until("it is counted", () => spool.counters().released === 1);
+    expect([storage.sent, tries]).toEqual([["a"], 2]);
   });
 
   it("leaves in its store what is not delivered when it is closed", async () => {

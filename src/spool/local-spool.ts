@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt } from "../broker/receipt.js";
 import type { Incarnation } from "../broker/incarnation.js";
 import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
@@ -24,6 +25,10 @@ export interface LocalSpoolOptions {
 }
 
 const releasedAtOnce = 1_000;
+/** After trouble with the spool's own file. */
+const releaseAgainMs = 1_000;
+/** Before the first task is accepted, storage has so long to say that it is fit for a spool. */
+const lookFirstMs = 250;
 
 /** Tasks, since the spool was made. */
 export interface SpoolCounters {
@@ -60,6 +65,11 @@ export class LocalSpool implements Spool {
   #closing: Promise<void> | undefined;
   #persistence: Incarnation["persistence"] | undefined;
   #away = false;
+  #looked = false;
+  #looking: Promise<void> | undefined;
+  /** Storage has them for good, the file does not know it yet. */
+  readonly #leaving: Answered[] = [];
+  #releasing: Promise<void> | undefined;
   #fileProblem: string | undefined;
 
   constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
@@ -77,15 +87,19 @@ export class LocalSpool implements Spool {
 
   async accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
     this.#requireOpen();
-    if (this.#looks.unfit !== undefined) throw this.#looks.unfit;
-    const done = this.#accept(tasks, nowMs);
+    const queues = new Set(tasks.map(({ message }) => message.queue));
+    for (const queue of queues) this.#of(queue).underWay += 1;
+    const done = this.#accept(tasks, nowMs).finally(() => {
+      for (const queue of queues) this.#of(queue).underWay -= 1;
+    });
     this.#accepting.add(done);
     return done.finally(() => this.#accepting.delete(done));
   }
 
   holds(queue: string): boolean {
     const accepted = this.#accepted.get(queue);
-    if (accepted === undefined) return false;
+    // What cannot leave here holds nothing up: whoever came after it would wait with it, for a right that may never come.
+    if (accepted === undefined || this.#looks.unfit !== undefined) return false;
     return accepted.underWay > 0 || this.#works?.delivery.holds(queue, accepted.last) === true;
   }
 
@@ -129,6 +143,7 @@ export class LocalSpool implements Spool {
     const works = await this.#opening?.catch(() => undefined);
     this.#looks.watch();
     await works?.running;
+    await this.#releasing;
     await works?.store.close();
   }
 
@@ -137,6 +152,13 @@ export class LocalSpool implements Spool {
   }
 
   async #accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
+    await this.#fitToAccept(tasks);
+    // A duplicate of a task that is not accepted after all would be no task at all.
+    for (;;) {
+      const undecided = tasks.flatMap((task) => this.#locks.undecided(task, nowMs) ?? []);
+      if (undecided.length === 0) break;
+      await Promise.all(undecided);
+    }
     const fresh: NewTask[] = [];
     const receipts = tasks.map((task): EnqueueReceipt => {
       const holder = this.#locks.holder(task, nowMs);
@@ -145,22 +167,41 @@ export class LocalSpool implements Spool {
       fresh.push(task);
       return { status: "spooled", id: task.message.id };
     });
-    if (fresh.length === 0) return receipts;
-    const queues = new Set(fresh.map(({ message }) => message.queue));
-    for (const queue of queues) this.#of(queue).underWay += 1;
+    if (fresh.length > 0) {
+      const appended = this.#append(fresh, nowMs);
+      this.#locks.decidedWith(fresh, appended);
+      await appended;
+    }
+    return receipts;
+  }
+
+  async #append(fresh: readonly NewTask[], nowMs: number): Promise<void> {
     try {
       const { store, delivery } = await this.#open();
       const last = await store.append(fresh, nowMs);
       this.#counters.accepted += fresh.length;
-      for (const queue of queues) this.#of(queue).last = Math.max(this.#of(queue).last, last);
+      for (const { message } of fresh) this.#of(message.queue).last = Math.max(this.#of(message.queue).last, last);
       delivery.goOn();
-      return receipts;
     } catch (error) {
       for (const task of fresh) this.#locks.remove(task);
       throw error;
-    } finally {
-      for (const queue of queues) this.#of(queue).underWay -= 1;
     }
+  }
+
+  /** Storage that can never say which data it has should not learn it from a task that lies here for good. */
+  async #fitToAccept(tasks: readonly NewTask[]): Promise<void> {
+    if (!this.#looked || this.#looks.unfit !== undefined) {
+      this.#looking ??= this.#look([...new Set(tasks.map(({ message }) => message.queue))]);
+      await this.#looking;
+    }
+    if (this.#looks.unfit !== undefined) throw this.#looks.unfit;
+  }
+
+  /** Storage that does not answer at once is away, and that is what a spool is for. */
+  async #look(queues: readonly string[]): Promise<void> {
+    await Promise.race([this.#looks.at(queues), sleep(lookFirstMs, undefined, { ref: false })]);
+    this.#looked = true;
+    this.#looking = undefined;
   }
 
   #of(queue: string): { last: number; underWay: number } {
@@ -228,6 +269,7 @@ export class LocalSpool implements Spool {
   }
 
   #parked({ task }: SpooledTask, problem: string): void {
+    this.#locks.remove(task);
     const { queue, id } = task.message;
     const broker = this.#storage.label;
     this.#counters.parked += 1;
@@ -246,16 +288,28 @@ export class LocalSpool implements Spool {
     );
   }
 
-  async #release(tasks: readonly Answered[]): Promise<void> {
-    this.#counters.released += tasks.length;
-    try {
+  #release(tasks: readonly Answered[]): void {
+    for (const task of tasks) this.#leaving.push(task);
+    this.#releasing ??= this.#releaseAll().finally(() => {
+      this.#releasing = undefined;
+    });
+  }
+
+  /** What stays in the file when it makes trouble to the end is sent once more by whoever opens it next. */
+  async #releaseAll(): Promise<void> {
+    const { signal } = this.#over;
+    while (this.#leaving.length > 0) {
       // In parts, so that what is accepted meanwhile does not wait long.
-      for (let at = 0; at < tasks.length; at += releasedAtOnce) {
-        await this.#works?.store.release(tasks.slice(at, at + releasedAtOnce));
+      const part = this.#leaving.slice(0, releasedAtOnce);
+      try {
+        await this.#works?.store.release(part);
+        this.#leaving.splice(0, part.length);
+        this.#counters.released += part.length;
+      } catch (error) {
+        this.#storeTrouble(error);
+        if (signal.aborted) break;
+        await sleep(releaseAgainMs, undefined, { ref: false, signal }).catch(() => undefined);
       }
-    } catch (error) {
-      // They stay in the file, and are sent once more by whoever opens it next: each is still one task.
-      this.#options.log.error({ error }, "the spool's file makes trouble");
     }
     this.#works?.delivery.goOn();
   }

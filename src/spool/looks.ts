@@ -8,7 +8,7 @@ const withinMs = 2_000;
 
 export interface LookEvents {
   /** These may leave the spool. */
-  onReleased(tasks: readonly Answered[]): Promise<void>;
+  onReleased(tasks: readonly Answered[]): void;
   /** These are to be sent again. */
   onAgain(tasks: readonly Answered[]): void;
   /** As each queue's data were found. */
@@ -75,7 +75,7 @@ export class Looks {
     const again = verdicts.flatMap((verdict) => verdict.again);
     const released = verdicts.flatMap((verdict) => verdict.released);
     if (again.length > 0) this.#events.onAgain(again);
-    if (released.length > 0) await this.#events.onReleased(released);
+    if (released.length > 0) this.#events.onReleased(released);
   }
 
   /** Undefined where nothing was learned. */

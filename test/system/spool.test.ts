@@ -123,6 +123,21 @@ describeRedis("a spool in front of a real server", () => {
     expect(refused).toMatchObject({ code: "BROKER_INCOMPATIBLE", message: expect.stringContaining("allow +info") });
   });
 
+  it("takes nothing it could not bring away, and leaves the queue open where it heard that too late", async () => {
+    await using server = await RedisServer.start({ config: { user: "blind on nopass +@all ~* -info" } });
+    const client = new Client(broker(server.url.replace("//", "//blind:x@")));
+    await server.kill();
+    expect((await client.enqueue(work({ n: 1 }))).status).toBe("spooled");
+    await server.start();
+    const taken = await until("storage takes tasks again", () =>
+      client.enqueue(work({ n: 2 })).then(
+        ({ status }) => status === "enqueued",
+        () => false,
+      ),
+    );
+    expect(taken).toBe(true);
+  });
+
   it("checks its options", () => {
     const wrong = (spool: unknown) => () => connect("redis://localhost", { spool: spool as string });
     expect(wrong("")).toThrow("spool.directory: must be a path");
