@@ -183,6 +183,37 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
     spool.close();
   });
 
+  it("passes over a row with a number that is too large, and takes over those around it", () => {
+    const other = driver(dead(true));
+    // What was released before has left a gap in front of it.
+    other.exec(`DELETE FROM task WHERE sequence < 100; UPDATE task SET at_ms = 9007199254740993 WHERE sequence = 100;
+      INSERT INTO parked SELECT sequence, id, at_ms, record, 'refused', -9223372036854775808 FROM task WHERE sequence = 101;
+      INSERT INTO parked SELECT sequence, id, at_ms, record, 'refused', 1 FROM task WHERE sequence = 102`);
+    other.close();
+
+    const spool = open();
+    adopt(spool);
+
+    expect(held(spool).map(({ id }) => id)).toEqual(all.slice(100));
+    expect(spool.run([{ verb: "stats" }])).toMatchObject([{ value: { parked: 1 } }]);
+    expect(damage()).toMatchObject([{ lost: 2 }]);
+    spool.close();
+  });
+
+  it("goes on in another file when a row of its own has a number that is too large", () => {
+    const spool = open();
+    append(spool, ["a", "b", "c"]);
+    const other = driver(join(home(), "spool.db"));
+    other.exec("UPDATE task SET at_ms = -9007199254740993 WHERE id = 'b'");
+    other.close();
+
+    expect(spool.run([{ verb: "stats" }])).toMatchObject([{ error: { code: "SPOOL_FAILED" } }]);
+    adopt(spool);
+
+    expect(held(spool).map(({ id }) => id)).toEqual(["a", "c"]);
+    spool.close();
+  });
+
   it("accepts nothing when the disk does not confirm it, and loses nothing that was accepted", async () => {
     const disk = { fails: false };
     const spool = open((location) => failing(driver(location), disk));

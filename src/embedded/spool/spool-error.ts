@@ -4,7 +4,13 @@ import { SealBroken } from "./seal.js";
 import { UnknownKey } from "./spool-file.js";
 
 /** Whether the file is to be given up, and what can be read of it brought to another one. */
-export const isBroken = (error: unknown): boolean => error instanceof SealBroken || isDamage(error);
+export const isBroken = (error: unknown): boolean =>
+  error instanceof SealBroken || isDamage(error) || isOutOfRange(error);
+
+/** An integer that no JavaScript number holds, which nobody wrote here. */
+function isOutOfRange(error: unknown): boolean {
+  return error instanceof RangeError && "code" in error && error.code === "ERR_OUT_OF_RANGE";
+}
 
 /** What to tell of an error of the file, of SQLite or of the disk. */
 export function asSpoolError(error: unknown, directory: string): HoldfastError {

@@ -10,6 +10,13 @@ import { checksum, encryption, keyIdOf, SealBroken, sealedBytes, type Sealer } f
 import type { SpoolKeys } from "./spool-options.js";
 import { spoolTables } from "./spool-schema.js";
 
+/**
+ * SQLite's integers are larger than our numbers: where a damaged row has such a one, the row can be read all the same.
+ * ORDER BY names the table, or it would sort by what is made here.
+ */
+const asNumber = (column: string) => `CAST(${column} AS REAL) AS ${column}`;
+const taskColumns = `${asNumber("sequence")}, id, ${asNumber("at_ms")}, record`;
+
 /** What a task costs beside its record: an estimate, so that a bound in bytes bounds empty tasks, too. */
 const rowBytes = 128;
 
@@ -109,9 +116,10 @@ export class SpoolFile {
 
   /** @throws SealBroken for a record that is not as it was written */
   tasks(after: number, limit: number): StoredTask[] {
-    const rows = this.#sql(
-      "SELECT sequence, id, at_ms, record FROM task WHERE sequence > ? ORDER BY sequence LIMIT ?",
-    ).all(after, limit) as TaskRow[];
+    const rows = this.#sql(`SELECT ${taskColumns} FROM task WHERE sequence > ? ORDER BY task.sequence LIMIT ?`).all(
+      after,
+      limit,
+    ) as TaskRow[];
     return rows.map((row) => this.#opened(row));
   }
 
@@ -122,9 +130,12 @@ export class SpoolFile {
 
   parkedAfter(sequence: number): ParkedTask | undefined {
     const row = this.#sql(
-      "SELECT sequence, id, at_ms, record, problem, parked_ms FROM parked WHERE sequence > ? ORDER BY sequence LIMIT 1",
+      `SELECT ${taskColumns}, problem, ${asNumber("parked_ms")} FROM parked WHERE sequence > ? ORDER BY parked.sequence LIMIT 1`,
     ).get(sequence) as ParkedRow | undefined;
-    return row && { ...this.#opened(row), problem: row.problem, parkedAtMs: row.parked_ms };
+    if (row === undefined) return undefined;
+    const { problem, parked_ms: parkedAtMs } = row;
+    if (typeof problem !== "string" || !Number.isSafeInteger(parkedAtMs)) throw new SealBroken(row);
+    return { ...this.#opened(row), problem, parkedAtMs };
   }
 
   /** The last sequence there is; undefined where that cannot be read. */
@@ -238,7 +249,7 @@ export class SpoolFile {
   /** Where a page is damaged, anything may stand anywhere. */
   #opened({ sequence, id, at_ms: atMs, record }: TaskRow): StoredTask {
     const place = { file: this.#id, sequence, id, atMs };
-    if (typeof id !== "string" || typeof atMs !== "number" || !(record instanceof Uint8Array)) {
+    if (typeof id !== "string" || !Number.isSafeInteger(atMs) || !(record instanceof Uint8Array)) {
       throw new SealBroken(place);
     }
     return { sequence, id, atMs, record: this.#sealer.open(record, place) };
