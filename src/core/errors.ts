@@ -55,7 +55,7 @@ const sentences = {
   LEASE_LOST: (d: { id: string }) => `the lease on task ${d.id} was lost: another worker may be running it`,
   WORKER_STOPPING: (d: { id: string }) => `the worker is stopping: task ${d.id} goes back to its queue`,
   EFFECT_INTERRUPTED: (d: { id: string; key: string }) =>
-    `"${d.key}" of task ${d.id} was begun by an earlier attempt, and nothing tells whether it was carried out`,
+    `"${d.key}" of task ${d.id} was begun before, and nothing tells whether it was carried out`,
   HANDLER_MISSING: (d: { type: string }) => `no handler for "${d.type}" in this worker`,
   MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
     `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,

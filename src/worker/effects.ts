@@ -7,7 +7,7 @@ import type { Remember } from "./effect-store.js";
 
 export interface OnceOptions<R> {
   /**
-   * Called in place of the effect when an earlier attempt began it and nothing tells whether it was carried out: find out,
+   * Called in place of the effect when it was begun before and nothing tells whether it was carried out: find out,
    * or carry it out again where that does no harm. What it answers is remembered as the effect's result. Without it `once`
    * throws EFFECT_INTERRUPTED.
    */
@@ -23,6 +23,8 @@ export class Effects {
   readonly #signal: AbortSignal;
   readonly #remember: Remember;
   readonly #underWay = new Map<string, Promise<unknown>>();
+  /** What may have happened in this attempt, though storage does not say that it is done. */
+  readonly #inDoubt = new Set<string>();
 
   constructor(leased: LeasedTask, signal: AbortSignal, remember: Remember) {
     this.#leased = leased;
@@ -49,10 +51,12 @@ export class Effects {
       case "done":
         return valueOf(begun.result);
       case "begun":
-        return this.#carryOut(key, effect);
-      case "interrupted":
-        if (ifInterrupted === undefined) throw new HoldfastError("EFFECT_INTERRUPTED", { id, key });
-        return this.#carryOut(key, ifInterrupted);
+      case "interrupted": {
+        const open = begun.status === "begun" && !this.#inDoubt.has(key);
+        const act = open ? effect : ifInterrupted;
+        if (act === undefined) throw new HoldfastError("EFFECT_INTERRUPTED", { id, key });
+        return this.#carryOut(key, act);
+      }
       case "leaseLost":
       case "open":
         throw new HoldfastError("LEASE_LOST", { id });
@@ -65,10 +69,13 @@ export class Effects {
     try {
       value = await effect();
     } catch (error) {
+      // An abort makes an effect throw in its midst: that says nothing of whether it happened.
+      if (this.#signal.aborted) this.#inDoubt.add(key);
       // What an earlier attempt began stays in doubt, and so does what storage cannot be told of now.
-      await this.#step(key, { kind: "undone" }).catch(() => undefined);
+      if (!this.#inDoubt.has(key)) await this.#step(key, { kind: "undone" }).catch(() => undefined);
       throw error;
     }
+    this.#inDoubt.add(key);
     const answer = await this.#step(key, { kind: "done", result: this.#resultOf(key, value) });
     // Gone with its task, it is known here all the same. Another attempt may have told before: then that stays.
     return valueOf(answer.status === "done" ? answer.result : textOf(value));

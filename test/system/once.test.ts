@@ -1,3 +1,4 @@
+import { once as happens } from "node:events";
 import { describe, expect, it } from "vitest";
 import { Client, connect, defineTask, type Handler, HoldfastError, type OnceOptions, Worker } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
@@ -87,7 +88,7 @@ describe("task.once", () => {
     await run(charging());
     expect(await failure()).toMatchObject({
       class: "HoldfastError",
-      message: `"charge" of task ${id} was begun by an earlier attempt, and nothing tells whether it was carried out`,
+      message: `"charge" of task ${id} was begun before, and nothing tells whether it was carried out`,
     });
     await run(charging({ ifInterrupted: () => Promise.reject(new Error("the bank is away")) }));
     expect((await failure())?.message).toBe("the bank is away");
@@ -119,7 +120,63 @@ describe("task.once", () => {
     await run((_payload, task) => task.once("charge", () => "x".repeat(70_000)).then(() => undefined));
     expect((await failure())?.message).toContain('once("charge"): 70002 characters, at most 65536 are allowed');
     await run((_payload, task) => task.once("charge", () => 1n).then(() => undefined));
-    expect((await failure())?.message).toContain("begun by an earlier attempt");
+    expect((await failure())?.message).toContain("was begun before");
+  });
+
+  it("does not repeat within an attempt what could not be noted, not even after asking failed", async () => {
+    const { broker, run } = workshop();
+    await using _ = broker;
+    await new Client(broker).enqueue(pay());
+    let charges = 0;
+    const seen: unknown[] = [];
+
+    await run(async (_payload, task) => {
+      const charge = (options?: OnceOptions<string>) =>
+        task
+          .once("charge", () => `${(charges += 1)}`.repeat(70_000), options)
+          .then(
+            (result) => seen.push(result),
+            (error) => seen.push(error.code ?? error.message),
+          );
+      await charge();
+      await charge();
+      await charge({ ifInterrupted: () => Promise.reject(new Error("the bank is away")) });
+      await charge();
+      await charge({ ifInterrupted: () => "found at the bank" });
+      await charge();
+    });
+
+    expect({ charges, seen }).toEqual({
+      charges: 1,
+      seen: [
+        "RESULT_INVALID",
+        "EFFECT_INTERRUPTED",
+        "the bank is away",
+        "EFFECT_INTERRUPTED",
+        "found at the bank",
+        "found at the bank",
+      ],
+    });
+  });
+
+  it("has in doubt what the attempt's own abort made throw", async () => {
+    const { broker, run, failure } = workshop();
+    await using _ = broker;
+    await new Client(broker).enqueue(pay(undefined, { timeout: "1s" }));
+    let charges = 0;
+    const charging: Handler<undefined, void> = (_payload, task) =>
+      task.once("charge", async () => {
+        charges += 1;
+        await happens(task.signal, "abort");
+        throw task.signal.reason;
+      });
+
+    await run(charging);
+    expect((await failure())?.reason).toBe("timeout");
+    await run(charging);
+
+    expect((await failure())?.message).toContain("was begun before");
+    expect(charges).toBe(1);
   });
 
   it.each<[string, (task: Parameters<Handler<undefined, void>>[1]) => unknown]>([
