@@ -16,10 +16,15 @@ export interface Database {
   close(): void;
 }
 
-export type Driver = (location: string) => Database;
+export interface OpenOptions {
+  /** Nothing is created, and nothing written. */
+  readonly readOnly?: boolean;
+}
+
+export type Driver = (location: string, options?: OpenOptions) => Database;
 
 interface SqliteModule {
-  readonly DatabaseSync: new (location: string) => Database;
+  readonly DatabaseSync: new (location: string, options: OpenOptions) => Database;
 }
 
 /**
@@ -29,7 +34,7 @@ interface SqliteModule {
  */
 export async function loadDriver(): Promise<Driver> {
   const { DatabaseSync } = builtIn() ?? (await installed());
-  return (location) => new DatabaseSync(location);
+  return (location, options = {}) => new DatabaseSync(location, options);
 }
 
 /** Asked for at run time, for a bundler or an older Node would stumble over an import of `node:sqlite`. */

@@ -50,7 +50,9 @@ export class Adoption {
   static begin(driver: Driver, dead: Home, adopter: Home, keys: SpoolKeys): Adoption | undefined {
     try {
       // Looked into before it gets another name: what cannot be opened keeps its own.
-      openDead(driver, dead.file, keys).file?.close();
+      const { file: looked } = openDead(driver, dead.file, keys);
+      looked?.close();
+      if (looked?.unknownKey !== undefined) throw looked.unknownKey;
       const home = dead.takenOverBy(adopter);
       if (home !== undefined) {
         const { file, problem } = openDead(driver, home.file, keys);

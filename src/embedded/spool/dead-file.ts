@@ -14,8 +14,8 @@ export interface DeadFile {
 }
 
 /**
- * The file of a process that died, as far as it can be read.
- * @throws UnknownKey, or BROKER_INCOMPATIBLE for a later Holdfast's
+ * The file of a process that died, as far as it can be read; where its key is not given, all but the records.
+ * @throws BROKER_INCOMPATIBLE for a later Holdfast's
  */
 export function openDead(driver: Driver, path: string, keys: SpoolKeys): DeadFile {
   const log = readLog(`${path}-wal`);
@@ -38,7 +38,10 @@ export function openDead(driver: Driver, path: string, keys: SpoolKeys): DeadFil
 
 function openDamaged(driver: Driver, path: string, keys: SpoolKeys): SpoolFile | undefined {
   try {
-    return SpoolFile.openDamaged(driver, path, keys);
+    const file = SpoolFile.openDamaged(driver, path, keys);
+    if (file.unknownKey === undefined) return file;
+    file.close();
+    return undefined; // Whether it is the key that is damaged, nobody can tell.
   } catch {
     return undefined; // Not even which file it is can be read.
   }

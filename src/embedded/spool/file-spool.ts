@@ -125,7 +125,7 @@ export class FileSpool {
     try {
       // Whoever gives the wrong key is told before anything is accepted, while people watch.
       adopter.look((problem) => this.#tell({ news: "trouble", problem }), true);
-      const file = SpoolFile.open(this.#driver, home.file, keys);
+      const file = SpoolFile.create(this.#driver, home.file, keys);
       const ballast = new Ballast(join(home.path, "ballast"));
       ballast.fill();
       home.madeDurable();

@@ -8,7 +8,7 @@ import { openDead } from "./dead-file.js";
 import { Home, homesIn, type Owner, ownerOf } from "./home.js";
 import { decodeRecord } from "./record.js";
 import { asSpoolError, isBroken, problemOf } from "./spool-error.js";
-import { type ListedRow, SpoolFile, UnknownKey } from "./spool-file.js";
+import { type ListedRow, SpoolFile } from "./spool-file.js";
 import { type SpoolKey, spoolKeys, type SpoolKeys, spoolPath } from "./spool-options.js";
 
 /** One process's part of a spool. */
@@ -86,8 +86,10 @@ export class Spools {
   ): SpooledTaskInfo[] {
     this.#requireKnown(name);
     return this.#looking(name, (_, file, problem) => {
-      if (file === undefined)
-        throw new HoldfastError("SPOOL_FAILED", { directory: this.directory, problem: problem ?? "" });
+      if (file === undefined) {
+        if (problem === undefined) return [];
+        throw new HoldfastError("SPOOL_FAILED", { directory: this.directory, problem });
+      }
       try {
         return file.listed(after, limit).map((row) => taskInfo(file, row, payload));
       } catch (error) {
@@ -105,22 +107,21 @@ export class Spools {
     this.#requireKnown(name);
     const home = Home.lockDead(this.#driver, this.directory, name);
     if (home === undefined) throw invalidOption("name", `${shown(name)} belongs to a process that runs: stop it first`);
-    let held: { tasks: number; parked: number } | undefined;
+    let held: { tasks: number; parked: number; problem: string | undefined };
     try {
-      const file = SpoolFile.openToLook(this.#driver, home.file, this.#keys);
-      held = file.count();
-      file.close();
+      held = this.#held(home);
     } catch (error) {
-      if (!isBroken(error) && !HoldfastError.is(error, "BROKER_FAILED")) {
-        home.release();
-        throw asSpoolError(error, this.directory);
-      }
-    }
-    const { tasks = 0, parked = 0 } = held ?? {};
-    if (act.force !== true && (held === undefined || tasks + parked > 0)) {
       home.release();
-      const what = held === undefined ? "tasks that cannot be counted" : `${tasks} tasks, ${parked} parked`;
-      throw invalidOption("force", `is needed: ${shown(name)} holds ${what}, which nobody else has`);
+      throw asSpoolError(error, this.directory);
+    }
+    const { tasks, parked, problem } = held;
+    if (act.force !== true && (problem !== undefined || tasks + parked > 0)) {
+      home.release();
+      const more = problem === undefined ? "" : `, and perhaps more: ${problem};`;
+      throw invalidOption(
+        "force",
+        `is needed: ${shown(name)} holds ${tasks} tasks, ${parked} parked${more}, which nobody else has`,
+      );
     }
     const line = {
       at: new Date(systemClock.nowMs()).toISOString(),
@@ -161,12 +162,28 @@ export class Spools {
 
   #open(path: string, dead: boolean): { file?: SpoolFile | undefined; problem?: string | undefined } {
     try {
-      if (dead) return openDead(this.#driver, path, this.#keys);
-      return { file: SpoolFile.openToLook(this.#driver, path, this.#keys) };
+      if (!dead) {
+        const file = SpoolFile.openToLook(this.#driver, path, this.#keys);
+        return { file, problem: file?.unknownKey?.message };
+      }
+      const { file, problem } = openDead(this.#driver, path, this.#keys);
+      return { file, problem: problem ?? file?.unknownKey?.message };
     } catch (error) {
-      const problem = problemOf(error);
-      if (!(error instanceof UnknownKey)) return { problem };
-      return { file: SpoolFile.openToLook(this.#driver, path, this.#keys), problem };
+      return { problem: problemOf(error) };
+    }
+  }
+
+  /** What a dead process's home holds, as far as it can be read, and why not all of it can. */
+  #held(home: Home): { tasks: number; parked: number; problem: string | undefined } {
+    const { file, problem } = openDead(this.#driver, home.file, this.#keys);
+    const nothing = { tasks: 0, parked: 0 };
+    try {
+      return { ...(file?.count() ?? nothing), problem };
+    } catch (error) {
+      if (!isBroken(error)) throw error;
+      return { ...nothing, problem: problem ?? problemOf(error) };
+    } finally {
+      file?.close();
     }
   }
 }

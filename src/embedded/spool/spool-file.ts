@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
 import type { SpoolOutcome } from "../../broker/spool.js";
+import { HoldfastError } from "../../core/errors.js";
 import { openDatabase } from "../database-file.js";
 import type { Database, Driver } from "../driver.js";
 import { preparedOnce, type Sql } from "../sql.js";
 import { damaged } from "../sqlite-error.js";
-import { pragma } from "../tables.js";
-import { inTransaction } from "../transaction.js";
+import { pragma, schemaOf } from "../tables.js";
+import { inTransaction, whileBusy } from "../transaction.js";
 import { checksum, encryption, keyIdOf, SealBroken, sealedBytes, type Sealer } from "./seal.js";
 import type { SpoolKeys } from "./spool-options.js";
 import { spoolTables } from "./spool-schema.js";
@@ -16,6 +18,8 @@ import { spoolTables } from "./spool-schema.js";
  */
 const asNumber = (column: string) => `CAST(${column} AS REAL) AS ${column}`;
 const taskColumns = `${asNumber("sequence")}, id, ${asNumber("at_ms")}, record`;
+
+const what = "the spool's file";
 
 /** What a task costs beside its record: an estimate, so that a bound in bytes bounds empty tasks, too. */
 const rowBytes = 128;
@@ -60,17 +64,34 @@ export class SpoolFile {
   readonly #sql: Sql;
   readonly #id: Uint8Array;
   readonly #sealer: Sealer;
+  /** Undefined where records are in clear. */
+  readonly keyId: string | undefined;
+  /** Where it is not given, no record can be opened: each throws this. */
+  readonly unknownKey: UnknownKey | undefined;
 
-  private constructor(database: Database, id: Uint8Array, sealer: Sealer) {
+  private constructor(database: Database, { id, key_id: keyId }: Identity, keys: SpoolKeys) {
+    if (!(id instanceof Uint8Array)) throw damaged(what, "its id cannot be read");
     this.database = database;
     this.#sql = preparedOnce(database);
     this.#id = id;
-    this.#sealer = sealer;
+    this.keyId = keyId ?? undefined;
+    const key = keys.find((one) => keyIdOf(one) === keyId);
+    this.unknownKey = keyId === null || key !== undefined ? undefined : new UnknownKey(keyId, keys);
+    if (key !== undefined) this.#sealer = encryption(key, id);
+    else this.#sealer = this.unknownKey === undefined ? checksum : closed(this.unknownKey);
   }
 
-  /** The first of the keys is a new file's; one that is there says itself which of them is its. @throws UnknownKey */
+  /** A new one, sealed with the first of the keys. @throws when somebody else has been there, and chosen otherwise */
+  static create(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+    const file = SpoolFile.open(driver, path, keys);
+    if (file.keyId === activeId(keys)) return file;
+    file.close();
+    throw new HoldfastError("BROKER_FAILED", { broker: what, problem: "another process wrote into the new file" });
+  }
+
+  /** One that is there says itself which of the keys is its; without that all but the records can be seen. */
   static open(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
-    return SpoolFile.#on(openDatabase(driver, path, spoolTables, "the spool's file"), keys);
+    return SpoolFile.#on(openDatabase(driver, path, spoolTables, what), keys);
   }
 
   /** One of which is known that it is damaged: what can be read of it may be read. */
@@ -78,26 +99,32 @@ export class SpoolFile {
     return SpoolFile.#on(driver(path), keys);
   }
 
-  /** To look at: without its key all but the records can be seen. */
-  static openToLook(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
-    return SpoolFile.#on(openDatabase(driver, path, spoolTables, "the spool's file"), keys, (keyId) => ({
-      bytes: sealedBytes,
-      seal: (record) => record,
-      open() {
-        throw new UnknownKey(keyId, keys);
-      },
-    }));
+  /** A living process's, of which nothing is changed; undefined while that process has not made it. */
+  static openToLook(driver: Driver, path: string, keys: SpoolKeys): SpoolFile | undefined {
+    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+    return SpoolFile.#reading(driver(path, { readOnly: true }), (database) => {
+      const found = whileBusy(() => (schemaOf(database, spoolTables, what) === 0 ? undefined : identity(database)));
+      if (found !== undefined) return new SpoolFile(database, found, keys);
+      database.close();
+      return undefined;
+    });
   }
 
-  static #on(database: Database, keys: SpoolKeys, withoutKey?: (keyId: string) => Sealer): SpoolFile {
+  static #on(database: Database, keys: SpoolKeys): SpoolFile {
+    return SpoolFile.#reading(
+      database,
+      () =>
+        new SpoolFile(
+          database,
+          inTransaction(database, () => identity(database) ?? newIdentity(database, keys)),
+          keys,
+        ),
+    );
+  }
+
+  static #reading<T>(database: Database, read: (database: Database) => T): T {
     try {
-      const { id, key_id: keyId } = inTransaction(database, () => identity(database, keys));
-      if (!(id instanceof Uint8Array)) throw damaged("the spool's file", "its id cannot be read");
-      const key = keys.find((one) => keyIdOf(one) === keyId);
-      if (keyId === null) return new SpoolFile(database, id, checksum);
-      if (key !== undefined) return new SpoolFile(database, id, encryption(key, id));
-      if (withoutKey === undefined) throw new UnknownKey(keyId, keys);
-      return new SpoolFile(database, id, withoutKey(keyId));
+      return read(database);
     } catch (error) {
       database.close();
       throw error;
@@ -273,10 +300,22 @@ interface Identity {
   readonly key_id: string | null;
 }
 
-function identity(database: Database, keys: SpoolKeys): Identity {
-  const found = database.prepare("SELECT id, key_id FROM file").get() as Identity | undefined;
-  if (found !== undefined) return found;
-  const made = { id: randomBytes(16), key_id: keys[0] === undefined ? null : keyIdOf(keys[0]) };
+function identity(database: Database): Identity | undefined {
+  return database.prepare("SELECT id, key_id FROM file").get() as Identity | undefined;
+}
+
+function newIdentity(database: Database, keys: SpoolKeys): Identity {
+  const made = { id: randomBytes(16), key_id: activeId(keys) ?? null };
   database.prepare("INSERT INTO file (id, key_id) VALUES (?, ?)").run(made.id, made.key_id);
   return made;
 }
+
+const activeId = ([active]: SpoolKeys) => active && keyIdOf(active);
+
+const closed = (unknownKey: UnknownKey): Sealer => ({
+  bytes: sealedBytes,
+  seal: (record) => record,
+  open() {
+    throw unknownKey;
+  },
+});
