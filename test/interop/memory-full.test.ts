@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Broker, LeaseRequest } from "../../src/broker/broker.js";
+import type { EffectStep } from "../../src/broker/effects.js";
 import type { MoveTarget } from "../../src/broker/roles.js";
 import { Client, defineTask, fixed, Worker } from "../../src/index.js";
 import { redisBroker } from "../../src/redis/index.js";
@@ -120,6 +121,21 @@ describeRedis("when memory is full", () => {
     expect([...states]).toEqual(["running"]);
     expect(log.filter((line) => !JSON.stringify(line).includes("will be tried again"))).toEqual([]);
   }, 30_000);
+
+  it("effects are begun, done and taken back", async () => {
+    await server.admin.flushall();
+    await broker.enqueue([newTask({ id: "once" })], nowMs);
+    const [task] = (await broker.exchange({ settle: [], lease: request(1) }, nowMs)).leased;
+    await fill(server);
+    const step = async (key: string, act: EffectStep["act"]) =>
+      (await broker.remember([{ lease: task!.lease, key, act }]))[0];
+
+    expect(await step("charge", { kind: "begin" })).toEqual({ status: "begun" });
+    expect(await step("charge", { kind: "done", result: "1" })).toEqual({ status: "done", result: "1" });
+    expect(await step("mail", { kind: "begin" })).toEqual({ status: "begun" });
+    expect(await step("mail", { kind: "undone" })).toEqual({ status: "open" });
+    expect(await step("charge", { kind: "begin" })).toEqual({ status: "done", result: "1" });
+  });
 
   it("tasks are archived, run and deleted, queues paused, resumed and dropped, which makes room", async () => {
     await server.admin.flushall();

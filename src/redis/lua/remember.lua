@@ -16,6 +16,12 @@ local function holds(id, token, task)
   return score and redis.call("HGET", leases, id) == holder(token, score)
 end
 
+-- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
+local function note(task, field, value)
+  redis.call("HDEL", task, field)
+  redis.call("HSET", task, field, value)
+end
+
 local reply = {}
 for i = 1, #ROWS, 5 do
   local id, token, key, act, result = unpack(ROWS, i, i + 4)
@@ -27,7 +33,7 @@ for i = 1, #ROWS, 5 do
   if stored and stored:sub(1, 1) == "d" then
     answer = stored
   elseif act == "done" and (stored or holds(id, token, task)) then
-    redis.call("HSET", task, field, "d" .. result)
+    note(task, field, "d" .. result)
     answer = "d" .. result
   elseif act == "undone" and mine and holds(id, token, task) then
     redis.call("HDEL", task, field)
@@ -35,7 +41,7 @@ for i = 1, #ROWS, 5 do
   elseif act == "begin" and not holds(id, token, task) then
     answer = "l"
   elseif act == "begin" and not stored then
-    redis.call("HSET", task, field, "b" .. token)
+    note(task, field, "b" .. token)
     answer = "b"
   else
     answer = mine and "b" or stored and "i" or "o"
