@@ -1224,7 +1224,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "22f54ef05f021ce6d066bdf01ae2a94b0a291ab5",
+  sha1: "9c39b61ef102158bfc3fd72e9faffb0d972e961c",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -1405,9 +1405,10 @@ end
 local is_state = { pending = 1, active = 1, scheduled = 1, retry = 1, archived = 1, completed = 1, aggregating = 1 }
 
 local function read(id)
-  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key", "group", "hf_crashes")
-  local message, its_state, lock, its_group, crashes = unpack(found, 1, 5)
-  return message and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes }
+  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key", "group", "hf_crashes", "hf_spool")
+  local message, its_state, lock, its_group, crashes, spooled = unpack(found, 1, 6)
+  return message
+    and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes, spooled = spooled }
 end
 
 -- The sets of a state that hold this task; for pending, where a look costs the length of the list, as it says itself.
@@ -1564,8 +1565,9 @@ local moved = {}
 for n, task in ipairs(chosen) do moved[n] = task.id end
 
 local function delete_tasks()
-  local unlink = {}
+  local unlink, spooled = {}, {}
   for _, task in ipairs(chosen) do
+    spooled[task.id] = task.spooled
     unlink[#unlink + 1] = tasks .. task.id
     -- A task that came to a group has its lock in the message alone.
     local lock = task.lock or (read_message(task.message) or {}).lock
@@ -1574,7 +1576,7 @@ local function delete_tasks()
     end
   end
   redis.call("UNLINK", unpack(unlink))
-  remember(holdfast, moved, {})
+  remember(holdfast, moved, spooled)
 end
 
 -- At least \`attempts\` runs before the task is a dead letter again, whether it fails or takes its workers down.

@@ -249,6 +249,20 @@ describeBroker("repeated requests", ({ it }) => {
     { needs: "spool" },
   );
 
+  it(
+    "of what came through a spool and was deleted by hand do not bring it back",
+    async (t) => {
+      const id = madeAt(t.at(0) - 3_600_000);
+      const spooled = t.task(id, {}, { repeat: true, spooled: true });
+      await t.enqueue([spooled]);
+      expect(await t.move([id], "deleted")).toEqual({ receipts: ["moved"] });
+
+      expect(await t.enqueue([spooled], 150_000)).toEqual(enqueued(id, "completed"));
+      expect(await t.counts()).toEqual({});
+    },
+    { needs: "spool" },
+  );
+
   it("within one list are one task", async (t) => {
     expect(await t.enqueue([again(t, "1"), again(t, "1"), "1"])).toEqual([
       ...enqueued("1", "pending"),

@@ -48,9 +48,10 @@ end
 local is_state = { pending = 1, active = 1, scheduled = 1, retry = 1, archived = 1, completed = 1, aggregating = 1 }
 
 local function read(id)
-  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key", "group", "hf_crashes")
-  local message, its_state, lock, its_group, crashes = unpack(found, 1, 5)
-  return message and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes }
+  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key", "group", "hf_crashes", "hf_spool")
+  local message, its_state, lock, its_group, crashes, spooled = unpack(found, 1, 6)
+  return message
+    and { id = id, message = message, state = its_state, lock = lock, group = its_group, crashes = crashes, spooled = spooled }
 end
 
 -- The sets of a state that hold this task; for pending, where a look costs the length of the list, as it says itself.
@@ -207,8 +208,9 @@ local moved = {}
 for n, task in ipairs(chosen) do moved[n] = task.id end
 
 local function delete_tasks()
-  local unlink = {}
+  local unlink, spooled = {}, {}
   for _, task in ipairs(chosen) do
+    spooled[task.id] = task.spooled
     unlink[#unlink + 1] = tasks .. task.id
     -- A task that came to a group has its lock in the message alone.
     local lock = task.lock or (read_message(task.message) or {}).lock
@@ -217,7 +219,7 @@ local function delete_tasks()
     end
   end
   redis.call("UNLINK", unpack(unlink))
-  remember(holdfast, moved, {})
+  remember(holdfast, moved, spooled)
 end
 
 -- At least `attempts` runs before the task is a dead letter again, whether it fails or takes its workers down.
