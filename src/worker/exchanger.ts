@@ -55,6 +55,8 @@ export class Exchanger {
   #leasing = false;
   /** The last look found less than asked for: until the next poll or signal there is nothing to look for. */
   #empty = false;
+  /** The last look found all that it asked for: there is more, for a turn beside it, too. */
+  #plenty = false;
   /** That look was at every queue. */
   #sawAll = false;
   /** Something waits that may not be leased ahead: nothing else is, until there is a slot for it. */
@@ -201,7 +203,8 @@ export class Exchanger {
     const underWay = this.#busyLanes.flatMap(({ turn }) => turn?.lease ?? []);
     const full = Math.min(maxLeased, capacity < twoLanesFrom ? capacity : Math.ceil(capacity / this.#lanes.length));
     const { limit, startable } = this.#leasing ? this.#demand(underWay, full) : { limit: 0, startable: 0 };
-    const looks = limit > 0 && !this.#empty;
+    // Two that look for the same task would wake each other in vain.
+    const looks = limit > 0 && !this.#empty && (this.#busyLanes.length === 0 || this.#plenty);
     if (this.#finished.length === 0 && !looks) return undefined;
     // While a turn is under way a small one waits for it: turns grow with the load, instead of getting more.
     if (this.#busyLanes.length > 0 && this.#finished.length + (looks ? limit : 0) < full) return undefined;
@@ -275,6 +278,7 @@ export class Exchanger {
     if (lease === undefined) return;
     if (paused.length > 0) this.#events.onPaused(paused);
     if (leased.length > 0) this.#events.onLeased(leased);
+    this.#plenty = more || leased.length >= lease.limit;
     this.#heldBack = !more && isHeldBack(lease, leased, [...dry, ...paused]);
     if (!recent) return;
     this.#queues.dry([...dry, ...paused]);

@@ -52,6 +52,28 @@ describeRedis("a worker that is woken", () => {
     }
   });
 
+  it("looks once for a task that it is told of, however many places it has", async () => {
+    let ran = 0;
+    await startWorker(() => void (ran += 1), { concurrency: 100 });
+    const its = brokers.at(-1)!;
+    const looks: number[] = [];
+    const exchange = its.exchange.bind(its);
+    its.exchange = (turn, nowMs) => {
+      if (turn.settle.length === 0) looks.push(turn.lease?.limit ?? 0);
+      return exchange(turn, nowMs);
+    };
+
+    for (let sent = 1; sent <= 11; sent++) {
+      // The first comes while it looks by itself, at its start.
+      if (sent === 2) looks.length = 0;
+      await client.enqueue(ping({ atMs: 0 }));
+      await until("it ran", () => ran === sent);
+      await until("it is settled", async () => (await its.queues(its.clock.nowMs()))[0]?.counts.active === 0);
+    }
+
+    expect(looks).toHaveLength(10);
+  });
+
   it("finds each of many tasks that come while it works, and then waits again without looking", async () => {
     let ran = 0;
     await startWorker(() => void (ran += 1), { concurrency: 3 });
