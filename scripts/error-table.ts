@@ -133,7 +133,7 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   EFFECT_INTERRUPTED: {
     sample: { id: "0199…", key: "charge" },
     advice:
-      "From `task.once` in a handler. A worker died between an effect and the note that it was done, or is still at it. Find out whether it happened, and give `once` the way to do so: `ifInterrupted`. [Once, and its limits](../guide/exactly-enough.md).",
+      "From `task.once` in a handler. A worker died between an effect and the note that it was done, or is still at it; or the effect was aborted in its midst, or its result could not be noted. Find out whether it happened, and give `once` the way to do so: `ifInterrupted`. [Once, and its limits](../guide/exactly-enough.md).",
   },
   HANDLER_MISSING: {
     sample: { type: "email:welcome" },
