@@ -9,8 +9,17 @@ const batch = 500;
 const pruneEveryMs = 1_000;
 /** A call that is later than this was held up by more than a busy machine. */
 const patienceMs = 1_500;
+/** A keeper tries again every 250 ms while storage is away: whatever the lease, it has renewed by then. */
+const longestOutageGraceMs = 5_000;
 /** Promotion looks at least this often: another process may have scheduled something that is due sooner. */
 const promoteEveryMs = 1_000;
+
+export interface MaintenanceEvents {
+  /** There may be something to lease now. */
+  readonly onWork: () => void;
+  /** Leases that ran out were looked for, or could not be; to wait for those who come first is no look. */
+  readonly onReclaim: () => void;
+}
 
 /** Three loops that every worker runs for its queues: what is due, whose worker died, what has expired. */
 export async function maintain(
@@ -18,7 +27,7 @@ export async function maintain(
   options: ResolvedWorkerOptions,
   watch: Watch,
   signal: AbortSignal,
-  nudge: () => void,
+  { onWork, onReclaim }: MaintenanceEvents,
 ): Promise<void> {
   const { clock, label } = broker;
   const { log, leaseDurationMs } = options;
@@ -41,7 +50,7 @@ export async function maintain(
     const { moved, nextDueMs } = await call(() => broker.promote(queues, batch, clock.nowMs()));
     if (moved > 0) {
       tellBroker({ event: "promoted", broker: label, count: moved });
-      nudge();
+      onWork();
     }
     if (moved === batch) return 0;
     const untilDueMs = nextDueMs === undefined ? promoteEveryMs : nextDueMs - clock.nowMs();
@@ -50,25 +59,39 @@ export async function maintain(
 
   /** The first look counts as one after a silence: who starts while storage comes back does not know that it was away. */
   let answeredAtMs = Number.NEGATIVE_INFINITY;
+  /** Those who come first have had their time: however late this process is by now, because a handler blocked it, say. */
+  let waited = false;
   /** How far the clock is ahead of the time that has really passed; a jump is a clock set right, or a machine that slept. */
   const aheadMs = () => clock.nowMs() - performance.now();
   let aheadOnceMs = aheadMs();
+  /** How long to leave what ran out to the workers that live, ms; 0: no longer. */
+  const graceMs = () => {
+    // Whoever slept does not know it, and renews when a third of the lease has passed.
+    if (aheadMs() - aheadOnceMs > patienceMs) return leaseDurationMs / 3 + patienceMs;
+    if (waited || performance.now() - answeredAtMs <= reclaimEveryMs + patienceMs) return 0;
+    return Math.min(leaseDurationMs / 3 + patienceMs, longestOutageGraceMs);
+  };
   const reclaim = step("reclaiming leases that ran out", async (call) => {
-    const silentMs = performance.now() - answeredAtMs;
-    const jumpMs = aheadMs() - aheadOnceMs;
-    aheadOnceMs += jumpMs;
-    if (silentMs > reclaimEveryMs + patienceMs || jumpMs > patienceMs) {
-      // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
-      await call(() => broker.ping());
-      const graceMs = leaseDurationMs / 3 + patienceMs;
-      answeredAtMs = performance.now() + graceMs;
-      return graceMs;
+    const waitMs = graceMs();
+    try {
+      if (waitMs > 0) {
+        // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
+        waited = false;
+        await call(() => broker.ping());
+        waited = true;
+        aheadOnceMs = aheadMs();
+        return waitMs;
+      }
+      waited = false;
+      aheadOnceMs = aheadMs();
+      const receipts = await call(() => broker.reclaim(queues, batch, clock.nowMs()));
+      answeredAtMs = performance.now();
+      for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
+      if (receipts.length > 0) onWork();
+      return receipts.length === batch ? 0 : undefined;
+    } finally {
+      if (!waited) onReclaim();
     }
-    const receipts = await call(() => broker.reclaim(queues, batch, clock.nowMs()));
-    answeredAtMs = performance.now();
-    for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
-    if (receipts.length > 0) nudge();
-    return receipts.length === batch ? 0 : undefined;
   });
 
   const prune = step("pruning completed tasks", async (call) => {

@@ -58,6 +58,8 @@ export class Worker implements AsyncDisposable {
   readonly #exchanger: Exchanger;
   readonly #signals: Signals;
   readonly #watch: Watch;
+  /** Leases that ran out were looked for once. */
+  readonly #reclaimed = later();
   readonly #maintenance = new AbortController();
   readonly #counters = { completed: 0, retried: 0, archived: 0, revoked: 0, released: 0, leaseLost: 0 };
   readonly #unknownTypes = new Set<string>();
@@ -174,9 +176,10 @@ export class Worker implements AsyncDisposable {
     await this.#signals.start();
     if (this.#stopping !== undefined) return;
     this.#exchanger.start();
-    this.#maintaining = maintain(this.#broker, this.#options, this.#watch, this.#maintenance.signal, () =>
-      this.#exchanger.nudge(),
-    );
+    this.#maintaining = maintain(this.#broker, this.#options, this.#watch, this.#maintenance.signal, {
+      onWork: () => this.#exchanger.nudge(),
+      onReclaim: () => this.#reclaimed.resolve(),
+    });
     this.#enter("running");
   }
 
@@ -191,16 +194,22 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Work until nothing in its queues is pending or due, then stop. What is due later is not waited for.
+   * Work until nothing in its queues is pending or due, then stop. What is due later is not waited for; what a crashed worker
+   * left is: at most 5 s more, if there is a lease that ran out.
    * @throws BROKER_FAILED when storage refused to say what is pending
    */
   async drain(): Promise<WorkerCounters> {
     const queues = this.#options.queues.map((queue) => queue.name);
     while ((await this.#broker.promote(queues, 500, this.#broker.clock.nowMs())).moved > 0);
     await this.start();
-    while (!(this.#exchanger.drained && this.#crew.size === 0)) {
-      if (this.#exchanger.quiet && this.#crew.size === 0) this.#exchanger.nudge();
-      await this.#exchanger.changed();
+    for (let looked = false; ; looked = true) {
+      while (!(this.#exchanger.drained && this.#crew.size === 0)) {
+        if (this.#exchanger.quiet && this.#crew.size === 0) this.#exchanger.nudge();
+        await this.#exchanger.changed();
+      }
+      if (looked || !(await this.#someRanOut(queues))) break;
+      await Promise.race([this.#reclaimed.promise, this.#maintaining]);
+      this.#exchanger.nudge();
     }
     await this.stop();
     if (this.#exchanger.refusal !== undefined) throw this.#exchanger.refusal;
@@ -284,6 +293,17 @@ export class Worker implements AsyncDisposable {
   #enter(phase: Phase): void {
     this.#phase = phase;
     this.#phaseSinceMs = this.#broker.clock.nowMs();
+  }
+
+  /** Whether there are leases that ran out, as far as storage says. */
+  async #someRanOut(queues: readonly string[]): Promise<boolean> {
+    const nowMs = this.#broker.clock.nowMs();
+    try {
+      const infos = await this.#watch.call("looking for leases that ran out", () => this.#broker.queues(nowMs, queues));
+      return infos.some(({ earliestAtMs }) => (earliestAtMs?.active ?? Infinity) <= nowMs);
+    } catch {
+      return false;
+    }
   }
 
   /** The likeliest mistake of all: tasks go to a queue that nobody looks at. */
@@ -393,3 +413,9 @@ const counterOf = {
   revoked: "revoked",
   released: "released",
 } as const;
+
+function later(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}

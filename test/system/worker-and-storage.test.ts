@@ -45,6 +45,7 @@ class ScriptedBroker implements WorkerBroker {
     };
   }
   ping = async () => {};
+  queues = async () => [];
   reclaim = async () => [];
   promote = async () => ({ moved: 0, nextDueMs: undefined });
   prune = async () => 0;
