@@ -2,7 +2,7 @@ import type { Confirmation, LeasedTask, LeaseRequest, Settlement, Turn, TurnRepl
 import type { ResolvedWorkerOptions } from "./options.js";
 import { ReadyQueues } from "./ready-queues.js";
 import { Turns } from "./turns.js";
-import type { Watch } from "./watch.js";
+import type { Trouble, Watch } from "./watch.js";
 
 /** What the exchanger asks of the worker around it. */
 export interface Crewing {
@@ -149,6 +149,11 @@ export class Exchanger {
   get rounds(): number | undefined {
     const looks = this.#leasing && this.#crew.freeSlots > 0;
     return this.#turns.over || (!looks && this.#finished.length === 0) ? undefined : this.#turns.tries;
+  }
+
+  /** Since when the broker is closed under it: nothing is leased or settled any more. */
+  get closed(): Trouble | undefined {
+    return this.#turns.closed;
   }
 
   /** Why storage refused the last turn, if it did. */

@@ -27,9 +27,11 @@ export interface WorkerHealth {
 
 export interface Vitals extends Omit<WorkerHealth, "state" | "problem"> {
   readonly phase: Phase;
+  /** Why it can never go on; undefined: it can. */
+  readonly ended: Trouble | undefined;
 }
 
-export function healthOf({ phase, sinceMs, ...vitals }: Vitals, watch: Watch): WorkerHealth {
+export function healthOf({ phase, sinceMs, ended, ...vitals }: Vitals, watch: Watch): WorkerHealth {
   const { away, stuck, wellSinceMs } = watch;
   const inTrouble = (state: WorkerHealth["state"], trouble: Trouble): WorkerHealth => ({
     state,
@@ -37,6 +39,8 @@ export function healthOf({ phase, sinceMs, ...vitals }: Vitals, watch: Watch): W
     ...vitals,
   });
   if (phase !== "running") return { state: phase, sinceMs, problem: away?.problem, ...vitals };
+  // Storage that was away when the broker was closed is not what it waits for.
+  if (ended !== undefined) return inTrouble("stuck", ended);
   // Nobody gets on without storage: it goes before.
   if (away !== undefined) return inTrouble("storage-down", away);
   if (stuck !== undefined) return inTrouble("stuck", stuck);

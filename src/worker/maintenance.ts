@@ -26,12 +26,15 @@ export async function maintain(
   broker: WorkerBroker,
   options: ResolvedWorkerOptions,
   watch: Watch,
-  signal: AbortSignal,
+  until: AbortSignal,
   { onWork, onReclaim }: MaintenanceEvents,
 ): Promise<void> {
   const { clock, label } = broker;
   const { log, leaseDurationMs } = options;
   const queues = options.queues.map((queue) => queue.name);
+
+  const closed = new AbortController();
+  const signal = AbortSignal.any([until, closed.signal]);
 
   /** A step of a loop; an outage is told by the watch. */
   const step = (what: string, work: (call: <T>(make: () => Promise<T>) => Promise<T>) => Promise<number | void>) => {
@@ -40,7 +43,9 @@ export async function maintain(
       try {
         return await work(call);
       } catch (error) {
-        if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) log.warn({ error }, `${what} failed; trying again`);
+        // The broker was closed under a running worker: its turns tell.
+        if (HoldfastError.is(error, "CLOSED")) closed.abort();
+        else if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) log.warn({ error }, `${what} failed; trying again`);
         return undefined;
       }
     };

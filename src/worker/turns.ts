@@ -2,7 +2,7 @@ import type { Confirmation, Settlement, SettleReceipt, Turn, TurnReply, Working 
 import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import { pause } from "../core/loop.js";
-import type { Watch } from "./watch.js";
+import type { Trouble, Watch } from "./watch.js";
 
 const firstPauseMs = 50;
 /** A link that waits for its server to come back does so inside a call; this is for one that refuses. */
@@ -29,6 +29,7 @@ export class Turns {
   readonly #events: TurnEvents;
   readonly #quit = new AbortController();
   #refusal: Error | undefined;
+  #closed: Trouble | undefined;
   #tries = 0;
   #answeredAtMs: number | undefined;
 
@@ -42,6 +43,11 @@ export class Turns {
   /** Why storage refused the last turn, if it did. */
   get refusal(): Error | undefined {
     return this.#refusal;
+  }
+
+  /** Since when the broker is closed under it: it cannot go on. */
+  get closed(): Trouble | undefined {
+    return this.#closed;
   }
 
   get over(): boolean {
@@ -85,6 +91,10 @@ export class Turns {
       } catch (error) {
         if (HoldfastError.is(error, "CLOSED")) {
           this.#log.error({ error }, "the broker was closed under a running worker: stop the worker first");
+          this.#closed ??= {
+            sinceMs: this.#broker.clock.nowMs(),
+            problem: "the broker was closed under a running worker",
+          };
           this.giveUp();
           break;
         }

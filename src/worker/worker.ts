@@ -232,6 +232,7 @@ export class Worker implements AsyncDisposable {
     const vitals = {
       phase: this.#phase,
       sinceMs: this.#phaseSinceMs,
+      ended: this.#exchanger.closed,
       lastTurnAtMs: this.#exchanger.answeredAtMs,
       running: this.#crew.running,
       oldestStartedAtMs: this.#crew.runningTasks()[0]?.startedAtMs,

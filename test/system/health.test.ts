@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { healthServer, type HealthServer } from "../../src/http/index.js";
 import { Client, connect, defineTask, Worker, type WorkerHealth } from "../../src/index.js";
+import { testBroker } from "../../src/testing/index.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -58,6 +59,23 @@ describeRedis("a worker's health", () => {
     expect(worker.health().state).toBe("stopped");
     expect(await statuses()).toEqual([200, 503]);
   });
+});
+
+it("a worker whose broker was closed says that it is stuck, and says it once", async () => {
+  const broker = testBroker();
+  const told: unknown[] = [];
+  const tell = (_fields: object, text: string) => void told.push(text);
+  const worker = new Worker(broker, { pollInterval: "100ms", log: { ...quiet, warn: tell, error: tell } });
+  await worker.start();
+  await broker.close();
+
+  await until("it says so", () => worker.health().state === "stuck");
+  expect(worker.health().problem).toMatch("the broker was closed");
+  // Promotion and pruning would have failed by now.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(told).toEqual(["the broker was closed under a running worker: stop the worker first"]);
+  await worker.stop();
+  expect(worker.health().state).toBe("stopped");
 });
 
 it("one worker that is stuck is enough for both probes", async () => {
