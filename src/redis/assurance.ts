@@ -15,7 +15,7 @@ export interface Confirmed {
 /** How a connection's server confirms: what to send behind the writes, and what its replies mean. */
 export interface Witness {
   commands(replicas: number, waitMs: number): Outgoing[];
-  /** @throws BROKER_INCOMPATIBLE */
+  /** @throws BROKER_INCOMPATIBLE; BROKER_UNAVAILABLE where it cannot be confirmed now */
   read(replies: readonly Reply[]): Confirmed;
 }
 
@@ -81,8 +81,13 @@ const alwaysWitness = (broker: string): Witness => ({
   },
 });
 
-const unable = (broker: string, { code, problem }: LinkError, when = "") =>
-  new HoldfastError("BROKER_INCOMPATIBLE", {
+/** What is never going to be allowed; or what this server, on its way to be another's replica, say, could not do now. */
+function unable(broker: string, { code, outcome, problem }: LinkError, when = ""): HoldfastError {
+  const isNow = outcome !== "failed" || code === "UNBLOCKED" || problem.includes("replica instances");
+  if (isNow && code !== "NOPERM")
+    return new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "refused", taskIds: [] });
+  return new HoldfastError("BROKER_INCOMPATIBLE", {
     broker,
     problem: `accept cannot be confirmed: ${problem}${code === "NOPERM" ? `; ${when}the Redis user needs the right to it` : ""}`,
   });
+}

@@ -116,12 +116,26 @@ export class AssuredLine {
     const replies = await connection.send(outgoing, this.#timeoutMs + waitMs);
     let at = 0;
     for (const job of fresh) job.replies = replies.slice(at, (at += job.calls.length));
-    const unbarred = replies.slice(at, at + barriers.length).find((reply) => reply instanceof LinkError);
-    if (!connection.usable || replies.some((reply) => reply instanceof LinkError && isMovedOn(reply))) this.#drop();
+    try {
+      this.#confirm(jobs, fresh, witness, replies.slice(at), barriers.length);
+    } finally {
+      if (!connection.usable || replies.some((reply) => reply instanceof LinkError && isMovedOn(reply))) this.#drop();
+    }
+  }
+
+  /** @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE where nothing is confirmed */
+  #confirm(
+    jobs: readonly Job[],
+    fresh: readonly Job[],
+    witness: Witness,
+    replies: readonly Reply[],
+    barriers: number,
+  ): void {
+    const unbarred = replies.slice(0, barriers).find((reply) => reply instanceof LinkError);
     for (const job of fresh) if (job.replies!.every((reply) => reply instanceof LinkError)) job.settle(job.replies!);
-    const lost = unbarred ?? replies.slice(at + barriers.length).find(isUnknown);
+    const lost = unbarred ?? replies.slice(barriers).find(isUnknown);
     if (lost !== undefined) throw this.#unavailable([...this.#jobs], "unknown", (lost as LinkError).problem);
-    const confirmed = witness.read(replies.slice(at + barriers.length));
+    const confirmed = witness.read(replies.slice(barriers));
     this.#there = confirmed.there;
     for (const job of jobs) {
       job.confirmed = confirmed;
@@ -156,7 +170,12 @@ export class AssuredLine {
     return { connection, witness: this.#witness };
   }
 
+  /** Another connection's witness vouches for nothing that this one wrote. */
   #drop(): void {
+    const problem = "the connection that wrote it was lost before it was confirmed";
+    for (const job of this.#jobs) {
+      if (job.replies !== undefined) job.settle(this.#unavailable([job], "unknown", problem));
+    }
     this.#connection?.end();
     this.#connection = undefined;
     this.#witness = undefined;
