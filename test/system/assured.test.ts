@@ -1,6 +1,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { defineTask } from "../../src/core/task.js";
 import { type Broker, Client, connect, type HoldfastError } from "../../src/index.js";
+import { encodeMessage } from "../../src/core/codec.js";
+import { AssuredLine } from "../../src/redis/assured-line.js";
+import { Connection } from "../../src/redis/connection.js";
+import { keysOf, queuesKey } from "../../src/redis/keys.js";
+import { parseRedisUrl, type RedisAddress } from "../../src/redis/redis-url.js";
+import { enqueue } from "../../src/redis/scripts.gen.js";
+import { message } from "../support/builders.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, RedisServer, type ServerOptions } from "../support/redis-server.js";
 import { RespStub, type Script } from "../support/resp-stub.js";
@@ -130,6 +137,55 @@ describeRedis('accept: "replicas"', () => {
     await master.admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
 
     expect((await client.enqueue(ping({ n: 2 }))).status).toBe("enqueued");
+  });
+
+  it("does not know what became of a task whose server is made a replica meanwhile, and writes none to a replica", async () => {
+    const server = await serverWith();
+    const client = new Client(brokerAt(server.url), { accept: "replicas", timeout: "1s" });
+    const waiting = failure(client.enqueue(ping({ n: 1 }, { id: "one" })));
+    await until("it is written", async () => (await server.admin.exists("asynq:{default}:t:one")) === 1);
+
+    await server.admin.replicaof("127.0.0.1", 1);
+
+    const data = { outcome: "unknown", taskIds: ["one"] };
+    expect(await waiting).toMatchObject({ code: "BROKER_UNAVAILABLE", data });
+    const other = new Client(brokerAt(server.url), { accept: "replicas", timeout: "300ms" });
+    expect(await failure(other.enqueue(ping({ n: 2 })))).toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "refused" },
+    });
+  });
+
+  it("takes no other connection's word for what was written on one that has ended", async () => {
+    const old = await serverWith();
+    const { master } = await replicated(1);
+    const connections: Connection[] = [];
+    const line = new AssuredLine(
+      "tasks",
+      "replicas",
+      async (...how) => {
+        const { address } = parseRedisUrl(connections.length === 0 ? old.url : master.url) as { address: RedisAddress };
+        const connection = await Connection.open(address, ...how);
+        connections.push(connection as Connection);
+        return connection;
+      },
+      2_000,
+    );
+    const task = { id: "one", message: encodeMessage(message({ id: "one" })), special: "" };
+    const call = enqueue({ ...keysOf("default"), queues: queuesKey }, { queue: "default", nowNs: "1000000000" }, [
+      task,
+    ]);
+    const confirmed = failure(line.run([call], [], 1, { timeoutMs: 5_000, taskIds: ["one"] }));
+    await until("it is written", async () => (await old.admin.exists("asynq:{default}:t:one")) === 1);
+
+    // As when a replica has been made the master.
+    connections[0]!.end();
+
+    expect(await confirmed).toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "unknown", taskIds: ["one"] },
+    });
+    line.end();
   });
 });
 
