@@ -50,6 +50,14 @@ export class Writer {
     this.#varint(value);
   }
 
+  /** One that no JavaScript number need hold. */
+  int64(number: number, value: bigint): void {
+    if (value === 0n) return;
+    this.#reserve(11);
+    this.#buffer[this.#at++] = number << 3;
+    this.#varint64(value);
+  }
+
   /** A true one, of a number beyond those that one byte tells. */
   flag(number: number): void {
     this.#reserve(11);
@@ -71,7 +79,11 @@ export class Writer {
       this.#buffer[this.#at++] = rest;
       return;
     }
-    let rest = BigInt.asUintN(64, BigInt(value));
+    this.#varint64(BigInt(value));
+  }
+
+  #varint64(value: bigint): void {
+    let rest = BigInt.asUintN(64, value);
     while (rest > 0x7fn) {
       this.#buffer[this.#at++] = Number(rest & 0x7fn) | 0x80;
       rest >>= 7n;

@@ -202,7 +202,7 @@ const perSecond = 1_000_000_000n;
 function timestamp(ns: bigint): Buffer {
   const nanos = ((ns % perSecond) + perSecond) % perSecond;
   const writer = new Writer(24);
-  writer.integer(1, Number((ns - nanos) / perSecond));
+  writer.int64(1, (ns - nanos) / perSecond);
   writer.integer(2, Number(nanos));
   return writer.finish();
 }
