@@ -7,12 +7,14 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { newTask } from "../../../test/support/builders.js";
+import { seed } from "../../../test/support/seed.js";
 import { seeded } from "../../../test/support/seeded.js";
 import { until } from "../../../test/support/until.js";
 import { type Database, type Driver, loadDriver } from "../driver.js";
@@ -22,7 +24,6 @@ import { decodeRecord, encodeRecord } from "./record.js";
 import { spoolPlan } from "./spool-options.js";
 import type { ReadReply, SpoolNews } from "./spool-protocol.js";
 
-const seed = Number(process.env["SEED"] ?? 1 + (process.pid % 1_000));
 const count = 400;
 
 describe(`a spool's file that is damaged (seed ${seed})`, () => {
@@ -113,6 +114,57 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
       spool.close();
     }
   }, 60_000);
+
+  it("is not taken for damaged when a kill cut off the frame that was to end a transaction, on top of an older one", () => {
+    const { file, before, after, last } = secondGeneration();
+    // The head of the frame was written, and its page was not.
+    const cutOff = Buffer.concat([after.subarray(0, last + 24), before.subarray(last + 24)]);
+    writeFileSync(`${file}-wal`, cutOff);
+
+    const spool = open();
+    adopt(spool);
+
+    expect(damage()).toEqual([]);
+    expect(held(spool).map(({ id }) => id)).toEqual([...all, "first"]);
+    spool.close();
+  });
+
+  it("is told when a frame of the last transaction is damaged that is not its last", () => {
+    const { file, after, last } = secondGeneration();
+    writeFileSync(`${file}-wal`, after);
+    flip(`${file}-wal`, last - 100);
+
+    const spool = open();
+    adopt(spool);
+
+    expect(damage()).toHaveLength(1);
+    expect(held(spool).map(({ id }) => id)).toEqual([...all, "first"]);
+    spool.close();
+  });
+
+  /** A file whose log has begun anew over older frames: that log before and after one more transaction, of several frames. */
+  function secondGeneration(): { file: string; before: Buffer; after: Buffer; last: number } {
+    const spool = open();
+    for (let n = 0; n < count; n += 10) append(spool, all.slice(n, n + 10));
+    const file = join(home(), "spool.db");
+    const other = driver(file);
+    other.exec("PRAGMA wal_checkpoint(RESTART)");
+    append(spool, ["first"]);
+    const [database, before] = [readFileSync(file), readFileSync(`${file}-wal`)];
+    append(
+      spool,
+      Array.from({ length: 50 }, (_, n) => `second${n}`),
+    );
+    const after = readFileSync(`${file}-wal`);
+    other.close();
+    spool.close();
+    // New files: what this process knows of the old ones is not to be believed.
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    writeFileSync(file, database);
+    const frameBytes = 24 + after.readUInt32BE(8);
+    const frames = Math.ceil((after.findLastIndex((byte, at) => byte !== before[at]) - 32) / frameBytes);
+    return { file, before, after, last: 32 + (frames - 1) * frameBytes };
+  }
 
   it("is kept whole when nothing of it can be read", () => {
     const file = dead(true);
