@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Breaker, type BreakerState, type Sign } from "./breaker.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 /** A breaker, a clock, and what it told. */
 function rig(random = () => 0.5) {

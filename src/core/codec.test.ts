@@ -6,6 +6,9 @@ import { HoldfastError } from "./errors.js";
 import type { TaskMessage } from "./message.js";
 import { goldenMessages } from "../../test/support/golden-messages.js";
 import { referenceDecode, referenceFields, taskMessageType } from "../../test/support/protobufjs.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 const hex = (text: string) => Buffer.from(text, "hex");
 /** Plain values: payload as hex, headers with a prototype. */

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Codec, decodePayload, encodePayload, json, rawBytes } from "./payload.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 const encode = (value: unknown, codec: Codec<unknown> = json) => encodePayload(codec, value, "t");
 const decode = (text: string | Uint8Array, codec: Codec<unknown> = json) =>

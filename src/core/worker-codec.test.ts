@@ -56,6 +56,11 @@ describe("what workers say of themselves", () => {
     expect(decodeServer(encodeServer(strict))).toMatchObject({ strictPriority: true, startedAtNs: zero });
   });
 
+  it("tells times of any 64-bit second, as other programs may claim", () => {
+    const late = 33_140_179_540_898_119n * 1_000_000_000n + 1n;
+    expect(decodeServer(encodeServer({ ...server.record, startedAtNs: late })).startedAtNs).toBe(late);
+  });
+
   it("tells an empty payload from one that was left out", () => {
     const payloadOf = (payload: Uint8Array | undefined) =>
       decodeRunning(encodeRunning({ ...running.record, payload })).payload;

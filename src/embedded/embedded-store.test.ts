@@ -20,10 +20,9 @@ import {
   store,
   t0,
 } from "../../test/support/embedded-store.js";
+import { seed } from "../../test/support/seed.js";
 import { seeded } from "../../test/support/seeded.js";
 import { pack } from "./packed.js";
-
-const seed = Number(process.env["SEED"] ?? 1 + (process.pid % 1_000));
 
 beforeEach(openStore);
 

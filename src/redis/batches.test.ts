@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { batches, maxBytes, maxRows } from "./batches.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 describe("batches", () => {
   it("hold every row once, in order, within the bounds; a larger row goes alone", () => {

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as keys from "./keys.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 const {
   cancelChannel,

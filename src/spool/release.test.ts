@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Answered, ReleaseRule } from "./release.js";
+import { seed } from "../../test/support/seed.js";
+
+fc.configureGlobal({ seed });
 
 const trust = { afterMs: 100, afterSave: false };
 const on = (id: string, more = {}) => ({ id, persistence: "aof" as const, ...more });

@@ -7,12 +7,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Driver, loadDriver } from "../../src/embedded/driver.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
+import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
 
 const kills = 220;
 /** So many files at a time, each with a process that is killed and started anew. */
 const lanes = 2;
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
 /** What the killed processes were promised, all of one file. */
 interface Ledger {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { homesIn } from "../../src/embedded/spool/home.js";
+import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
 import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
@@ -14,7 +15,6 @@ import { until } from "../support/until.js";
 const kills = 64;
 /** So many directories at a time, each with a process that is killed and started anew. */
 const lanes = 2;
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 const key = Buffer.alloc(32, 7);
 
 describe(`a spool whose process is killed (seed ${seed})`, () => {

@@ -5,6 +5,7 @@ import { Connection } from "../../src/redis/connection.js";
 import { ReplyGuard } from "../../src/redis/reply-guard.js";
 import type { StandaloneLink } from "../../src/redis/standalone-link.js";
 import { command, failure, newLink } from "../support/link-probe.js";
+import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
 import { settles } from "../support/until.js";
 
@@ -160,7 +161,6 @@ describe("a server that is none, or means ill", () => {
   });
 
   it("any bytes at all: a typed error or a reply", async () => {
-    const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
     const random = seeded(seed);
     const pieces = [
       "+OK\r\n",

@@ -9,6 +9,7 @@ import { type Fault, FaultProxy } from "../support/fault-proxy.js";
 import { add, command, count, failure, newLink, payload, refusal } from "../support/link-probe.js";
 import { describeRedis, freePort, RedisServer } from "../support/redis-server.js";
 import { settles, until } from "../support/until.js";
+import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
 
 const timeoutMs = 500;
@@ -294,7 +295,6 @@ describeRedis("link over a faulty network", () => {
   });
 
   it("knows what became of each call while faults come and go", { timeout: 20_000 }, async () => {
-    const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
     process.stdout.write(`seed ${seed}\n`);
     const random = seeded(seed);
     const faults: Fault[] = [

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fuzz, type Target } from "./fuzz.js";
 import { targets } from "./targets.js";
-
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+import { seed } from "../support/seed.js";
 
 describe("whatever bytes come", () => {
   it.each(targets.map((target) => [target.name, target] as const))(

@@ -3,8 +3,8 @@ import type { Broker } from "../../src/broker/broker.js";
 import { onRedis } from "../support/on-redis.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { besiege } from "./siege.js";
+import { seed } from "../support/seed.js";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 30));
 const spaces = 200;
 
 describeRedis("whatever is in the keys of a queue", () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OddFile } from "./odd-file.js";
 import { besiegeRows } from "./rows-siege.js";
 import { tables } from "./rows.js";
+import { seed } from "../support/seed.js";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 30));
 const files = 40;
 
 describe("whatever is in the rows of a file", () => {

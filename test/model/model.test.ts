@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { commands, Real } from "./commands.js";
 import { describeBroker } from "../contract/describe-broker.js";
 import { Model } from "./model.js";
+import { seed } from "../support/seed.js";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const numRuns = Number(process.env["RUNS"] ?? 40);
 
 describeBroker("does what the model does", ({ it }) => {

@@ -6,8 +6,8 @@ import { bytes, raw, type Snapshot } from "../../hostile/snapshot.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
 import { Site } from "./site.js";
 import type { GoTaskInfo, Witness } from "./witness.js";
+import { seed } from "../../support/seed.js";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 30));
 const spaces = Number(process.env["SPACES"] ?? 25);
 const states = ["pending", "active", "scheduled", "retry", "archived", "completed"] as const;
 const places = [...states, "g:team"];
