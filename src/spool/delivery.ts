@@ -119,7 +119,7 @@ export class Delivery {
   async #step(signal: AbortSignal): Promise<number> {
     const nowMs = performance.now();
     for (const lane of this.#troubles.dueLanes(nowMs)) this.#beside(lane.queue, lane.first, this.#probe(lane));
-    for (const aside of this.#troubles.dueAside(nowMs)) await this.#again(aside);
+    for (const aside of this.#troubles.dueAside(nowMs)) this.#tryAside(aside);
     const dueInMs = () => Math.max(1, this.#troubles.nextMs() - performance.now());
     if (this.#rule.size >= mostHeld) return dueInMs();
     if (this.#pausedUntilMs > nowMs) return Math.min(this.#pausedUntilMs - nowMs, dueInMs());
@@ -219,6 +219,22 @@ export class Delivery {
 
   #resume(queue: string, first: number): void {
     this.rewind(this.#troubles.resume(queue, first));
+  }
+
+  /** One that hangs holds up neither the steps nor another. */
+  #tryAside(aside: Aside): void {
+    const { queue, sequence } = aside;
+    this.#troubles.busyAside(aside);
+    const done = this.#again(aside)
+      .catch((error: unknown) => {
+        this.#events.onStoreTrouble(error);
+        this.#troubles.setAside(queue, sequence, performance.now());
+      })
+      .finally(() => {
+        this.#alone.delete(done);
+        this.#bell.ring();
+      });
+    this.#alone.add(done);
   }
 
   /** One that storage could not take, once more. */

@@ -222,6 +222,26 @@ describe("a broker's spool", () => {
     expect(spool.counters()).toMatchObject({ released: 19, parked: 1 });
   });
 
+  it("goes on while storage takes its time with what was set aside", async () => {
+    const { storage, spool, accept } = open();
+    let tries = 0;
+    let goOn = () => {};
+    const hanging = new Promise<void>((resolve) => (goOn = resolve));
+    const enqueue = storage.enqueue.bind(storage);
+    storage.answer = ({ message: { id } }) => (id === "7" ? failed() : { status: "enqueued", id, state: "pending" });
+    storage.enqueue = async (tasks) => {
+      if (tasks.length === 1 && tasks[0]!.message.id === "7" && (tries += 1) > 1) await hanging;
+      return enqueue(tasks);
+    };
+    await accept(ids(20));
+    await until("it is tried again", () => tries === 2);
+    await accept([newTask({ id: "100", queue: "other" })]);
+    await until("the other queue is served", () => storage.sent.includes("100"));
+    expect(tries).toBe(2);
+    goOn();
+    await spool.close();
+  });
+
   it("lets a queue wait as a whole of which nothing can be taken", async () => {
     const { storage, spool, accept, empty } = open({
       pace: { ...pace, failedMs: 30, longestFailedMs: 200, parkAfter: 100 },

@@ -115,6 +115,11 @@ export class Troubles {
     return true;
   }
 
+  /** It is being tried, however long that takes. */
+  busyAside(aside: Aside): void {
+    this.#aside.set(aside.sequence, { ...aside, retryMs: Number.POSITIVE_INFINITY });
+  }
+
   /** Out of the list: it got through, or was parked. */
   settle(sequence: number): void {
     this.#aside.delete(sequence);
