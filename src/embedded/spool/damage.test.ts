@@ -116,10 +116,10 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
   }, 60_000);
 
   it("is not taken for damaged when a kill cut off the frame that was to end a transaction, on top of an older one", () => {
-    const { file, before, after, last } = secondGeneration();
+    const { file, database, before, after, last } = secondGeneration();
     // The head of the frame was written, and its page was not.
     const cutOff = Buffer.concat([after.subarray(0, last + 24), before.subarray(last + 24)]);
-    writeFileSync(`${file}-wal`, cutOff);
+    asNew(file, database, cutOff);
 
     const spool = open();
     adopt(spool);
@@ -129,9 +129,31 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
     spool.close();
   });
 
+  it("is not taken for damaged when a kill left the head of a new log over the frames of one that nothing ties to it", () => {
+    const file = dead(false);
+    const log = readFileSync(`${file}-wal`);
+    const database = driver(file);
+    database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    const checkpointed = readFileSync(file);
+    database.close();
+    // The head of another log: SQLite chooses new salts at random when who begins one has not read the one before.
+    const other = driver(join(directory, "other.db"));
+    other.exec("PRAGMA journal_mode = WAL; CREATE TABLE one (n INTEGER)");
+    const head = readFileSync(join(directory, "other.db-wal")).subarray(0, 32);
+    other.close();
+    asNew(file, checkpointed, Buffer.concat([head, log.subarray(32)]));
+
+    const spool = open();
+    adopt(spool);
+
+    expect(damage()).toEqual([]);
+    expect(held(spool).map(({ id }) => id)).toEqual(all);
+    spool.close();
+  });
+
   it("is told when a frame of the last transaction is damaged that is not its last", () => {
-    const { file, after, last } = secondGeneration();
-    writeFileSync(`${file}-wal`, after);
+    const { file, database, after, last } = secondGeneration();
+    asNew(file, database, after);
     flip(`${file}-wal`, last - 100);
 
     const spool = open();
@@ -143,7 +165,7 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
   });
 
   /** A file whose log has begun anew over older frames: that log before and after one more transaction, of several frames. */
-  function secondGeneration(): { file: string; before: Buffer; after: Buffer; last: number } {
+  function secondGeneration(): { file: string; database: Buffer; before: Buffer; after: Buffer; last: number } {
     const spool = open();
     for (let n = 0; n < count; n += 10) append(spool, all.slice(n, n + 10));
     const file = join(home(), "spool.db");
@@ -158,12 +180,16 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
     const after = readFileSync(`${file}-wal`);
     other.close();
     spool.close();
-    // New files: what this process knows of the old ones is not to be believed.
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
-    writeFileSync(file, database);
     const frameBytes = 24 + after.readUInt32BE(8);
     const frames = Math.ceil((after.findLastIndex((byte, at) => byte !== before[at]) - 32) / frameBytes);
-    return { file, before, after, last: 32 + (frames - 1) * frameBytes };
+    return { file, database, before, after, last: 32 + (frames - 1) * frameBytes };
+  }
+
+  /** New files: what this process knows of the old ones is not to be believed. */
+  function asNew(file: string, database: Buffer, log: Buffer): void {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    writeFileSync(file, database);
+    writeFileSync(`${file}-wal`, log);
   }
 
   it("is kept whole when nothing of it can be read", () => {

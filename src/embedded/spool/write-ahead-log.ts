@@ -25,33 +25,43 @@ export function transactionsBehind(log: Buffer, frames: number): number {
   return transactions === 1 && isIntact(log, pageBytes, frames, last) ? 0 : transactions;
 }
 
-/** Frames of this generation have its salts; behind them there may be older ones, which are in the database already. */
+/**
+ * Frames of this generation have the salts of the log's head; behind them there may be older ones, which are in the
+ * database already. Where the head is damaged, nobody knows whether its salts are, and the first frame's count, too.
+ */
 function generation(log: Buffer): Buffer[] {
-  const [head, first] = [log.subarray(16, 24), log.subarray(headBytes + 8, headBytes + 16)];
-  // Begun anew, and nothing written yet: the first salt counts up.
-  if (head.readUInt32BE(0) === (first.readUInt32BE(0) + 1) >>> 0) return [head];
-  // They are equal, or one of them is damaged.
-  return [head, first];
+  const salts = log.subarray(16, 24);
+  const intact = isSum(log, headBytes - 8, sumOf(log, [0, 0], 0, headBytes - 8));
+  return intact ? [salts] : [salts, log.subarray(headBytes + 8, headBytes + 16)];
 }
 
 /** Whether the frames `from` to `to` (exclusive) are as they were written: each carries the checksum of all up to it. */
 function isIntact(log: Buffer, pageBytes: number, from: number, to: number): boolean {
-  const bigEndian = log.readUInt32BE(0) === bigEndianMagic;
-  const word = (at: number) => (bigEndian ? log.readUInt32BE(at) : log.readUInt32LE(at));
-  const frame = (n: number) => headBytes + n * (frameHeadBytes + pageBytes);
-  const before = from === 0 ? 24 : frame(from - 1) + 16;
-  let [first, second] = [log.readUInt32BE(before), log.readUInt32BE(before + 4)];
-  const add = (start: number, end: number) => {
-    for (let at = start; at < end; at += 8) {
-      first = (first + word(at) + second) >>> 0;
-      second = (second + word(at + 4) + first) >>> 0;
-    }
-  };
+  const place = (n: number) => headBytes + n * (frameHeadBytes + pageBytes);
+  const before = from === 0 ? headBytes - 8 : place(from - 1) + 16;
+  let sum: Sum = [log.readUInt32BE(before), log.readUInt32BE(before + 4)];
   for (let n = from; n < to; n += 1) {
-    const at = frame(n);
-    add(at, at + 8);
-    add(at + frameHeadBytes, at + frameHeadBytes + pageBytes);
-    if (first !== log.readUInt32BE(at + 16) || second !== log.readUInt32BE(at + 20)) return false;
+    const at = place(n);
+    sum = sumOf(log, sum, at, at + 8);
+    sum = sumOf(log, sum, at + frameHeadBytes, place(n + 1));
+    if (!isSum(log, at + 16, sum)) return false;
   }
   return true;
 }
+
+type Sum = readonly [number, number];
+
+/** The checksum that goes on with `sum` from byte `start` to `end`. */
+function sumOf(log: Buffer, sum: Sum, start: number, end: number): Sum {
+  let [first, second] = sum;
+  const bigEndian = log.readUInt32BE(0) === bigEndianMagic;
+  const word = (at: number) => (bigEndian ? log.readUInt32BE(at) : log.readUInt32LE(at));
+  for (let at = start; at < end; at += 8) {
+    first = (first + word(at) + second) >>> 0;
+    second = (second + word(at + 4) + first) >>> 0;
+  }
+  return [first, second];
+}
+
+const isSum = (log: Buffer, at: number, [first, second]: Sum) =>
+  log.readUInt32BE(at) === first && log.readUInt32BE(at + 4) === second;
