@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import { Connection, type Unconnected } from "./connection.js";
+import type { Unconnected } from "./connection.js";
 import { within } from "./expiry.js";
 import { keysOf, pausedKey } from "./keys.js";
 import {
@@ -13,6 +13,7 @@ import {
   type RunOptions,
   type ScriptCall,
 } from "./link.js";
+import { openConnection } from "./open-connection.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
 import {
   homeSlot,
@@ -236,7 +237,7 @@ export class ClusterLink implements RedisLink {
       if (this.#map?.[homeSlot] === name) this.clock.observe(referenceMs, roundTripMs);
     });
     const options = { label: address.label, timeoutMs: this.#timeoutMs };
-    const link = new StandaloneLink(options, (...how) => Connection.open(address, ...how), clock);
+    const link = new StandaloneLink(options, (...how) => openConnection(address, ...how), clock);
     const node = { address, link };
     this.#nodes.set(name, node);
     return node;

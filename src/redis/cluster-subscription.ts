@@ -1,7 +1,7 @@
 import type { Signal, Subscription } from "../broker/roles.js";
 import { DisciplinedClock } from "../core/clock.js";
-import { Connection } from "./connection.js";
 import type { RedisLink } from "./link.js";
+import { openConnection } from "./open-connection.js";
 import type { RedisAddress } from "./redis-url.js";
 import { RedisSubscription } from "./subscription.js";
 
@@ -117,7 +117,7 @@ export class ClusterSubscription implements Subscription {
   #open(label: string, address: RedisAddress, queues: readonly string[]): Group {
     const subscription = new RedisSubscription(
       {
-        open: (...how) => Connection.open(address, ...how),
+        open: (...how) => openConnection(address, ...how),
         timeoutMs: this.#timeoutMs,
         oneSlotPerCommand: true,
       },

@@ -3,9 +3,10 @@ import type { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { expireAfter } from "./expiry.js";
 import { type Argument, type Command, LinkError, type Reply, type ScriptCall } from "./link.js";
-import type { RedisAddress } from "./redis-url.js";
+import type { KnownAddress } from "./redis-url.js";
 import { ReplyGuard } from "./reply-guard.js";
 import { serverError } from "./server-error.js";
+import { isSystemError } from "./system-error.js";
 
 /** A command as it goes out, with the script call it stands for. */
 export interface Outgoing extends Command {
@@ -28,7 +29,7 @@ const readTimeEveryMs = 10_000;
  * nothing to queue or to send again. This is the only file that knows it.
  */
 export class Connection {
-  readonly address: RedisAddress;
+  readonly address: KnownAddress;
   readonly #redis: Redis;
   readonly #clock: DisciplinedClock;
   readonly #guard = new ReplyGuard();
@@ -44,7 +45,7 @@ export class Connection {
    * `refused` when it lets nobody in at the moment, or BROKER_INCOMPATIBLE when user, password or database are wrong.
    */
   static async open(
-    address: RedisAddress,
+    address: KnownAddress,
     clock: DisciplinedClock,
     timeoutMs: number,
   ): Promise<Connection | Unconnected> {
@@ -73,7 +74,7 @@ export class Connection {
       : new HoldfastError("BROKER_UNAVAILABLE", { broker, problem: failed.problem, outcome: "refused", taskIds: [] });
   }
 
-  private constructor(address: RedisAddress, clock: DisciplinedClock, timeoutMs: number) {
+  private constructor(address: KnownAddress, clock: DisciplinedClock, timeoutMs: number) {
     this.address = address;
     this.#clock = clock;
     this.#redis = new Redis({
@@ -267,7 +268,7 @@ export class Connection {
 }
 
 /** Who we are and which database. A name is for people, but asking for one tells whether we are let in. */
-function handshake({ username, password, db }: RedisAddress): Command[] {
+function handshake({ username, password, db }: KnownAddress): Command[] {
   return [
     ...(password === undefined
       ? []
@@ -279,10 +280,13 @@ function handshake({ username, password, db }: RedisAddress): Command[] {
 
 const mayBeForbidden = (command: Command, { code }: LinkError) => command.name === "CLIENT" && code === "NOPERM";
 
+/** Ends the problem of a connection that is refused for its user or password. */
+export const checkAccess = "check user and password in the URL";
+
 /** What to do about an answer that the same options will get again and again. */
 function toMend({ code, problem }: LinkError): string | undefined {
   if (code === "WRONGPASS" || code === "NOAUTH" || problem.startsWith("ERR AUTH ")) {
-    return "check user and password in the URL";
+    return checkAccess;
   }
   return /DB index is out of range|invalid DB index/i.test(problem) ? "check the database in the URL" : undefined;
 }
@@ -300,11 +304,6 @@ function unreachable(broker: string, error: unknown): Unconnected {
 
 /** What we found wrong ourselves, in words to show. */
 class LinkProblem extends Error {}
-
-/** Errors of sockets, DNS and TLS have a code, and a message that holds nothing of what was sent. */
-function isSystemError(error: unknown): error is Error & { code: string } {
-  return error instanceof Error && typeof (error as { code?: unknown }).code === "string";
-}
 
 /** The library's own errors may quote what was sent or received, so they are put in words of ours. */
 function inWords(error: unknown): string {

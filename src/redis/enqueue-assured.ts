@@ -1,11 +1,11 @@
 import type { Assurance } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { AssuredLine } from "./assured-line.js";
-import { Connection } from "./connection.js";
 import type { Producer } from "./enqueue.js";
 import { barrierKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
 import type { LinkOptions } from "./link-options.js";
+import { openConnection } from "./open-connection.js";
 import { openerOf } from "./open-link.js";
 
 /** The ways on which writes are confirmed: one for each server and what is to be confirmed. */
@@ -82,7 +82,7 @@ export class AssuredLines {
     const nodes = await this.#link.nodesOf(queues);
     return nodes.map(({ address }) =>
       this.#line(`${of} ${address.label}`, () => {
-        return new AssuredLine(label, of, (...how) => Connection.open(address, ...how), timeoutMs);
+        return new AssuredLine(label, of, (...how) => openConnection(address, ...how), timeoutMs);
       }),
     );
   }

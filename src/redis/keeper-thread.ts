@@ -4,32 +4,35 @@ import { ceilToS } from "../core/duration.js";
 import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
 import { listOf, throwProblems } from "./answers.js";
+import { Unanswered } from "./asked.js";
 import { maxRows } from "./batches.js";
 import { HoldLog } from "./hold-log.js";
 import { keysOf } from "./keys.js";
-import type { LinkOptions } from "./link-options.js";
+import { linkOptions } from "./link-options.js";
 import { openLink } from "./open-link.js";
 import { renew as renewCall } from "./scripts.gen.js";
+import { received, type SentAnswer, type SentSettings } from "./sent-settings.js";
 
 /** What the thread is started with. */
 export interface KeeperStart {
-  readonly link: LinkOptions;
+  readonly link: SentSettings;
   readonly leaseMs: number;
   readonly log: SharedArrayBuffer;
 }
 
-/** What the thread tells: leases that are gone or whose tasks are to be aborted, or what kept it from renewing. */
+/**
+ * What the thread tells: leases that are gone or whose tasks are to be aborted, what kept it from renewing, or which of
+ * its settings it asks for.
+ */
 export type KeeperTells =
   | { readonly lost: readonly ToldLease[]; readonly cancelled: readonly (readonly [...ToldLease, Cancellation])[] }
-  | { readonly broker: string; readonly problem: string };
+  | { readonly broker: string; readonly problem: string }
+  | { readonly ask: string };
 
 type ToldLease = readonly [queue: string, id: string, token: string];
 
-/** What it is told, as JSON: tokens of which nothing is held any more, then leases that are held. */
-export interface KeeperHears {
-  readonly drop: readonly string[];
-  readonly hold: readonly LeaseGroup[];
-}
+/** What it is told, as JSON: tokens of which nothing is held any more, then leases that are held; or what it asked for. */
+export type KeeperHears = { readonly drop: readonly string[]; readonly hold: readonly LeaseGroup[] } | SentAnswer;
 
 /** Leases of one request, of one queue and with the same end. */
 export interface LeaseGroup {
@@ -49,16 +52,20 @@ const againMs = 250;
 /** A main thread that leaves the log as it is for so long, twice what it needs to tell, is blocked. */
 const blockedMs = 500;
 
-const { link: linkOptions, leaseMs, log: shared } = workerData as KeeperStart;
+const { link: settings, leaseMs, log: shared } = workerData as KeeperStart;
 const log = new HoldLog(shared);
 const port = parentPort!;
-const link = openLink(linkOptions);
+/** Those who wait for an answer, by what they asked for. */
+const asking = new Map<string, (answer: SentAnswer) => void>();
+const link = openLink(linkOptions(received(settings, ask), "keeper"));
 const groupsByToken = new Map<string, LeaseGroup[]>();
 /** Until the thread is ended from outside. */
 const { signal } = new AbortController();
 
 port.on("message", (text: string) => {
-  const { drop, hold } = JSON.parse(text) as KeeperHears;
+  const told = JSON.parse(text) as KeeperHears;
+  if ("asked" in told) return void asking.get(told.asked)?.(told);
+  const { drop, hold } = told;
   for (const token of drop) groupsByToken.delete(token);
   for (const group of hold) {
     const groups = groupsByToken.get(group.token);
@@ -68,6 +75,16 @@ port.on("message", (text: string) => {
 });
 
 loop(renewAll, { everyMs: leaseMs / 3, signal, onError: tellProblem }).catch(tellProblem);
+
+/** A main thread that is blocked does not answer: then the last known one has to do. */
+async function ask(name: string): Promise<unknown> {
+  const answer = await new Promise<SentAnswer>((resolve) => {
+    asking.set(name, resolve);
+    tell({ ask: name });
+  });
+  if ("problem" in answer) throw new Unanswered(answer.problem);
+  return answer.value;
+}
 
 async function renewAll(): Promise<number | void> {
   // The log goes last: of a lease that is held anew it has the present bound.

@@ -5,6 +5,7 @@ import { threadFile } from "../core/thread-file.js";
 import { HoldLog } from "./hold-log.js";
 import type { KeeperHears, KeeperStart, KeeperTells, LeaseGroup } from "./keeper-thread.js";
 import type { LinkOptions } from "./link-options.js";
+import { answerFor, toSend } from "./sent-settings.js";
 
 /** What one request got, and is still held of it: by queue, then by id. */
 type Batch = Map<string, Map<string, HeldLease>>;
@@ -16,7 +17,7 @@ const tellEveryMs = 250;
 
 /** The main thread's half: it says which leases are held; the renewing happens in keeper-thread.ts. */
 export class RedisLeaseKeeper implements LeaseKeeper {
-  readonly #start: KeeperStart;
+  readonly #link: LinkOptions;
   readonly #options: KeeperOptions;
   readonly #onClosed: () => void;
   /** By token. */
@@ -31,7 +32,7 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   #closing: Promise<void> | undefined;
 
   constructor(link: LinkOptions, options: KeeperOptions, onClosed: () => void) {
-    this.#start = { link, leaseMs: options.leaseMs, log: this.#log.shared };
+    this.#link = link;
     this.#options = options;
     this.#onClosed = onClosed;
     this.#thread = this.#startThread();
@@ -97,7 +98,12 @@ export class RedisLeaseKeeper implements LeaseKeeper {
 
   #startThread(): Worker {
     const file = threadFile("redis/keeper-thread");
-    const thread = new Worker(file, { workerData: this.#start, name: "holdfast lease keeper" });
+    const start: KeeperStart = {
+      link: toSend(this.#link.settings),
+      leaseMs: this.#options.leaseMs,
+      log: this.#log.shared,
+    };
+    const thread = new Worker(file, { workerData: start, name: "holdfast lease keeper" });
     // Leases alone keep no process alive.
     thread.unref();
     thread.on("message", (tells: KeeperTells) => this.#listen(tells));
@@ -107,6 +113,11 @@ export class RedisLeaseKeeper implements LeaseKeeper {
   }
 
   #listen(tells: KeeperTells): void {
+    if ("ask" in tells) {
+      const { settings, timeoutMs } = this.#link;
+      void answerFor(settings, tells.ask, timeoutMs).then((answer) => this.#tell(answer));
+      return;
+    }
     if ("problem" in tells) {
       this.#options.onError(new HoldfastError("BROKER_UNAVAILABLE", { ...tells, outcome: "unknown", taskIds: [] }));
       return;

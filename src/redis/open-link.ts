@@ -2,13 +2,14 @@ import { ClusterLink } from "./cluster-link.js";
 import { Connection, type Opener } from "./connection.js";
 import type { RedisLink } from "./link.js";
 import type { LinkOptions } from "./link-options.js";
+import { openConnection } from "./open-connection.js";
 import { masterBehind } from "./sentinel.js";
 import { StandaloneLink } from "./standalone-link.js";
 import { SwitchWatch } from "./switch-watch.js";
 
 /** How to connect to the one server that there is. */
 export function openerOf(options: Exclude<LinkOptions, { readonly kind: "cluster" }>): Opener {
-  if (options.kind === "server") return (...how) => Connection.open(options.address, ...how);
+  if (options.kind === "server") return (...how) => openConnection(options.address, ...how);
   const open = masterBehind(options, options.label);
   return async (...how) => {
     const opened = await open(...how);

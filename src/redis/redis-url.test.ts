@@ -145,7 +145,9 @@ describe("the options of a link", () => {
       sentinels: [{ tls: { ca: "PEM" } }],
       data: { tls: { ca: "PEM" } },
     });
-    expect(problemOf(() => linkOf({ tls: { ca: "PEM" } }))).toBe("link.tls: is for URLs that begin with rediss only");
+    for (const tls of [{ ca: "PEM" }, () => ({ ca: "PEM" })]) {
+      expect(problemOf(() => linkOf({ tls }))).toBe("link.tls: is for URLs that begin with rediss only");
+    }
   });
 
   it("takes user and password apart from the URL, which with Sentinels holds theirs", () => {
@@ -162,6 +164,20 @@ describe("the options of a link", () => {
       expect(problem).toBe("link.password: is in the URL, too: give it in one place");
     }
     expect(problemOf(() => linkOf({ username: "bob" }))).toContain("link.username: needs a password, too");
+    expect(linkOf({ url: "redis://bob@a", password: "secret" })).toMatchObject({ address: who });
+    expect(problemOf(() => linkOf({ url: "redis://bob@a", ...who }))).toBe(
+      "link.username: is in the URL, too: give it in one place",
+    );
+    expect(linkOf({ url: "redis-sentinel://watcher@a?master=m", sentinelPassword: "theirs" })).toMatchObject({
+      sentinels: [{ username: "watcher", password: "theirs" }],
+      data: { password: undefined },
+    });
+    expect(problemOf(() => linkOf({ url: "redis-sentinel://:other@a?master=m", sentinelPassword: "theirs" }))).toBe(
+      "link.sentinelPassword: is in the URL, too: give it in one place",
+    );
+    expect(problemOf(() => linkOf({ sentinelPassword: "theirs" }))).toContain(
+      "is for URLs that begin with redis-sentinel",
+    );
     expect(problemOf(() => linkOf({ password: 5_417 as never }))).toBe(
       "link.password: must be text, got a value of type number",
     );

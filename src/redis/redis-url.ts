@@ -1,8 +1,9 @@
 import type { Duration } from "../core/duration.js";
 import { hasControl, invalidOption, shown } from "../core/errors.js";
 import { setting } from "../core/settings.js";
+import type { Asked } from "./asked.js";
 
-/** Where a Redis server is and who we are there. Can be sent to a thread. */
+/** Where a Redis server is and who we are there. */
 export interface RedisAddress {
   /** "redis://host:6379/2": no user and no password. */
   readonly label: string;
@@ -11,8 +12,15 @@ export interface RedisAddress {
   /** A Unix socket's; then host and port mean nothing. */
   readonly path: string | undefined;
   readonly username: string | undefined;
-  readonly password: string | undefined;
+  readonly password: string | Asked<string> | undefined;
   readonly db: number;
+  /** Undefined: without TLS. */
+  readonly tls: TlsOptions | Asked<TlsOptions> | undefined;
+}
+
+/** With what was to be asked for. */
+export interface KnownAddress extends RedisAddress {
+  readonly password: string | undefined;
   readonly tls: TlsOptions | undefined;
 }
 

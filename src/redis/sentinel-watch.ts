@@ -2,6 +2,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { Connection } from "./connection.js";
 import type { SentinelPlace } from "./link-options.js";
 import { LinkError } from "./link.js";
+import { openConnection } from "./open-connection.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
 import { mostOf, type Sighting, sightingOf } from "./sentinel.js";
 
@@ -58,7 +59,7 @@ export class SentinelWatch {
     const untilMs = performance.now() + timeoutMs;
     let connection = this.#connections.get(sentinel);
     if (connection?.usable !== true) {
-      const opened = await Connection.open(sentinel, new DisciplinedClock(), timeoutMs);
+      const opened = await openConnection(sentinel, new DisciplinedClock(), timeoutMs);
       if (!(opened instanceof Connection)) return undefined;
       connection = opened;
       this.#connections.get(sentinel)?.end();

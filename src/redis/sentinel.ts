@@ -5,6 +5,7 @@ import { totalOf } from "./answers.js";
 import { expireAfter } from "./expiry.js";
 import type { SentinelPlace } from "./link-options.js";
 import { LinkError, type Reply } from "./link.js";
+import { openConnection } from "./open-connection.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
 import { isPort } from "./slots.js";
 
@@ -64,7 +65,7 @@ export function masterBehind({ sentinels, master, data }: SentinelPlace, label: 
       label: `${data.tls === undefined ? "redis" : "rediss"}://${hostAndPort({ host, port })}${data.db === 0 ? "" : `/${data.db}`}`,
     };
     const leftMs = Math.max(1, untilMs - performance.now());
-    const connection = await Connection.open(address, clock, leftMs);
+    const connection = await openConnection(address, clock, leftMs);
     if (!(connection instanceof Connection)) return connection;
     const [role] = await connection.send([{ name: "ROLE", args: [] }], leftMs);
     // One who may not ask is told by the first write.
@@ -81,7 +82,7 @@ const isSighting = (answer: Answer): answer is Sighting => typeof answer === "ob
 const isMaster = (role: Reply | undefined) => Array.isArray(role) && String(role[0]) === "master";
 
 async function askOne(sentinel: RedisAddress, master: string, timeoutMs: number): Promise<Answer> {
-  const connection = await Connection.open(sentinel, new DisciplinedClock(), timeoutMs);
+  const connection = await openConnection(sentinel, new DisciplinedClock(), timeoutMs);
   if (!(connection instanceof Connection)) return connection;
   const [reply] = await connection.send([{ name: "SENTINEL", args: ["MASTER", master] }], timeoutMs);
   connection.end();

@@ -8,8 +8,11 @@ const refusals = new Set([
   ..."LOADING BUSY READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN NOREPLICAS OOM MISCONF".split(" "),
   ..."NOAUTH WRONGPASS NOPERM NOSCRIPT STALE MOVED ASK".split(" "),
 ]);
-/** These come from a replica, or a master that lost its replicas: another server may be behind the address by now. */
-const movedOn = new Set(["READONLY", "MASTERDOWN", "NOREPLICAS"]);
+/**
+ * These come from a replica, or a master that lost its replicas: another server may be behind the address by now. Or from
+ * one that lets us in for some time only, and is to be told anew who we are.
+ */
+const movedOn = new Set(["READONLY", "MASTERDOWN", "NOREPLICAS", "NOAUTH"]);
 
 export const isMovedOn = (error: LinkError): boolean => movedOn.has(error.code);
 

@@ -3,6 +3,7 @@ import { loop } from "../core/loop.js";
 import { Connection } from "./connection.js";
 import { LinkError } from "./link.js";
 import type { SentinelPlace } from "./link-options.js";
+import { openConnection } from "./open-connection.js";
 import { mostOf, type Sighting, sightingOf } from "./sentinel.js";
 
 const everyMs = 1_000;
@@ -77,7 +78,7 @@ export class SwitchWatch {
     if (present?.usable === true) return present;
     present?.end();
     this.#lines.delete(n);
-    const opened = await Connection.open(this.#place.sentinels[n]!, new DisciplinedClock(), patienceMs);
+    const opened = await openConnection(this.#place.sentinels[n]!, new DisciplinedClock(), patienceMs);
     if (!(opened instanceof Connection)) return undefined;
     // Nobody may be left to watch for, or another look may have been quicker.
     if (this.#over === undefined || this.#lines.has(n)) opened.end();

@@ -5,7 +5,7 @@ import { command, count, failure, linkTo, refusal, script } from "../support/lin
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, freePort, RedisServer } from "../support/redis-server.js";
 import { seeded } from "../support/seeded.js";
-import { settles } from "../support/until.js";
+import { settles, until } from "../support/until.js";
 
 describeRedis("link to a Cluster", () => {
   let cluster: RedisCluster;
@@ -145,6 +145,30 @@ describeRedis("link to a Cluster", () => {
     while ((await cluster.moveKeys(key, to, 10)) > 0);
     await cluster.endMove(key, to);
     expect(await link.run([both])).toEqual([1]);
+  });
+
+  it("asks for the password of each new connection, to any node", async () => {
+    const setUser = (...rules: string[]) =>
+      Promise.all(
+        cluster.masters.map(({ admin }) => admin.call("ACL", "SETUSER", "bob", "on", "+@all", "~*", ...rules)),
+      );
+    await setUser(">old-pass-w0rd");
+    let password = "old-pass-w0rd";
+    const bobs = linkTo(cluster.url, { username: "bob", password: () => password });
+    const everywhere = [0, 1, 2].map((node) => count(keyOn(node)));
+    expect(await bobs.run(everywhere)).toEqual([1, 1, 1]);
+
+    await setUser("<old-pass-w0rd", ">new-pass-w0rd");
+    for (const master of cluster.masters) await master.cut();
+    expect((await failure(bobs.run(everywhere))).data).toMatchObject({
+      outcome: "refused",
+      problem: expect.stringMatching(/WRONGPASS/),
+    });
+    password = "new-pass-w0rd";
+
+    const all = async () => (await bobs.run(everywhere).catch(() => [])).every((reply) => reply === 2);
+    await until("it is let in everywhere", all);
+    await bobs.close();
   });
 
   it("says what is wrong when there is no Cluster", async () => {

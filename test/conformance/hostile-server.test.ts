@@ -2,6 +2,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, describe, expect, it } from "vitest";
 import { Connection } from "../../src/redis/connection.js";
+import { openConnection } from "../../src/redis/open-connection.js";
 import { ReplyGuard } from "../../src/redis/reply-guard.js";
 import type { StandaloneLink } from "../../src/redis/standalone-link.js";
 import { command, failure, newLink } from "../support/link-probe.js";
@@ -128,7 +129,7 @@ describe("a server that is none, or means ill", () => {
       socket.once("data", () => socket.write(`${answer}\r\n`));
     });
     const [node] = await link.nodes();
-    const connection = await Connection.open(node!.address, link.clock, timeoutMs);
+    const connection = await openConnection(node!.address, link.clock, timeoutMs);
     if (!(connection instanceof Connection)) throw connection;
 
     const [reply] = await connection.send([command("SUBSCRIBE", "channel")], timeoutMs);

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { count, failure, linkTo } from "../support/link-probe.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
+import { until } from "../support/until.js";
 
 describeRedis("link to the master that Sentinels watch", () => {
   it("asks a majority of the Sentinels, and nobody else", async () => {
@@ -57,6 +58,25 @@ describeRedis("link to the master that Sentinels watch", () => {
     expect(await links[0]!.run([count("n")])).toEqual([1]);
     for (const link of links.slice(1)) expect((await failure(link.run([count("n")]))).code).toBe("BROKER_INCOMPATIBLE");
     expect(links[0]!.label).toBe(redis.url);
+
+    // Both are changed, and all connections cut.
+    let secrets = { data: "data-pass-w0rd", watch: "watch-pass-w0rd" };
+    const asking = linkTo(redis.url, { password: () => secrets.data, sentinelPassword: async () => secrets.watch });
+    expect(await asking.run([count("n")])).toEqual([2]);
+    for (const [servers, secret] of [
+      [[redis.master], "data"],
+      [redis.sentinels, "watch"],
+    ] as const) {
+      for (const { admin } of servers) {
+        await admin.call("ACL", "SETUSER", "default", `>fresh-${secret}-pass-w0rd`, `<${secret}-pass-w0rd`);
+      }
+    }
+    await redis.master.cut();
+    for (const sentinel of redis.sentinels) await sentinel.cut();
+    expect((await failure(asking.run([count("n")]))).data).toMatchObject({ outcome: "notSent" });
+    secrets = { data: "fresh-data-pass-w0rd", watch: "fresh-watch-pass-w0rd" };
+    await until("it is let in", async () => (await asking.run([count("n")]).catch(() => undefined))?.[0] === 3);
+    await asking.close();
     await Promise.all(links.map((one) => one.close()));
   }, 30_000);
 

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { expect } from "vitest";
 import { HoldfastError } from "../../src/core/errors.js";
 import { type Given, resolve } from "../../src/core/settings.js";
-import { Connection } from "../../src/redis/connection.js";
+import { openConnection } from "../../src/redis/open-connection.js";
 import {
   type Command,
   deadline,
@@ -27,7 +27,7 @@ export function newLink(url: string, options: { timeoutMs?: number; tls?: TlsOpt
   if (read.kind !== "server") throw new Error("the URL of one server is wanted");
   const address = { ...read.address, ...(options.tls === undefined ? {} : { tls: options.tls }) };
   return new StandaloneLink({ label: address.label, timeoutMs: options.timeoutMs ?? 500 }, (...how) =>
-    Connection.open(address, ...how),
+    openConnection(address, ...how),
   );
 }
 

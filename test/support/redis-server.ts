@@ -151,6 +151,11 @@ export class RedisServer implements AsyncDisposable {
     this.#process!.kill("SIGCONT");
   }
 
+  /** Ends all connections but the admin's: whoever comes again says again who it is. */
+  async cut(): Promise<void> {
+    for (const type of ["normal", "pubsub"]) await this.admin.call("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
+  }
+
   async stop(): Promise<void> {
     this.#admin?.disconnect();
     await this.kill();
@@ -213,7 +218,7 @@ export async function freePort(highest = 65_535): Promise<number> {
 }
 
 /** An authority of our own and a certificate for localhost and its addresses that it signed. */
-function makeCertificates(dir: string): Certificates {
+export function makeCertificates(dir: string): Certificates {
   const file = (name: string) => join(dir, name);
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];

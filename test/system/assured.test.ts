@@ -3,8 +3,9 @@ import { defineTask } from "../../src/core/task.js";
 import { type Broker, Client, connect, type HoldfastError } from "../../src/index.js";
 import { encodeMessage } from "../../src/core/codec.js";
 import { AssuredLine } from "../../src/redis/assured-line.js";
-import { Connection } from "../../src/redis/connection.js";
+import type { Connection } from "../../src/redis/connection.js";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
+import { openConnection } from "../../src/redis/open-connection.js";
 import { parseRedisUrl, type RedisAddress } from "../../src/redis/redis-url.js";
 import { enqueue } from "../../src/redis/scripts.gen.js";
 import { message } from "../support/builders.js";
@@ -165,7 +166,7 @@ describeRedis('accept: "replicas"', () => {
       "replicas",
       async (...how) => {
         const { address } = parseRedisUrl(connections.length === 0 ? old.url : master.url) as { address: RedisAddress };
-        const connection = await Connection.open(address, ...how);
+        const connection = await openConnection(address, ...how);
         connections.push(connection as Connection);
         return connection;
       },
