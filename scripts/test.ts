@@ -69,7 +69,10 @@ step("unused code and dependencies", () => runTool("knip", []).ok);
 
 console.log("\n— tests");
 try {
-  vitest(...(fast ? ["--project=fast"] : []), ...process.argv.slice(2).filter((arg) => arg !== "--fast"));
+  vitest(
+    ...(fast ? ["--project=unit", "--project=fast"] : []),
+    ...process.argv.slice(2).filter((arg) => arg !== "--fast"),
+  );
 } catch (error) {
   console.error(error); // Vitest itself ended before it could report.
   totals.failed++;

@@ -25,7 +25,10 @@ async function call(args) {
   try {
     await import(`${pathToFileURL(program).href}?call=${(calls += 1)}`);
   } finally {
-    for (const [n, name] of streams.entries()) process[name].write = write[n];
+    for (const [n, name] of streams.entries()) {
+      process[name].write = write[n];
+      process[name].removeAllListeners("error"); // Each call listens anew.
+    }
   }
   process.send({ status: process.exitCode, ...written });
 }

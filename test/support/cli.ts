@@ -32,7 +32,7 @@ export class CliHost implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown[]>;
 
-  constructor(env: NodeJS.ProcessEnv) {
+  constructor(env: NodeJS.ProcessEnv = {}) {
     this.#child = fork(join(import.meta.dirname, "cli-host.mjs"), [program], { env: plainly(env), silent: true });
     this.#ended = once(this.#child, "exit");
   }

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Client, SkipRetry, Worker, connect, defineTask, rawBytes } from "../../src/index.js";
 import { wordsOf } from "../../src/cli/completion/candidates.js";
-import { type Ended, holdfast, started } from "../support/cli.js";
+import { CliHost, type Ended, holdfast, started } from "../support/cli.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
@@ -37,9 +37,16 @@ async function seed(url: string): Promise<void> {
   await client.enqueue(blob(Uint8Array.of(0xff, 0x00, 0x41), { id: "blob" }));
 }
 
-/** What every engine must make of each command. */
+/** What every engine must make of each command: most of them in one process, for most of a call's time is to start it. */
 function commands(url: () => string): void {
-  const run = (...args: string[]): Promise<Ended> => holdfast(args, { env: { HOLDFAST_URL: url() } });
+  let host: CliHost;
+  beforeAll(() => {
+    host = new CliHost({ HOLDFAST_URL: url() });
+  });
+  afterAll(() => host[Symbol.asyncDispose]());
+  const run = (...args: string[]): Promise<Ended> => host.run(...args);
+  /** In a process of its own, once for each exit code: it must end by itself. */
+  const alone = (...args: string[]): Promise<Ended> => holdfast(args, { env: { HOLDFAST_URL: url() } });
   const done = async (...args: string[]): Promise<string> => {
     const { status, stdout, stderr } = await run(...args);
     expect({ args, status, stderr }).toEqual({ args, status: 0, stderr: "" });
@@ -71,7 +78,7 @@ function commands(url: () => string): void {
     expect(shown.history).toHaveLength(2);
     expect(shown.history[0]).toMatchObject({ processed: 3, failed: 2 });
     expect(Date.parse(shown.earliestAt.scheduled)).toBeGreaterThan(Date.now());
-    expect(await done("queue", "ls")).toMatch(/^QUEUE +TASKS +WAIT +MEMORY +PROCESSED +FAILED\nemail +4 /);
+    expect((await alone("queue", "ls")).stdout).toMatch(/^QUEUE +TASKS +WAIT +MEMORY +PROCESSED +FAILED\nemail +4 /);
     expect(await done("queue", "show", "email", "low")).toMatch(/^email\n {2}4 tasks, .*\n[^]*\nlow\n {2}1 tasks, /);
   });
 
@@ -145,7 +152,7 @@ function commands(url: () => string): void {
       "1h",
       "--json",
     );
-    const taken = await run("task", "enqueue", "-t", "other", "-q", "made", "--id", "x1");
+    const taken = await alone("task", "enqueue", "-t", "other", "-q", "made", "--id", "x1");
     const piped = await holdfast(["task", "enqueue", "-t", "p", "-q", "made", "--payload-file", "-", "--id", "x2"], {
       env: { HOLDFAST_URL: url() },
       input: Uint8Array.of(1, 2, 255),
@@ -248,9 +255,9 @@ function commands(url: () => string): void {
       { queue: "paused", paused: false, changed: true },
     ]);
     expect(await run("queue", "rm", "paused")).toMatchObject({ status: 4 });
-    expect(await run("queue", "rm", "paused", "--force")).toMatchObject({ status: 2 });
+    expect(await alone("queue", "rm", "paused", "--force")).toMatchObject({ status: 2 });
     expect(await done("queue", "rm", "paused", "--force", "--yes")).toBe("removed paused\n");
-    expect(await run("queue", "show", "paused")).toMatchObject({ status: 3 });
+    expect(await alone("queue", "show", "paused")).toMatchObject({ status: 3 });
     expect(await run("queue", "pause", "email", "no-such")).toMatchObject({ status: 3, stdout: "" });
   });
 
@@ -381,7 +388,13 @@ describeRedis("holdfast on Redis", () => {
   });
 });
 
-describe.concurrent("holdfast", () => {
+describe("holdfast", () => {
+  let host: CliHost;
+  beforeAll(() => {
+    host = new CliHost();
+  });
+  afterAll(() => host[Symbol.asyncDispose]());
+
   it("alone says what there is to type", async () => {
     const { status, stdout } = await holdfast([]);
 
@@ -416,8 +429,8 @@ describe.concurrent("holdfast", () => {
     ["a wrong URL", ["stats", "--url", "gopher://x"], 2, "OPTION_INVALID"],
     ["a Redis that is not there", ["stats", "--url", "redis://127.0.0.1:1"], 5, "BROKER_UNAVAILABLE"],
   ])("says what is wrong with %s, for people and as JSON", async (_name, args, code, says) => {
-    const people = await holdfast(args);
-    const programs = await holdfast([...args, "--json"]);
+    const people = await host.run(...args);
+    const programs = await host.run(...args, "--json");
 
     expect(people).toMatchObject({ status: code, stdout: "" });
     expect(people.stderr).toMatch(/^holdfast: /);
