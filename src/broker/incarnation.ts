@@ -14,6 +14,13 @@ export interface Incarnation {
   readonly savedUntilMs?: number | undefined;
 }
 
+/** Data that storage had and has no more. */
+export interface DataLoss {
+  readonly problem: string;
+  /** What it had taken before this time it still has, Unix ms; undefined: nothing is sure. */
+  readonly keptUntilMs: number | undefined;
+}
+
 export interface Identifying {
   /**
    * One for each queue; undefined where it cannot be told at present (no majority, a failover under way, the wrong role):

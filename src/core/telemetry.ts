@@ -61,8 +61,16 @@ export type BrokerEvent =
       readonly queues: readonly string[];
       /** "run id", "replication id", "address", "epoch", "owner", "data" */
       readonly changed: readonly string[];
+      /** What was taken before this time is there all the same, Unix ms; undefined: that cannot be told. */
+      readonly keptUntilMs: number | undefined;
     }
-  | { readonly event: "dataLost"; readonly broker: string; readonly problem: string }
+  | {
+      readonly event: "dataLost";
+      readonly broker: string;
+      readonly problem: string;
+      /** What it had taken before this time it still has, Unix ms; undefined: nothing is sure. */
+      readonly keptUntilMs: number | undefined;
+    }
   /** Spooled tasks that storage may have lost are sent again. */
   | { readonly event: "replayed"; readonly broker: string; readonly count: number }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }

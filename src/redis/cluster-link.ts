@@ -77,6 +77,7 @@ export class ClusterLink implements RedisLink {
   /** Shared by all who wait for the map. */
   #reading: Promise<Unconnected | undefined> | undefined;
   #timeReadMs = Number.NEGATIVE_INFINITY;
+  #connected = () => {};
 
   /** Connects with the first call. */
   constructor(options: {
@@ -117,6 +118,10 @@ export class ClusterLink implements RedisLink {
     const call = queue === undefined ? { name: "PING", args: [] } : { name: "EXISTS", args: [pausedKey(queue)] };
     const [reply] = await this.run([call]);
     if (reply instanceof LinkError && reply.code !== "NOPERM") throw reply.toError(this.label);
+  }
+
+  onConnected(listener: () => void): void {
+    this.#connected = listener;
   }
 
   async close(): Promise<void> {
@@ -238,6 +243,7 @@ export class ClusterLink implements RedisLink {
     });
     const options = { label: address.label, timeoutMs: this.#timeoutMs };
     const link = new StandaloneLink(options, (...how) => openConnection(address, ...how), clock);
+    link.onConnected(() => this.#connected());
     const node = { address, link };
     this.#nodes.set(name, node);
     return node;

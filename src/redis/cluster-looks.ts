@@ -1,8 +1,9 @@
 import { HoldfastError } from "../core/errors.js";
-import { keysOf, pendingKey } from "./keys.js";
+import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
+import { keysOf, nodeDataKey, pendingKey } from "./keys.js";
 import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
 import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
-import { slotOf } from "./slots.js";
+import { slotOf, tagOf } from "./slots.js";
 
 /** Redis's own default. */
 const usualNodeTimeoutMs = 15_000;
@@ -23,10 +24,12 @@ interface View {
 /** Tells who owns each queue's slot, as a majority of the masters says, and which server that is. */
 export class ClusterLooks {
   readonly #link: RedisLink;
+  readonly #marks: DataMarks;
   #nodeTimeoutMs: number | undefined;
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisLink, marks: DataMarks) {
     this.#link = link;
+    this.#marks = marks;
   }
 
   /** How long a master must be silent before the others take it for dead. */
@@ -34,9 +37,14 @@ export class ClusterLooks {
     return this.#nodeTimeoutMs ?? usualNodeTimeoutMs;
   }
 
-  async of(queues: readonly string[], options: RunOptions): Promise<(Found | undefined)[]> {
+  /** For each queue, and all masters that could be looked at. */
+  async of(
+    queues: readonly string[],
+    settings: boolean,
+    options: RunOptions,
+  ): Promise<{ readonly found: (Found | undefined)[]; readonly servers: readonly ServerLook[] }> {
     const nodes = await this.#link.nodes();
-    const looks = (await Promise.all(nodes.map((node) => this.#look(node, options)))).filter(
+    const looks = (await Promise.all(nodes.map((node) => this.#look(node, settings, options)))).filter(
       (look) => look !== undefined,
     );
     const servers = new Map(looks.map(({ view, server }) => [view.self, server]));
@@ -47,33 +55,52 @@ export class ClusterLooks {
       const owner = ownerOf(slotOf(keysOf(queue).asynq), views, majority);
       const server = owner === undefined ? undefined : servers.get(owner.node);
       if (owner === undefined || server?.serves !== true) return undefined;
-      const { runId, replicationId } = server;
+      const { runId, replicationId, mark } = server;
       const traits = { owner: owner.node, epoch: owner.epoch, "run id": runId, "replication id": replicationId };
-      return { traits, server };
+      return { traits: { ...traits, data: mark?.id ?? "" }, server };
     });
     // Its owner may be one that our map has not heard of: a call to it puts that right.
     const unknown = queues.filter((_, n) => found[n] === undefined);
     if (unknown.length > 0) void this.#goThere(unknown, options);
-    return found;
+    return { found, servers: looks.map(({ server }) => server) };
   }
 
-  async #look(node: RedisNode, options: RunOptions): Promise<{ view: View; server: ServerLook } | undefined> {
+  async #look(
+    node: RedisNode,
+    settings: boolean,
+    options: RunOptions,
+  ): Promise<{ view: View; server: ServerLook } | undefined> {
     const calls = [
       { name: "CLUSTER", args: ["NODES"] },
-      { name: "CONFIG", args: ["GET", "cluster-node-timeout"] },
-      ...lookCalls,
+      ...lookCalls(settings),
+      ...(settings ? [{ name: "CONFIG", args: ["GET", "cluster-node-timeout"] }] : []),
     ];
     try {
-      const [nodes, timeout, ...rest] = await node.run(calls, options);
+      const [nodes, ...rest] = await node.run(calls, options);
       const view = nodes === undefined || nodes instanceof LinkError ? undefined : viewOf(nodes);
       if (view === undefined) return undefined;
-      const timeoutMs = Number(valueOf(timeout));
+      const timeoutMs = settings ? Number(valueOf(rest.at(-1))) : 0;
       if (timeoutMs > 0) this.#nodeTimeoutMs = timeoutMs;
-      return { view, server: serverLook(this.#link, rest) };
+      const server = serverLook(this.#link, rest);
+      return { view, server: server.serves ? { ...server, mark: await this.#mark(node, view, options) } : server };
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw error;
       return undefined;
     }
+  }
+
+  /**
+   * Each master has its own, in the first of its slots: with that it goes when the slot does.
+   * @throws BROKER_UNAVAILABLE also where the node does not serve its slots yet
+   */
+  async #mark(node: RedisNode, { self, owners }: View, options: RunOptions): Promise<Mark | undefined> {
+    const slots = owners.find((owner) => owner.node === self)?.slots.map(([first]) => first) ?? [];
+    if (slots.length === 0) return undefined;
+    const key = nodeDataKey(tagOf(Math.min(...slots)));
+    const [reply] = await node.run([this.#marks.call(key, this.#link.clock.nowMs())], options);
+    if (reply instanceof LinkError && reply.outcome !== "failed" && reply.code !== "NOPERM")
+      throw reply.toError(this.#link.label);
+    return markFrom(key, reply);
   }
 
   async #goThere(queues: readonly string[], options: RunOptions): Promise<void> {

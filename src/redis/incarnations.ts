@@ -1,14 +1,16 @@
-import type { Incarnation } from "../broker/incarnation.js";
+import type { DataLoss, Incarnation } from "../broker/incarnation.js";
 import { ClusterLooks } from "./cluster-looks.js";
+import { DataMarks, type Mark, markFrom } from "./data-marks.js";
+import { dataKey } from "./keys.js";
 import type { LinkOptions } from "./link-options.js";
 import type { RedisLink, RunOptions } from "./link.js";
 import { SentinelWatch } from "./sentinel-watch.js";
 import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
 
 export interface IncarnationEvents {
-  /** Other data than before, or data that may have lost something. */
-  onChanged(queues: readonly string[], changed: readonly string[]): void;
-  onLost(problem: string): void;
+  /** Other data than before, or data that may have lost something; what was taken before `keptUntilMs` is there. */
+  onChanged(queues: readonly string[], changed: readonly string[], keptUntilMs: number | undefined): void;
+  onLost(loss: DataLoss): void;
 }
 
 /** A master that has been given up may go on taking tasks; measured: up to 11 s, with Sentinels that need 1.5 s to see it. */
@@ -17,8 +19,6 @@ const shortestFailoverTrustMs = 20_000;
 const marginMs = 10_000;
 /** A restart takes no more than what was not on the disk, and a look that sees it. */
 const restartTrustMs = 3_000;
-/** A change from this many keys to a tenth of them is a loss. */
-const manyKeys = 100;
 
 /** Tells which data queues are on, for one server, for the master behind Sentinels, or for a Cluster. */
 export class Incarnations {
@@ -26,14 +26,19 @@ export class Incarnations {
   readonly #events: IncarnationEvents;
   readonly #sentinels: SentinelWatch | undefined;
   readonly #cluster: ClusterLooks | undefined;
+  readonly #marks = new DataMarks();
+  /** By queue; where all are on the same server, one for all of them. */
   readonly #last = new Map<string, Found>();
   #server: ServerLook | undefined;
+  /** What a look found that began before another one is no news any more. */
+  #begun = 0;
+  #compared = 0;
 
   constructor(link: RedisLink, options: LinkOptions, events: IncarnationEvents) {
     this.#link = link;
     this.#events = events;
     this.#sentinels = options.kind === "sentinel" ? new SentinelWatch(options) : undefined;
-    this.#cluster = options.kind === "cluster" ? new ClusterLooks(link) : undefined;
+    this.#cluster = options.kind === "cluster" ? new ClusterLooks(link, this.#marks) : undefined;
   }
 
   /** Until something was seen, the longest that it may be with usual settings. */
@@ -47,61 +52,106 @@ export class Incarnations {
     return this.#server.replicas > 0 ? Math.max(shortestFailoverTrustMs, restartMs) : restartMs;
   }
 
-  async of(queues: readonly string[], withinMs: number): Promise<(Incarnation | undefined)[]> {
+  /** `settings`: how the server saves, too; what an incarnation says of that is a guess without them. */
+  async of(queues: readonly string[], withinMs: number, settings = true): Promise<(Incarnation | undefined)[]> {
     const options = { timeoutMs: withinMs, insist: false };
-    const found =
-      this.#cluster === undefined ? await this.#one(queues, options) : await this.#cluster.of(queues, options);
-    this.#compare(queues, found);
-    return found.map((one) => {
-      if (one === undefined) return undefined;
-      const { persistence, savedUntilMs } = one.server;
-      return { id: Object.values(one.traits).join(" "), persistence, savedUntilMs };
+    const begun = (this.#begun += 1);
+    const { looks, servers } = await this.#look(queues, settings, options);
+    if (begun > this.#compared) {
+      this.#compared = begun;
+      this.#compare(looks);
+      for (const server of servers) this.#compareData(server);
+    }
+    const byQueue = new Map(looks.flatMap((look) => look.queues.map((queue) => [queue, look.now] as const)));
+    return queues.map((queue) => {
+      const found = byQueue.get(queue);
+      if (found === undefined) return undefined;
+      const { persistence, savedUntilMs } = found.server;
+      return { id: Object.values(found.traits).join(" "), persistence, savedUntilMs };
     });
+  }
+
+  async #look(queues: readonly string[], settings: boolean, options: RunOptions): Promise<Looked> {
+    if (this.#cluster === undefined) {
+      const now = await this.#one(settings, options);
+      return { looks: [{ place: "", queues, now }], servers: now === undefined ? [] : [now.server] };
+    }
+    const { found, servers } = await this.#cluster.of(queues, settings, options);
+    return { looks: queues.map((queue, n) => ({ place: queue, queues: [queue], now: found[n] })), servers };
+  }
+
+  /** A look at the marks alone. False: the data are not what they were; `of` tells more. @throws BROKER_UNAVAILABLE */
+  async areSame(withinMs: number): Promise<boolean> {
+    const marks = await this.#lookAtMarks(withinMs);
+    const same = marks.every((mark) => this.#marks.isSame(mark));
+    if (same) for (const mark of marks) this.#marks.renew(mark);
+    return same;
+  }
+
+  /** All that can be told where the server does not say who it is. @throws BROKER_UNAVAILABLE */
+  async marksAlone(withinMs: number): Promise<void> {
+    for (const mark of await this.#lookAtMarks(withinMs)) {
+      const loss = this.#marks.lossBy({ mark, runId: "", keys: 0 });
+      if (loss !== undefined) this.#events.onLost(loss);
+    }
+  }
+
+  async #lookAtMarks(withinMs: number): Promise<Mark[]> {
+    const keys = this.#cluster === undefined ? [dataKey] : this.#marks.keys;
+    const nowMs = this.#link.clock.nowMs();
+    const calls = keys.map((key) => this.#marks.call(key, nowMs));
+    const replies = await this.#link.run(calls, { timeoutMs: withinMs, insist: false });
+    return replies.flatMap((reply, n) => markFrom(keys[n]!, reply) ?? []);
   }
 
   close(): void {
     this.#sentinels?.close();
   }
 
-  /** All queues are on the same. */
-  async #one(queues: readonly string[], options: RunOptions): Promise<(Found | undefined)[]> {
+  async #one(settings: boolean, options: RunOptions): Promise<Found | undefined> {
     const [server, watched] = await Promise.all([
-      lookAtServer(this.#link, options),
+      lookAtServer(this.#link, this.#marks, settings, options),
       this.#sentinels === undefined ? undefined : this.#sentinels.master(options.timeoutMs!),
     ]);
     const { runId, replicationId, mark } = server;
     // Behind Sentinels it must be the very server that they speak of.
     const elsewhere = this.#sentinels !== undefined && watched?.runId !== runId;
-    if (!server.serves || elsewhere) return queues.map(() => undefined);
-    const before = this.#server;
-    this.#server = server;
-    if (before !== undefined) this.#compareData(before, server);
+    if (!server.serves || elsewhere) return undefined;
+    if (settings) this.#server = server;
     const place = watched === undefined ? {} : { address: watched.address, epoch: String(watched.epoch) };
-    const found = { traits: { "run id": runId, "replication id": replicationId, ...place, data: mark }, server };
-    return queues.map(() => found);
+    return { traits: { "run id": runId, "replication id": replicationId, ...place, data: mark?.id ?? "" }, server };
   }
 
-  #compareData(before: ServerLook, now: ServerLook): void {
-    if (before.mark !== "" && now.mark !== "" && now.mark !== before.mark) {
-      this.#events.onLost(`it has other data: ${now.keys} keys, there were ${before.keys}`);
-    } else if (now.runId !== before.runId && before.keys >= manyKeys && now.keys < before.keys / 10) {
-      this.#events.onLost(`it came back with ${now.keys} keys, there were ${before.keys}`);
-    }
-  }
-
-  #compare(queues: readonly string[], found: readonly (Found | undefined)[]): void {
-    const changes = new Map<string, string[]>();
-    for (const [n, queue] of queues.entries()) {
-      const now = found[n];
+  #compare(looks: Looked["looks"]): void {
+    const changes = new Map<string, { queues: string[]; keptUntilMs: number | undefined }>();
+    for (const { place, queues, now } of looks) {
       if (now === undefined) continue;
-      const before = this.#last.get(queue);
-      this.#last.set(queue, now);
+      const before = this.#last.get(place);
+      this.#last.set(place, now);
       if (before === undefined) continue;
       const changed = Object.keys(now.traits).filter((name) => now.traits[name] !== before.traits[name]);
       if (changed.length === 0) continue;
       const key = changed.join(", ");
-      changes.set(key, [...(changes.get(key) ?? []), queue]);
+      const change = changes.get(key) ?? { queues: [], keptUntilMs: now.server.mark?.foundMs };
+      changes.set(key, { ...change, queues: [...change.queues, ...queues] });
     }
-    for (const [changed, concerned] of changes) this.#events.onChanged(concerned, changed.split(", "));
+    for (const [key, { queues, keptUntilMs }] of changes) {
+      const changed = key.split(", ");
+      this.#events.onChanged(queues, changed, changed.includes("data") ? undefined : keptUntilMs);
+    }
   }
+
+  #compareData({ mark, runId, keys }: ServerLook): void {
+    const loss = mark && this.#marks.lossBy({ mark, runId, keys });
+    if (loss !== undefined) this.#events.onLost(loss);
+  }
+}
+
+interface Looked {
+  readonly looks: readonly {
+    readonly place: string;
+    readonly queues: readonly string[];
+    readonly now: Found | undefined;
+  }[];
+  readonly servers: readonly ServerLook[];
 }

@@ -65,6 +65,7 @@ describe("keys", () => {
           .map(([kind, key]) => [kind, key("q", "")]),
       ),
     ).toEqual({
+      nodeDataKey: "holdfast:data:{q}",
       serverKey: "asynq:servers:{q}",
       runningKey: "asynq:workers:{q}",
       pendingKey: "asynq:{q}:pending",

@@ -19,8 +19,10 @@ export const cancelChannel = "asynq:cancel";
 export const queuesKey = "asynq:queues";
 /** STRING: the version of our keys and fields, for all queues. */
 export const schemaKey = "holdfast:schema";
-/** STRING: a mark that tells these data from others: gone with them. */
+/** STRING: a mark that tells these data from others: gone with them (lua/mark.lua). */
 export const dataKey = "holdfast:data";
+/** The same for one node of a Cluster: the tag leads to a slot that it has. */
+export const nodeDataKey = (tag: string) => `${dataKey}:{${tag}}`;
 
 /** ZSETs: keys of processes that work, and of what they run, by the time at which they expire. */
 export const serversKey = "asynq:servers";

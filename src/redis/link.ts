@@ -34,6 +34,8 @@ export interface RedisLink {
   shardOf(queue: string): string | undefined;
   /** Of the server that has the queue, where one is given. @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED */
   ping(queue?: string): Promise<void>;
+  /** Be told of each connection to a server that holds data. */
+  onConnected(listener: () => void): void;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */
   close(): Promise<void>;
 }

@@ -25,7 +25,7 @@ import type {
   Subscription,
   UpdateReceipt,
 } from "../broker/roles.js";
-import type { Incarnation } from "../broker/incarnation.js";
+import type { DataLoss, Incarnation } from "../broker/incarnation.js";
 import type { Spool } from "../broker/spool.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
@@ -43,6 +43,7 @@ import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
+import { DataWatch } from "./data-watch.js";
 import { dropQueue } from "./drop-queue.js";
 import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
@@ -53,6 +54,7 @@ import { ForeignQueues } from "./foreign-queues.js";
 import { Incarnations } from "./incarnations.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
+import { queuesKey } from "./keys.js";
 import type { RedisLink } from "./link.js";
 import { list } from "./list.js";
 import { find, queues } from "./look.js";
@@ -68,6 +70,10 @@ import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
 import { UnderWay } from "./under-way.js";
+import { UsedQueues } from "./used-queues.js";
+
+/** For a look at which data there are. */
+const lookMs = 2_000;
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker implements Broker {
@@ -78,6 +84,8 @@ export class RedisBroker implements Broker {
   readonly #check: ServerCheck;
   readonly #known = new KnownQueues();
   readonly #incarnations: Incarnations;
+  readonly #watch: DataWatch;
+  readonly #used: UsedQueues;
   readonly #keepers = new Set<LeaseKeeper>();
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
@@ -101,8 +109,14 @@ export class RedisBroker implements Broker {
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
     this.#incarnations = new Incarnations(link, linkOptions, {
       onChanged: (...change) => this.#changed(...change),
-      onLost: (problem) => this.#lost(problem),
+      onLost: (loss) => this.#lost(loss),
     });
+    this.#watch = new DataWatch({ whole: () => this.#lookAtData(), quick: () => this.#glanceAtData() });
+    this.#used = new UsedQueues(() => {
+      // One server has them all.
+      if (link.oneSlotPerCall && this.#fit) this.#watch.changed();
+    });
+    link.onConnected(() => this.#fit && this.#watch.changed());
     this.spool = openSpool?.(this);
   }
 
@@ -118,6 +132,7 @@ export class RedisBroker implements Broker {
     const { timeoutMs } = this.#linkOptions;
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
+    for (const { message } of tasks) this.#used.fill(message.queue);
     return this.#run(
       async (link) => {
         const kept = await this.#foreignQueues.kept(link, tasks, nowMs);
@@ -135,6 +150,7 @@ export class RedisBroker implements Broker {
   ): Promise<EnqueueReceipt[]> {
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
+    for (const { message } of tasks) this.#used.fill(message.queue);
     return this.#run(
       () => enqueue(this.#assured.producer(assurance), tasks, nowMs, untilMs - performance.now(), this.#known),
       this.#fit ? undefined : () => this.#readyWithin(withinMs, taskIds),
@@ -161,7 +177,10 @@ export class RedisBroker implements Broker {
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    return this.#run((link) => this.#spread?.exchange(turn, nowMs) ?? exchange(link, turn, nowMs));
+    for (const queue of turn.lease?.queues ?? []) this.#used.look(queue);
+    const reply = await this.#run((link) => this.#spread?.exchange(turn, nowMs) ?? exchange(link, turn, nowMs));
+    for (const { lease } of reply.leased) this.#used.fill(lease.queue);
+    return reply;
   }
 
   async reclaim(queueNames: readonly string[], limit: number, nowMs: number): Promise<ReclaimReceipt[]> {
@@ -212,6 +231,7 @@ export class RedisBroker implements Broker {
     by: Act,
     nowMs: number,
   ): Promise<DropReceipt> {
+    this.#used.forget(queue);
     return this.#run((link) => dropQueue(link, queue, options, by, nowMs)).finally(() => this.#known.clear());
   }
 
@@ -295,6 +315,7 @@ export class RedisBroker implements Broker {
 
   async close(): Promise<void> {
     await this.spool?.close();
+    await this.#watch.close();
     await this.#underWay.end();
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
@@ -309,21 +330,57 @@ export class RedisBroker implements Broker {
 
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
+    this.#watch.used();
     return this.#underWay.run(() => (ready?.() ?? this.#ready()).then(verb));
   }
 
-  /** The server may lack what it had. */
-  #changed(queueNames: readonly string[], changed: readonly string[]): void {
-    this.#known.clear();
-    const broker = this.label;
-    this.#check.log.warn({ broker, changed, queues: queueNames.length }, "Redis is not where it was, or was restarted");
-    tellBroker({ event: "incarnationChanged", broker, queues: queueNames, changed });
+  /** Answers whether it could be told; never rejects. */
+  async #lookAtData(): Promise<boolean> {
+    const queueNames = this.#used.names;
+    try {
+      const found = await this.#incarnations.of(
+        queueNames.length > 0 ? queueNames : [""],
+        lookMs,
+        this.spool !== undefined,
+      );
+      return found.every((one) => one !== undefined);
+    } catch (error) {
+      if (!HoldfastError.is(error, "BROKER_INCOMPATIBLE")) return false;
+      return this.#incarnations.marksAlone(lookMs).then(
+        () => true,
+        () => false,
+      );
+    }
   }
 
-  #lost(problem: string): void {
+  /** Answers whether the data are the same; with a connection that is lost there will be a look anyway. */
+  async #glanceAtData(): Promise<boolean> {
+    return this.#incarnations.areSame(lookMs).catch(() => true);
+  }
+
+  /** The server may lack what it had. */
+  #changed(queueNames: readonly string[], changed: readonly string[], keptUntilMs: number | undefined): void {
+    this.#known.clear();
     const broker = this.label;
-    this.#check.log.error({ broker, problem }, "Redis has lost data");
-    tellBroker({ event: "dataLost", broker, problem });
+    const queues = queueNames.filter((name) => name !== "");
+    this.#check.log.warn({ broker, changed, queues: queues.length }, changedSays);
+    tellBroker({ event: "incarnationChanged", broker, queues, changed, keptUntilMs });
+  }
+
+  #lost({ problem, keptUntilMs }: DataLoss): void {
+    const broker = this.label;
+    this.#known.clear();
+    this.#check.log.error({ broker, problem }, lostSays);
+    tellBroker({ event: "dataLost", broker, problem, keptUntilMs });
+    void this.#register();
+  }
+
+  /** Queues that the data do not know any more, and that are used all the same, can be seen by everybody. */
+  async #register(): Promise<void> {
+    const queues = this.#used.filled;
+    if (queues.length === 0) return;
+    const calls = [{ name: "SADD", args: [queuesKey, ...queues] }];
+    await this.#underWay.run(() => this.#link.run(calls, { timeoutMs: lookMs })).catch(() => undefined);
   }
 
   #tellForbidden(problem: string): void {
@@ -343,6 +400,7 @@ export class RedisBroker implements Broker {
     await this.#checked;
     if (!this.#fit) {
       this.#fit = true;
+      this.#watch.changed();
       // What an earlier process left waits for the spool to be opened, and storage can take it.
       this.spool?.nudge();
     }
@@ -355,3 +413,9 @@ export class RedisBroker implements Broker {
     return Promise.race([this.#ready(), reached.then(() => this.#ready())]);
   }
 }
+
+const changedSays =
+  "Redis was restarted, or is another server: what it acknowledged in the last moments before may be gone";
+const lostSays =
+  "Redis has lost data: find out what emptied or restarted it, and enqueue again what nobody else has; " +
+  "spooled tasks are sent again by themselves";

@@ -1110,6 +1110,59 @@ export function line(keys: LineKeys, head: LineHead): ScriptCall {
   return { script: lineScript, keys: [keys.list], args };
 }
 
+export interface MarkKeys {
+  readonly data: string;
+}
+
+export interface MarkHead {
+  readonly fresh: Argument;
+  readonly nowMs: Argument;
+  readonly knownMs: Argument;
+}
+
+export const markScript: Script = {
+  name: "mark",
+  sha1: "9d2bef7b1d69530f9bbe6a3d1f80a64a1b07e6d9",
+  text: `-- Among the data there is a mark that tells them from others, and the time until which they are known to reach: whoever
+-- looks writes it. Data that came back older than the looker knows have a gap, which stays noted for those who look later:
+-- "mark until from:noticed …", the last four. What cannot be written now is left as it is.
+-- \`known_ms\`: until when the looker has seen these data reach, 0 when it has not.
+-- Reply: the mark, the time that was there, the time that is there, the gaps; an empty mark where there is none.
+local data = unpack(KEYS)
+local deadline_ms, fresh, now_ms, known_ms = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+local stored = redis.call("GET", data) or ""
+local mark, until_ms, gaps = string.match(stored, "^(%S+) ?(%d*)(.*)$")
+local found_ms = tonumber(until_ms) or 0
+if mark and found_ms < tonumber(known_ms) then
+  local kept = {}
+  for gap in string.gmatch(gaps, "%d+:%d+") do kept[#kept + 1] = gap end
+  kept[#kept + 1] = string.format("%.0f:%.0f", found_ms, now_ms)
+  gaps = " " .. table.concat(kept, " ", math.max(1, #kept - 3))
+end
+local reaches_ms = math.max(found_ms, tonumber(now_ms))
+local text = string.format("%s %.0f%s", mark or fresh, reaches_ms, gaps or "")
+if text ~= stored then
+  local written = redis.pcall("SET", data, text)
+  if type(written) == "table" and written.err then reaches_ms = found_ms end
+  if reaches_ms == found_ms and not mark then return { "", 0, 0, "" } end
+end
+return { mark or fresh, found_ms, reaches_ms, gaps or "" }
+`,
+};
+
+export function mark(keys: MarkKeys, head: MarkHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.fresh, head.nowMs, head.knownMs];
+  return { script: markScript, keys: [keys.data], args };
+}
+
 export interface MemoryKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -25,6 +25,7 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
     nodesOf: async () => [],
     shardOf: () => undefined,
     ping: async () => {},
+    onConnected: () => {},
     close: async () => {},
   };
 }

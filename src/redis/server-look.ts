@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import type { Incarnation } from "../broker/incarnation.js";
 import { HoldfastError } from "../core/errors.js";
+import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
-import { type Caller, type Command, LinkError, type Reply, type RunOptions } from "./link.js";
+import { type Command, LinkError, type RedisLink, type Reply, type RunOptions } from "./link.js";
 import { infoOf } from "./server-check.js";
 
 /** What one server says of itself and of the data it has. */
@@ -16,9 +16,10 @@ export interface ServerLook {
   readonly savedUntilMs: number | undefined;
   /** How much a power cut may take: what is written and not on the disk, ms. */
   readonly unsyncedMs: number;
+  /** In all its databases. */
   readonly keys: number;
-  /** The mark that is among the data; "" where we may not look. */
-  readonly mark: string;
+  /** The mark that is among the data; undefined where we may not look. */
+  readonly mark: Mark | undefined;
 }
 
 /** What makes a queue's incarnation, by name, and the server that it is on. */
@@ -27,44 +28,35 @@ export interface Found {
   readonly server: ServerLook;
 }
 
-/** For one server, in one trip. */
-export const lookCalls: readonly Command[] = [
-  ...["server", "replication", "persistence"].map((section) => ({ name: "INFO", args: [section] })),
-  { name: "CONFIG", args: ["GET", "save"] },
-  { name: "CONFIG", args: ["GET", "appendfsync"] },
-];
+const sections = ["server", "replication", "persistence", "keyspace"];
 
-/** … and where all keys are on one server, what else can be learned. */
-const dataCalls: readonly Command[] = [
-  { name: "DBSIZE", args: [] },
-  { name: "GET", args: [dataKey] },
+/** For one server, in one trip. `settings`: also how it saves, which takes another right and matters to a spool alone. */
+export const lookCalls = (settings: boolean): readonly Command[] => [
+  ...sections.map((section) => ({ name: "INFO", args: [section] })),
+  ...(settings ? ["save", "appendfsync"] : []).map((name) => ({ name: "CONFIG", args: ["GET", name] })),
 ];
 
 /**
  * The one server that a link leads to. Among its data there is a mark, made by whoever finds none: it goes with them.
  * @throws BROKER_UNAVAILABLE; BROKER_INCOMPATIBLE where it does not tell who it is
  */
-export async function lookAtServer(link: Caller, options: RunOptions): Promise<ServerLook> {
-  const replies = await link.run([...lookCalls, ...dataCalls], options);
-  const look = serverLook(link, replies);
-  const [keys, mark] = replies.slice(lookCalls.length);
-  const known = { ...look, keys: typeof keys === "number" ? keys : 0 };
-  if (Buffer.isBuffer(mark)) return { ...known, mark: String(mark) };
-  // Who may not look, and a server that takes no writes now, leave it out.
-  if (mark !== null || !look.serves) return known;
-  const [, made] = await link.run(
-    [
-      { name: "SET", args: [dataKey, randomUUID(), "NX"] },
-      { name: "GET", args: [dataKey] },
-    ],
-    options,
-  );
-  return Buffer.isBuffer(made) ? { ...known, mark: String(made) } : known;
+export async function lookAtServer(
+  link: Pick<RedisLink, "label" | "run" | "clock">,
+  marks: DataMarks,
+  settings: boolean,
+  options: RunOptions,
+): Promise<ServerLook> {
+  const mark = marks.call(dataKey, link.clock.nowMs());
+  const [marked, ...replies] = await link.run([mark, ...lookCalls(settings)], options);
+  return { ...serverLook(link, replies), mark: markFrom(dataKey, marked) };
 }
 
 /** Reads the replies to `lookCalls`. @throws as `lookAtServer` */
-export function serverLook(link: Caller, replies: readonly Reply[]): ServerLook {
-  const info = Object.assign({}, ...replies.slice(0, 3).map((reply) => infoOf(reply, link))) as Record<string, string>;
+export function serverLook(link: Pick<RedisLink, "label">, replies: readonly Reply[]): ServerLook {
+  const info = Object.assign({}, ...replies.slice(0, sections.length).map((reply) => infoOf(reply, link))) as Record<
+    string,
+    string
+  >;
   const { run_id: runId = "", master_replid: replicationId = "" } = info;
   // Some who rent out servers leave them out, or write zeros.
   if (/^0*$/.test(runId) || /^0*$/.test(replicationId)) {
@@ -74,7 +66,7 @@ export function serverLook(link: Caller, replies: readonly Reply[]): ServerLook 
       : "its INFO hides run_id or master_replid, and only those tell whether the server is still the one that took a task: do without the spool there";
     throw new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
   }
-  const [save, fsync] = [valueOf(replies[3]), valueOf(replies[4])];
+  const [save, fsync] = replies.slice(sections.length).map(valueOf);
   const persistence = info["aof_enabled"] === "1" ? "aof" : save === "" ? "none" : "snapshot";
   return {
     runId,
@@ -84,10 +76,12 @@ export function serverLook(link: Caller, replies: readonly Reply[]): ServerLook 
     persistence,
     savedUntilMs: savedUntilMs(info),
     unsyncedMs: persistence === "aof" ? unsyncedMs(fsync) : 0,
-    keys: 0,
-    mark: "",
+    keys: sumOf(Object.values(info).map((value) => Number(/^keys=(\d+),/.exec(value)?.[1] ?? 0))),
+    mark: undefined,
   };
 }
+
+const sumOf = (numbers: readonly number[]) => numbers.reduce((sum, one) => sum + one, 0);
 
 /** CONFIG GET's answer; undefined where it is not allowed. */
 export const valueOf = (reply: Reply | undefined) =>

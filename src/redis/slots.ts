@@ -17,6 +17,16 @@ export function slotOf(key: string): number {
   return crc % slotCount;
 }
 
+const tags = new Map<number, string>();
+
+/** A hash tag that leads to the slot. */
+export function tagOf(slot: number): string {
+  let tag = tags.get(slot);
+  for (let n = 0; tag === undefined; n++) if (slotOf(`{${n}}`) === slot) tag = String(n);
+  tags.set(slot, tag);
+  return tag;
+}
+
 /** Commands without a key, and those whose key is not their first argument. */
 const keyless = new Set(["PING", "INFO", "TIME", "ACL", "PUBLISH", "ROLE", "CONFIG", "SCRIPT"]);
 const keySecond = new Set(["MEMORY", "OBJECT"]);

@@ -40,6 +40,7 @@ export class StandaloneLink implements RedisLink {
   #failure: Unconnected | undefined;
   #failures = 0;
   #up: boolean | undefined;
+  #connected = () => {};
 
   /** Connects with the first call. */
   constructor(
@@ -85,6 +86,10 @@ export class StandaloneLink implements RedisLink {
   async ping(): Promise<void> {
     const [reply] = await this.run([{ name: "PING", args: [] }]);
     if (reply instanceof LinkError) throw reply.toError(this.label);
+  }
+
+  onConnected(listener: () => void): void {
+    this.#connected = listener;
   }
 
   async close(): Promise<void> {
@@ -210,6 +215,7 @@ export class StandaloneLink implements RedisLink {
       this.#failure = undefined;
       this.#connection = opened;
       this.#tell("up", "connected");
+      this.#connected();
     } else {
       this.#failures++;
       this.#failure = opened;

@@ -90,6 +90,7 @@ export function answering(replies: Replies, { apart = false } = {}): RedisLink {
     nodesOf: async (queues) => queues.map(() => node),
     shardOf: () => undefined,
     ping: async () => {},
+    onConnected: () => {},
     close: async () => {},
   };
 }

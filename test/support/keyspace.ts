@@ -7,7 +7,9 @@ type Content = string | string[] | Record<string, string>;
  * hashes as { field: value } with `msg` and `result` in hex, streams as "field=value …" an entry.
  */
 export async function keyspace(redis: Redis): Promise<Record<string, Content>> {
-  const keys = (await redis.keys("*")).filter((key) => key !== "holdfast:schema").toSorted();
+  const keys = (await redis.keys("*"))
+    .filter((key) => key !== "holdfast:schema" && !key.startsWith("holdfast:data"))
+    .toSorted();
   return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, await content(redis, key)] as const)));
 }
 

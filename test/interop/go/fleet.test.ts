@@ -58,6 +58,7 @@ describeGo(`${tasks} tasks on five queues, with three worker processes each of G
     const rest = (await server.admin.keys("*")).filter((key) => !/:(processed|failed)(:[\d-]+)?$/.test(key));
     expect(rest.filter((key) => !/^holdfast:\{q\d\}:(done|req):/.test(key)).toSorted()).toEqual([
       "asynq:queues",
+      "holdfast:data",
       "holdfast:schema",
     ]);
   }, 180_000);

@@ -1,0 +1,114 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type BrokerEvent, Client, connect, defineTask, Inspector, Worker } from "../../src/index.js";
+import { RedisCluster } from "../support/redis-cluster.js";
+import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { until } from "../support/until.js";
+
+const silent = () => {};
+const quiet = { debug: silent, info: silent, warn: silent, error: silent };
+const work = defineTask<{ n: number }>("work");
+
+describeRedis("clients and workers without a spool", () => {
+  const events: BrokerEvent[] = [];
+  const listener = (event: unknown) => void events.push(event as BrokerEvent);
+  beforeEach(() => {
+    events.length = 0;
+    subscribe("holdfast.broker", listener);
+  });
+  afterEach(() => unsubscribe("holdfast.broker", listener));
+  const eventsOf = <E extends BrokerEvent["event"]>(event: E) =>
+    events.filter((one): one is Extract<BrokerEvent, { event: E }> => one.event === event);
+
+  it("notice a Redis that comes back empty, and put its queues among all queues again", async () => {
+    await using server = await RedisServer.start();
+    await using producing = connect(server.url, { log: quiet });
+    await using working = connect(server.url, { log: quiet });
+    const client = new Client(producing, { timeout: "20s" });
+    await client.enqueue(work({ n: 1 }));
+    await using worker = new Worker(working, { log: quiet, pollInterval: "50ms" }).handle(work, silent);
+    await worker.start();
+    await until("the task is done", () => worker.counters().completed === 1);
+    await until("both have seen the mark", async () => (await server.admin.exists("holdfast:data")) === 1);
+
+    await server.kill();
+    await server.start();
+    await producing.ping();
+
+    await until("both have told it", () => eventsOf("dataLost").length === 2, 20_000);
+    expect(eventsOf("incarnationChanged").map(({ changed }) => changed)).toEqual([
+      ["run id", "replication id", "data"],
+      ["run id", "replication id", "data"],
+    ]);
+    expect(eventsOf("dataLost")[0]).toMatchObject({ problem: expect.stringContaining("other data") });
+    await until("the queue is there again", async () => (await new Inspector(working).queues()).length === 1);
+  });
+
+  it("all notice one that comes back older, whoever is the first to look", async () => {
+    await using server = await RedisServer.start({ config: { save: "3600 1" } });
+    await using first = connect(server.url, { log: quiet });
+    await using second = connect(server.url, { log: quiet });
+    for (const broker of [first, second]) await broker.incarnations(["default"], 2_000);
+    await server.admin.save();
+    const savedMs = Date.now();
+    await until("a moment has passed", () => Date.now() > savedMs);
+    for (const broker of [first, second]) await broker.incarnations(["default"], 2_000);
+    await server.kill();
+    await server.start();
+    await first.ping();
+    await until("the first has told it", () => eventsOf("dataLost").length === 1, 20_000);
+
+    await second.ping();
+
+    await until("the second has, too", () => eventsOf("dataLost").length === 2, 20_000);
+    for (const { keptUntilMs } of eventsOf("dataLost")) {
+      expect(keptUntilMs).toBeLessThanOrEqual(savedMs);
+      expect(keptUntilMs).toBeGreaterThan(savedMs - 10_000);
+    }
+  });
+
+  it("tell of a restart with all data when they look, and lose nothing then", async () => {
+    await using server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
+    await using broker = connect(server.url, { log: quiet });
+    await new Client(broker).enqueue(work({ n: 1 }));
+    await until("it has seen the mark", async () => (await server.admin.exists("holdfast:data")) === 1);
+    const seenMs = Number(String(await server.admin.get("holdfast:data")).split(" ")[1]);
+
+    await server.kill();
+    await server.start();
+    await broker.ping();
+
+    await until("it has told it", () => eventsOf("incarnationChanged").length === 1, 20_000);
+    expect(eventsOf("incarnationChanged")).toMatchObject([
+      { changed: ["run id", "replication id"], keptUntilMs: seenMs },
+    ]);
+    expect(eventsOf("dataLost")).toEqual([]);
+  });
+
+  it("notice a Cluster's node that comes back empty, and go by the others", async () => {
+    await using cluster = await RedisCluster.start();
+    await using broker = connect(cluster.url, { log: quiet });
+    const client = new Client(broker, { timeout: "20s" });
+    await client.enqueueAll(["a", "b"].map((queue) => work({ n: 1 }, { queue })));
+    const node = cluster.masterOf("asynq:{a}:");
+    expect(node).not.toBe(cluster.masterOf("asynq:{b}:"));
+    const marks = async () => {
+      const counts = cluster.masters.map(async ({ admin }) => (await admin.keys("holdfast:data:*")).length);
+      return (await Promise.all(counts)).every((count) => count === 1);
+    };
+    await until("each node has its mark", marks);
+    // It knows both queues' nodes.
+    await broker.incarnations(["a", "b"], 2_000);
+
+    await node.kill();
+    await node.start();
+    await client.enqueue(work({ n: 2 }, { queue: "a" }));
+
+    await until("it has told it", () => eventsOf("dataLost").length === 1, 30_000);
+    expect(eventsOf("incarnationChanged")[0]).toMatchObject({
+      queues: ["a"],
+      changed: expect.arrayContaining(["run id", "data"]),
+    });
+    expect(eventsOf("dataLost")).toHaveLength(1);
+  }, 60_000);
+});
