@@ -296,6 +296,18 @@ describe("a client with a spool", () => {
     expect(storage.spool!.tasks).toEqual([]);
   });
 
+  it("fails in time with an unknown outcome when the spool does not answer, its disk hanging, say", async () => {
+    const spool = new MemorySpool();
+    spool.accept = () => new Promise(() => {});
+    const storage = new Storage({ spool });
+    const client = clientOn(storage, { timeout: "100ms" });
+
+    const late = { code: "BROKER_UNAVAILABLE", data: { outcome: "unknown", taskIds: ["slow"] } };
+    await expect(client.enqueue(ping({ n: 1 }, { id: "slow" }), { accept: "spool" })).rejects.toMatchObject(late);
+    storage.weather = "away";
+    await expect(client.enqueue(ping({ n: 1 }, { id: "slow" }))).rejects.toMatchObject(late);
+  });
+
   it("says that the spool is full when nothing has the task, and that the outcome is unknown when storage may", async () => {
     const storage = new Storage({ spool: new MemorySpool(0) });
     const client = clientOn(storage);

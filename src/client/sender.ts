@@ -201,7 +201,7 @@ export class Sender {
     policy: Policy,
     untilMs: number,
   ): Promise<EnqueueReceipt[]> {
-    if (!(to instanceof Endpoint)) return to.accept(tasks, this.#broker.clock.nowMs());
+    if (!(to instanceof Endpoint)) return this.#spool(tasks, to, untilMs);
     const { spool } = this.#broker;
     return policy.whenDown === "spool" && spool !== undefined
       ? this.#tryOrSpool(tasks, to, spool, policy, untilMs)
@@ -223,12 +223,27 @@ export class Sender {
       if (!isUnavailable(error)) throw error;
       const unknown = error.data.outcome === "unknown";
       try {
-        return await spool.accept(unknown ? tasks.map(repeated) : tasks, this.#broker.clock.nowMs());
+        return await this.#spool(unknown ? tasks.map(repeated) : tasks, spool, untilMs);
       } catch (refusal) {
         // Nothing has the tasks, and the spool says why; but what storage may have is its to tell.
         throw unknown ? concerning(error, tasks, true, refusal) : refusal;
       }
     }
+  }
+
+  /** A spool that is being opened, or whose disk hangs, gets no more time than the caller has. */
+  async #spool(tasks: readonly NewTask[], spool: Spool, untilMs: number): Promise<EnqueueReceipt[]> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const problem = "its spool has not answered in time";
+      const taskIds = tasks.map((task) => task.message.id);
+      const { label: broker } = this.#broker;
+      const end = () =>
+        reject(new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "unknown", taskIds }));
+      timer = setTimeout(end, Math.max(0, untilMs - performance.now()));
+    });
+    const accepted = spool.accept(tasks, this.#broker.clock.nowMs());
+    return Promise.race([accepted, late]).finally(() => clearTimeout(timer));
   }
 
   /**
