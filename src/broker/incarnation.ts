@@ -10,7 +10,7 @@ export interface Incarnation {
   readonly id: string;
   /** What this server's own restart leaves: all but the last second or less, what was saved last, or nothing. */
   readonly persistence: "aof" | "snapshot" | "none";
-  /** What came before this time (the storage's clock, Unix ms) is in its last snapshot; undefined where there is none. */
+  /** What came before this time (the storage's clock, Unix ms) is in its last snapshot; undefined where none was seen. */
   readonly savedUntilMs?: number | undefined;
 }
 

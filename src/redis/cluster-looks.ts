@@ -2,6 +2,7 @@ import { HoldfastError } from "../core/errors.js";
 import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { keysOf, nodeDataKey, pendingKey } from "./keys.js";
 import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
+import { Saves } from "./saves.js";
 import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
 import { slotOf, tagOf } from "./slots.js";
 
@@ -25,6 +26,7 @@ interface View {
 export class ClusterLooks {
   readonly #link: RedisLink;
   readonly #marks: DataMarks;
+  readonly #saves = new Saves();
   #nodeTimeoutMs: number | undefined;
 
   constructor(link: RedisLink, marks: DataMarks) {
@@ -75,13 +77,14 @@ export class ClusterLooks {
       ...lookCalls(settings),
       ...(settings ? [{ name: "CONFIG", args: ["GET", "cluster-node-timeout"] }] : []),
     ];
+    const askedMs = this.#link.clock.nowMs();
     try {
       const [nodes, ...rest] = await node.run(calls, options);
       const view = nodes === undefined || nodes instanceof LinkError ? undefined : viewOf(nodes);
       if (view === undefined) return undefined;
       const timeoutMs = settings ? Number(valueOf(rest.at(-1))) : 0;
       if (timeoutMs > 0) this.#nodeTimeoutMs = timeoutMs;
-      const server = serverLook(this.#link, rest);
+      const server = serverLook(this.#link, this.#saves, rest, askedMs);
       return { view, server: server.serves ? { ...server, mark: await this.#mark(node, view, options) } : server };
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw error;

@@ -4,6 +4,7 @@ import { DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import type { LinkOptions } from "./link-options.js";
 import type { RedisLink, RunOptions } from "./link.js";
+import { Saves } from "./saves.js";
 import { SentinelWatch } from "./sentinel-watch.js";
 import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
 
@@ -29,6 +30,7 @@ export class Incarnations {
   readonly #marks = new DataMarks();
   /** By queue; where all are on the same server, one for all of them. */
   readonly #last = new Map<string, Found>();
+  readonly #saves = new Saves();
   #server: ServerLook | undefined;
   /** What a look found that began before another one is no news any more. */
   #begun = 0;
@@ -110,7 +112,7 @@ export class Incarnations {
 
   async #one(settings: boolean, options: RunOptions): Promise<Found | undefined> {
     const [server, watched] = await Promise.all([
-      lookAtServer(this.#link, this.#marks, settings, options),
+      lookAtServer(this.#link, this.#marks, this.#saves, settings, options),
       this.#sentinels === undefined ? undefined : this.#sentinels.master(options.timeoutMs!),
     ]);
     const { runId, replicationId, mark } = server;

@@ -3,6 +3,7 @@ import { HoldfastError } from "../core/errors.js";
 import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import { type Command, LinkError, type RedisLink, type Reply, type RunOptions } from "./link.js";
+import type { Saves } from "./saves.js";
 import { infoOf } from "./server-check.js";
 
 /** What one server says of itself and of the data it has. */
@@ -43,16 +44,23 @@ export const lookCalls = (settings: boolean): readonly Command[] => [
 export async function lookAtServer(
   link: Pick<RedisLink, "label" | "run" | "clock">,
   marks: DataMarks,
+  saves: Saves,
   settings: boolean,
   options: RunOptions,
 ): Promise<ServerLook> {
-  const mark = marks.call(dataKey, link.clock.nowMs());
+  const askedMs = link.clock.nowMs();
+  const mark = marks.call(dataKey, askedMs);
   const [marked, ...replies] = await link.run([mark, ...lookCalls(settings)], options);
-  return { ...serverLook(link, replies), mark: markFrom(dataKey, marked) };
+  return { ...serverLook(link, saves, replies, askedMs), mark: markFrom(dataKey, marked) };
 }
 
-/** Reads the replies to `lookCalls`. @throws as `lookAtServer` */
-export function serverLook(link: Pick<RedisLink, "label">, replies: readonly Reply[]): ServerLook {
+/** Reads the replies to `lookCalls`, which were sent at that time of the storage's clock. @throws as `lookAtServer` */
+export function serverLook(
+  link: Pick<RedisLink, "label">,
+  saves: Saves,
+  replies: readonly Reply[],
+  askedMs: number,
+): ServerLook {
   const info = Object.assign({}, ...replies.slice(0, sections.length).map((reply) => infoOf(reply, link))) as Record<
     string,
     string
@@ -74,7 +82,7 @@ export function serverLook(link: Pick<RedisLink, "label">, replies: readonly Rep
     serves: info["role"] === "master" && info["loading"] !== "1" && info["async_loading"] !== "1",
     replicas: Number(info["connected_slaves"] ?? 0),
     persistence,
-    savedUntilMs: savedUntilMs(info),
+    savedUntilMs: saves.look(runId, info, askedMs),
     unsyncedMs: persistence === "aof" ? unsyncedMs(fsync) : 0,
     keys: sumOf(Object.values(info).map((value) => Number(/^keys=(\d+),/.exec(value)?.[1] ?? 0))),
     mark: undefined,
@@ -86,13 +94,6 @@ const sumOf = (numbers: readonly number[]) => numbers.reduce((sum, one) => sum +
 /** CONFIG GET's answer; undefined where it is not allowed. */
 export const valueOf = (reply: Reply | undefined) =>
   Array.isArray(reply) && reply.length === 2 ? String(reply[1]) : undefined;
-
-/** The time of a snapshot is that of its end; it has what was there when it began. Both are told in whole seconds. */
-function savedUntilMs(info: Record<string, string>): number | undefined {
-  const endS = Number(info["rdb_last_save_time"]);
-  const tookS = Math.max(0, Number(info["rdb_last_bgsave_time_sec"]));
-  return endS > 0 && tookS >= 0 ? (endS - tookS - 1) * 1_000 : undefined;
-}
 
 /** `everysec` may be late by one second, the kernel writes by itself within 30. */
 function unsyncedMs(fsync: string | undefined): number {
