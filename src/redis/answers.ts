@@ -58,30 +58,43 @@ export function countOf(stored: unknown): number {
   return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
-/** For an answer that no script of ours gives: whoever gave it is no Redis, or has a bug, and nothing is guessed. */
-export function unreadable(broker: string): HoldfastError<"BROKER_FAILED"> {
-  return new HoldfastError("BROKER_FAILED", { broker, problem: "a script's answer cannot be read" });
+const unreadableProblem = "its answer is none to what was asked";
+
+/**
+ * For an answer that no script of ours gives: it may be another call's, and so may all that follow on its connection.
+ * Nothing is guessed: what was asked may have been done.
+ */
+export function unreadable(broker: string): HoldfastError<"BROKER_UNAVAILABLE"> {
+  return new HoldfastError("BROKER_UNAVAILABLE", {
+    broker,
+    problem: unreadableProblem,
+    outcome: "unknown",
+    taskIds: [],
+  });
 }
 
-/** What a word of an answer stands for. @throws BROKER_FAILED where that is not known */
+export const isUnreadable = (error: unknown): error is HoldfastError<"BROKER_UNAVAILABLE"> =>
+  HoldfastError.is(error, "BROKER_UNAVAILABLE") && error.data.problem === unreadableProblem;
+
+/** What a word of an answer stands for. @throws BROKER_UNAVAILABLE where that is not known */
 export function meaningOf<T>(broker: string, known: Readonly<Record<string, T>>, word: string): T {
   if (!Object.hasOwn(known, word)) throw unreadable(broker);
   return known[word]!;
 }
 
-/** How many there were, as an answer says. @throws BROKER_FAILED */
+/** How many there were, as an answer says. @throws BROKER_UNAVAILABLE */
 export function numberIn(broker: string, reply: Reply | undefined): number {
   if (typeof reply !== "number" || !Number.isSafeInteger(reply) || reply < 0) throw unreadable(broker);
   return reply;
 }
 
-/** @throws BROKER_FAILED where it is no text */
+/** @throws BROKER_UNAVAILABLE where it is no text */
 export function textIn(broker: string, reply: Reply | undefined): string {
   if (!Buffer.isBuffer(reply)) throw unreadable(broker);
   return String(reply);
 }
 
-/** The queue that an answer names by its number, from 1 on. @throws BROKER_FAILED */
+/** The queue that an answer names by its number, from 1 on. @throws BROKER_UNAVAILABLE */
 export function queueIn(broker: string, queues: readonly string[], number: Reply | undefined): string {
   const queue = queues[Number(number) - 1];
   if (queue === undefined) throw unreadable(broker);
@@ -91,7 +104,7 @@ export function queueIn(broker: string, queues: readonly string[], number: Reply
 /** A script's list, or the error to throw. @throws BROKER_UNAVAILABLE BROKER_FAILED */
 export function listOf(broker: string, reply: Reply | undefined): readonly Reply[] {
   if (reply instanceof LinkError) throw reply.toError(broker);
-  if (!Array.isArray(reply)) throw new HoldfastError("BROKER_FAILED", { broker, problem: "a script answered no list" });
+  if (!Array.isArray(reply)) throw unreadable(broker);
   return reply;
 }
 

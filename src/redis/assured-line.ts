@@ -87,6 +87,11 @@ export class AssuredLine {
     this.#connection?.end();
   }
 
+  /** See RedisLink. */
+  distrust(): void {
+    this.#connection?.distrust();
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     // What else is asked for in this turn goes in the same round.

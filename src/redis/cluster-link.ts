@@ -124,6 +124,10 @@ export class ClusterLink implements RedisLink {
     this.#connected = listener;
   }
 
+  distrust(): void {
+    for (const { link } of this.#nodes.values()) link.distrust();
+  }
+
   async close(): Promise<void> {
     await this.#underWay.end();
     await this.#reading;

@@ -167,6 +167,11 @@ export class Connection {
     if (this.#open === 0) this.#disconnect();
   }
 
+  /** Over at once, whatever is under way: what it answers is not to be believed. */
+  distrust(): void {
+    this.#fail(new LinkProblem("it answered what was not asked"));
+  }
+
   /**
    * The first batch of a turn of the loop goes out at once, and those behind it together, for system calls are dear;
    * but what is worth one does not wait, for the server could be at work.

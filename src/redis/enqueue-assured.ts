@@ -35,6 +35,11 @@ export class AssuredLines {
     };
   }
 
+  /** See RedisLink. */
+  distrust(): void {
+    for (const line of this.#lines.values()) line.distrust();
+  }
+
   close(): void {
     for (const line of this.#lines.values()) line.end();
   }

@@ -80,6 +80,7 @@ export async function enqueue(
       failed.push({ error: reply, taskIds: idsOf(batch) });
       continue;
     }
+    if (Array.isArray(reply) && reply.length !== batch.rows.length) throw unreadable(link.label);
     for (const [n, { at, id }] of batch.rows.entries()) {
       // One answer stands for all where they are the same.
       const receipt = receiptOf(link.label, id, Array.isArray(reply) ? reply[n] : reply);

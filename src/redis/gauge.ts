@@ -1,3 +1,4 @@
+import { numberIn } from "./answers.js";
 import { pendingKey } from "./keys.js";
 import { LinkError, type RedisLink } from "./link.js";
 
@@ -7,6 +8,6 @@ export async function pending(link: RedisLink, queues: readonly string[], timeou
   const replies = await link.run(calls, { timeoutMs, insist: false });
   return replies.map((reply) => {
     if (reply instanceof LinkError) throw reply.toError(link.label);
-    return Number(reply);
+    return numberIn(link.label, reply);
   });
 }

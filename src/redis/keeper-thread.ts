@@ -3,7 +3,7 @@ import type { Cancellation } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
 import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
-import { listOf, throwProblems } from "./answers.js";
+import { isUnreadable, listOf, textIn, throwProblems, unreadable } from "./answers.js";
 import { Unanswered } from "./asked.js";
 import { maxRows } from "./batches.js";
 import { HoldLog } from "./hold-log.js";
@@ -103,6 +103,7 @@ async function renewAll(): Promise<number | void> {
     const problems = (await Promise.all(partsOf(due).map((part) => renewSome(part, nowMs)))).flat();
     throwProblems(link.label, problems);
   } catch (error) {
+    if (isUnreadable(error)) link.distrust();
     tellProblem(error);
     return againMs;
   }
@@ -145,7 +146,8 @@ async function renewSome(leases: readonly Held[], nowMs: number): Promise<string
   const rows = leases.map(({ group, id }) => ({ number: queues.indexOf(group.queue) + 1, id, held: group.token }));
   const [reply] = await link.run([renewCall(queues.map(keysOf), { untilS: ceilToS(nowMs + leaseMs) }, rows)]);
   const [receipts, wrong] = listOf(link.label, reply);
-  const letters = String(receipts);
+  const letters = textIn(link.label, receipts);
+  if (letters.length !== leases.length) throw unreadable(link.label);
   const lost = leases.filter((_, n) => letters[n] === "l");
   for (const { group, id } of lost) {
     const at = group.ids.indexOf(id);

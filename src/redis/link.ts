@@ -36,6 +36,11 @@ export interface RedisLink {
   ping(queue?: string): Promise<void>;
   /** Be told of each connection to a server that holds data. */
   onConnected(listener: () => void): void;
+  /**
+   * A reply was none to its call, so others may not be either: the connections that there are end now, what is under way
+   * on them is `unknown`, and the next call opens others.
+   */
+  distrust(): void;
   /** Waits for the calls under way (each ends by its deadline), then disconnects. */
   close(): Promise<void>;
 }

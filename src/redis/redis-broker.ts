@@ -45,6 +45,7 @@ import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
 import { DataWatch } from "./data-watch.js";
 import { dropQueue } from "./drop-queue.js";
+import { isUnreadable } from "./answers.js";
 import { ClusterSubscription } from "./cluster-subscription.js";
 import { enqueue, KnownQueues } from "./enqueue.js";
 import { AssuredLines } from "./enqueue-assured.js";
@@ -331,7 +332,15 @@ export class RedisBroker implements Broker {
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
     this.#watch.used();
-    return this.#underWay.run(() => (ready?.() ?? this.#ready()).then(verb));
+    return this.#underWay
+      .run(() => (ready?.() ?? this.#ready()).then(verb))
+      .catch((error: unknown) => {
+        if (isUnreadable(error)) {
+          this.#link.distrust();
+          this.#assured.distrust();
+        }
+        throw error;
+      });
   }
 
   /** Answers whether it could be told; never rejects. */

@@ -1,5 +1,5 @@
 import type { EffectAnswer, EffectStep } from "../broker/effects.js";
-import { type Failed, listOf, throwFailed } from "./answers.js";
+import { type Failed, listOf, meaningOf, throwFailed } from "./answers.js";
 import { batches } from "./batches.js";
 import { keysOf } from "./keys.js";
 import { LinkError, type RedisLink } from "./link.js";
@@ -25,7 +25,7 @@ export async function remember(link: RedisLink, steps: readonly EffectStep[]): P
       continue;
     }
     const list = listOf(link.label, reply);
-    for (const [k, { at }] of batch.entries()) answers[at] = answerOf(String(list[k]));
+    for (const [k, { at }] of batch.entries()) answers[at] = answerOf(link.label, String(list[k]));
   }
   throwFailed(link.label, failed, []);
   return answers;
@@ -37,7 +37,7 @@ function rowOf({ lease: { id, token }, key, act }: EffectStep, at: number) {
 
 const statuses = { b: "begun", i: "interrupted", o: "open", l: "leaseLost" } as const;
 
-function answerOf(reply: string): EffectAnswer {
+function answerOf(broker: string, reply: string): EffectAnswer {
   if (reply.startsWith("d")) return { status: "done", result: reply.slice(1) };
-  return { status: statuses[reply as keyof typeof statuses] };
+  return { status: meaningOf(broker, statuses, reply) };
 }

@@ -26,6 +26,7 @@ function linkThatAnswers(...replies: Reply[]): RedisLink {
     shardOf: () => undefined,
     ping: async () => {},
     onConnected: () => {},
+    distrust: () => {},
     close: async () => {},
   };
 }

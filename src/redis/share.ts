@@ -1,4 +1,5 @@
 import type { Promotion, ReclaimReceipt } from "../broker/broker.js";
+import { isUnreadable } from "./answers.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { Caller, RedisLink } from "./link.js";
 
@@ -64,6 +65,7 @@ async function share(
     const hungry: string[] = [];
     for (const [n, answer] of answers.entries()) {
       if (answer.status === "rejected") {
+        if (isUnreadable(answer.reason)) link.distrust();
         trouble ??= { error: answer.reason };
         continue;
       }

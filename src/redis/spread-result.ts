@@ -1,5 +1,6 @@
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
+import { isUnreadable } from "./answers.js";
 import { exchange } from "./exchange.js";
 import type { Caller, Command, RedisLink, Reply } from "./link.js";
 import type { Patience } from "./patience.js";
@@ -100,6 +101,8 @@ export class Result {
       const part = parts[n]!;
       if (answer === undefined) continue;
       if (answer.status === "rejected") {
+        // Its settlements are "unavailable", and nobody above hears of it.
+        if (isUnreadable(answer.reason)) this.#link.distrust();
         this.#failed.push({ part, error: answer.reason as Error });
         continue;
       }

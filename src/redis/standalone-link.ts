@@ -92,6 +92,13 @@ export class StandaloneLink implements RedisLink {
     this.#connected = listener;
   }
 
+  distrust(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    connection.distrust();
+    this.#drop(connection, "it answered what was not asked");
+  }
+
   async close(): Promise<void> {
     await this.#underWay.end();
     this.#connection?.end();

@@ -91,6 +91,7 @@ export function answering(replies: Replies, { apart = false } = {}): RedisLink {
     shardOf: () => undefined,
     ping: async () => {},
     onConnected: () => {},
+    distrust: () => {},
     close: async () => {},
   };
 }

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { Client, connect, defineTask, HoldfastError, Worker } from "../../src/index.js";
+import { newTask } from "../support/builders.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { RespStub } from "../support/resp-stub.js";
 
 const task = defineTask<{ secret: string }>("told");
 const payload = { secret: "hunter2" };
@@ -82,6 +84,28 @@ describeRedis("a Redis that cannot be used says what to mend", () => {
     });
     expect(good).toMatchObject({ status: "fulfilled", value: { status: "enqueued" } });
     expect(completed).toBe(1);
+    await broker.close();
+  });
+
+  it("is not believed further when its answer is none to what was asked, as when answers change places", async () => {
+    await using server = await RedisServer.start();
+    let connections = 0;
+    let misplaced = 0;
+    await using stub = await RespStub.before(server.port, (name) => {
+      if (name === "CLIENT") connections += 1;
+      return name.startsWith("EVAL") && misplaced-- > 0 ? 7 : undefined;
+    });
+    const broker = connect(stub.url);
+    const enqueue = (id: string) => broker.enqueue([newTask({ id })], broker.clock.nowMs());
+    await enqueue("a");
+    misplaced = 1;
+
+    const doubtful = enqueue("b");
+
+    await expect(doubtful).rejects.toMatchObject({ code: "BROKER_UNAVAILABLE", data: { outcome: "unknown" } });
+    expect(connections).toBe(1);
+    await expect(enqueue("c")).resolves.toEqual([{ status: "enqueued", id: "c", state: "pending" }]);
+    expect(connections).toBe(2);
     await broker.close();
   });
 });
