@@ -11,7 +11,7 @@ export interface SpoolStore extends AsyncDisposable {
    * @throws SPOOL_FULL SPOOL_FAILED CLOSED
    */
   append(tasks: readonly NewTask[], nowMs: number): Promise<number>;
-  /** The next after that sequence (0: from the first), in order. */
+  /** The next after that sequence (0: from the first), in order; fewer than `limit` also where they are large. */
   read(after: number, limit: number): Promise<readonly SpooledTask[]>;
   /** These leave the spool: storage has them for good, or has said why it never will. How each ended is kept a while. */
   release(ended: readonly { readonly sequence: number; readonly outcome: SpoolOutcome }[]): Promise<void>;

@@ -57,6 +57,23 @@ describe("a spool's directory", () => {
     expect(files.length).toBeGreaterThan(3);
   });
 
+  it("is read in portions that memory can bear", async () => {
+    const store = open();
+    const payload = Buffer.alloc(3 * 1_048_576);
+    const large = ["a", "b", "c", "d", "e"].map((id) => newTask({ id, payload }));
+    await store.append([...large, newTask({ id: "f", payload: Buffer.alloc(9 * 1_048_576) }), ...tasks("g", "h")], t0);
+
+    const portions: string[] = [];
+    for (let after = 0; ;) {
+      const read = await store.read(after, 512);
+      if (read.length === 0) break;
+      portions.push(read.map(({ task }) => task.message.id).join(""));
+      after = read.at(-1)!.sequence;
+    }
+
+    expect(portions).toEqual(["ab", "cd", "e", "f", "gh"]);
+  });
+
   it("is refused when others may write it, or it is a link or a file", async () => {
     const refused = async (path: string) => {
       directory = path;

@@ -25,6 +25,8 @@ const refusedMs = 1_000;
 const lookMs = 30_000;
 /** How long one waits when that went wrong. */
 const troubleMs = 5_000;
+/** What is read at a time takes no more memory than this, or than one task. */
+const readBytes = 8 * 1_048_576;
 /** An empty file larger than this is made small again. */
 const roomyBytes = 64 * 1_048_576;
 
@@ -178,7 +180,7 @@ export class FileSpool {
       case "append":
         return this.#append(open, call.ids, unpack(call.records) as Uint8Array[], call.nowMs);
       case "read":
-        return { value: read(file, call.after, call.limit) };
+        return { value: this.#read(file, call.after, call.limit) };
       case "release":
         this.#release(file, call.ended);
         return { value: undefined };
@@ -203,6 +205,15 @@ export class FileSpool {
     this.#held.tasks += records.length;
     this.#held.bytes += bytes;
     return { value: this.#sequence };
+  }
+
+  #read(file: SpoolFile, after: number, limit: number): ReadReply {
+    const most = this.#held.bytes > readBytes ? file.within(readBytes, after, limit) : limit;
+    const tasks = file.tasks(after, most);
+    return {
+      tasks: tasks.map(({ sequence, atMs }) => ({ sequence, atMs })),
+      records: pack(tasks.map(({ record }) => record)),
+    };
   }
 
   #release(file: SpoolFile, ended: readonly Ended[]): void {
@@ -271,12 +282,4 @@ export class FileSpool {
     this.#held.tasks += tasks.length;
     this.#held.parked += parked.length;
   }
-}
-
-function read(file: SpoolFile, after: number, limit: number): ReadReply {
-  const tasks = file.tasks(after, limit);
-  return {
-    tasks: tasks.map(({ sequence, atMs }) => ({ sequence, atMs })),
-    records: pack(tasks.map(({ record }) => record)),
-  };
 }

@@ -150,6 +150,16 @@ export class SpoolFile {
     return rows.map((row) => this.#opened(row));
   }
 
+  /** How many of the next `limit` are within so many bytes; at least one. */
+  within(bytes: number, after: number, limit: number): number {
+    const rows = this.#sql(
+      "SELECT length(record) AS bytes FROM task WHERE sequence > ? ORDER BY task.sequence LIMIT ?",
+    ).all(after, limit) as { bytes: number }[];
+    let sum = 0;
+    const over = rows.findIndex((row) => (sum += row.bytes) > bytes);
+    return over < 0 ? limit : Math.max(1, over);
+  }
+
   /** The first after that sequence. @throws SealBroken */
   taskAfter(sequence: number): StoredTask | undefined {
     return this.tasks(sequence, 1)[0];
