@@ -22,7 +22,7 @@ export interface SpoolStore extends AsyncDisposable {
   outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]>;
   stats(): Promise<SpoolStats>;
   /** Called when tasks of a process that died have been taken over: they are to be read. */
-  onAdopted(listener: (tasks: number) => void): void;
+  onAdopted(listener: (adopted: Adopted) => void): void;
   close(): Promise<void>;
 }
 
@@ -32,6 +32,13 @@ export interface SpooledTask {
   readonly acceptedAtMs: number;
   /** Marked as a repeat: it may have reached storage before. */
   readonly task: NewTask;
+}
+
+export interface Adopted {
+  readonly tasks: number;
+  /** Those of the tasks; and the sequence of the last. */
+  readonly queues: readonly string[];
+  readonly last: number;
 }
 
 /** What became of a task that went through the spool. */

@@ -314,13 +314,18 @@ describe("a broker's spool", () => {
     expect([over!.processAtMs, over!.message.deadlineMs]).toEqual([nowMs + 5_000, 7_000]);
   });
 
-  it("delivers what another process left behind", async () => {
-    const { store, storage, accept, empty } = open();
+  it("delivers what another process left behind, and lets nothing of its queue overtake it", async () => {
+    const { store, storage, spool, accept, empty } = open();
     await accept(["own"]);
     await empty();
-    await store.adopt([newTask({ id: newId(1) })], 1);
+    storage.answer = () => away();
+    await store.adopt([newTask({ id: newId(1), queue: "left" })], 1);
+    await until("it was tried", () => storage.calls.length > 1);
+    expect([spool.holds("left"), spool.holds("default")]).toEqual([true, false]);
+    storage.answer = ({ message: { id } }) => ({ status: "enqueued", id, state: "pending" });
     await empty();
-    expect(storage.sent).toHaveLength(2);
+    expect(storage.stored.size).toBe(2);
+    await until("nothing is held", () => !spool.holds("left"));
   });
 
   it("keeps to a rate where it is given one", async () => {

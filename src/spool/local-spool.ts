@@ -56,7 +56,7 @@ export class LocalSpool implements Spool {
   readonly #looks: Looks;
   readonly #locks = new WaitingLocks();
   readonly #over = new AbortController();
-  /** By queue: the sequence of the last task that was accepted, and how many are being accepted. */
+  /** By queue: the sequence of the last task that was accepted or taken over, and how many are being accepted. */
   readonly #accepted = new Map<string, { last: number; underWay: number }>();
   readonly #accepting = new Set<Promise<unknown>>();
   readonly #counters = { accepted: 0, delivered: 0, replayed: 0, released: 0, parked: 0 };
@@ -180,7 +180,7 @@ export class LocalSpool implements Spool {
       const { store, delivery } = await this.#open();
       const last = await store.append(fresh, nowMs);
       this.#counters.accepted += fresh.length;
-      for (const { message } of fresh) this.#of(message.queue).last = Math.max(this.#of(message.queue).last, last);
+      for (const { message } of fresh) this.#heldTo(message.queue, last);
       delivery.goOn();
     } catch (error) {
       for (const task of fresh) this.#locks.remove(task);
@@ -202,6 +202,12 @@ export class LocalSpool implements Spool {
     await Promise.race([this.#looks.at(queues), sleep(lookFirstMs, undefined, { ref: false })]);
     this.#looked = true;
     this.#looking = undefined;
+  }
+
+  /** Until that task was sent, nothing of the queue overtakes what is here. */
+  #heldTo(queue: string, last: number): void {
+    const accepted = this.#of(queue);
+    accepted.last = Math.max(accepted.last, last);
   }
 
   #of(queue: string): { last: number; underWay: number } {
@@ -235,7 +241,8 @@ export class LocalSpool implements Spool {
         onStoreTrouble: (error) => this.#storeTrouble(error),
       },
     );
-    store.onAdopted((tasks) => {
+    store.onAdopted(({ tasks, queues, last }) => {
+      for (const queue of queues) this.#heldTo(queue, last);
       log.warn({ broker: this.#storage.label, tasks }, "tasks that a process left behind are delivered from here");
       delivery.goOn();
     });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SpoolOutcome, SpoolStore } from "../../src/broker/spool.js";
+import type { Adopted, SpoolOutcome, SpoolStore } from "../../src/broker/spool.js";
 import type { NewTask } from "../../src/core/message.js";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { newTask } from "../support/builders.js";
@@ -142,11 +142,13 @@ describe("a spool's store in a directory", () => {
     await store.close();
 
     store = open();
-    const adopted = new Promise<number>((resolve) => store.onAdopted(resolve));
+    const adopted = new Promise((resolve) => store.onAdopted(resolve));
     await store.append(tasks("d"), t0 + 5);
 
-    expect(await adopted).toBe(1);
+    const { tasks: count, queues, last } = (await adopted) as Adopted;
+    expect([count, queues]).toEqual([1, ["default"]]);
     expect(await held()).toEqual(["d", "c"]);
+    expect((await store.read(0, 9)).map(({ sequence }) => sequence).at(-1)).toBe(last);
     expect((await store.read(0, 9)).map(({ acceptedAtMs }) => acceptedAtMs)).toEqual([t0 + 5, t0]);
     expect(await store.stats()).toMatchObject({ tasks: 2, parked: 1, oldestAtMs: t0 });
   });

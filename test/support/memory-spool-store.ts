@@ -1,4 +1,4 @@
-import type { SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../src/broker/spool.js";
+import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../src/broker/spool.js";
 import type { NewTask } from "../../src/core/message.js";
 
 /** A spool's store that forgets everything with its process: for tests of what stands on it. */
@@ -6,7 +6,7 @@ export class MemorySpoolStore implements SpoolStore {
   readonly tasks: SpooledTask[] = [];
   readonly ended = new Map<string, SpoolOutcome>();
   #sequence = 0;
-  #adopted: (tasks: number) => void = () => {};
+  #adopted: (adopted: Adopted) => void = () => {};
 
   async append(tasks: readonly NewTask[], nowMs: number): Promise<number> {
     for (const task of tasks) this.tasks.push({ sequence: (this.#sequence += 1), acceptedAtMs: nowMs, task });
@@ -40,11 +40,11 @@ export class MemorySpoolStore implements SpoolStore {
 
   /** As when another process has died. */
   async adopt(tasks: readonly NewTask[], nowMs: number): Promise<void> {
-    await this.append(tasks, nowMs);
-    this.#adopted(tasks.length);
+    const last = await this.append(tasks, nowMs);
+    this.#adopted({ tasks: tasks.length, queues: [...new Set(tasks.map(({ message }) => message.queue))], last });
   }
 
-  onAdopted(listener: (tasks: number) => void): void {
+  onAdopted(listener: (adopted: Adopted) => void): void {
     this.#adopted = listener;
   }
 

@@ -1,8 +1,9 @@
 import type { Driver } from "../driver.js";
 import { Adoption, type Portion } from "./adoption.js";
 import { Home, homesIn } from "./home.js";
+import { decodeRecord } from "./record.js";
 import { problemOf } from "./spool-error.js";
-import { UnknownKey } from "./spool-file.js";
+import { type StoredTask, UnknownKey } from "./spool-file.js";
 import type { SpoolKeys } from "./spool-options.js";
 import type { SpoolNews } from "./spool-protocol.js";
 
@@ -45,16 +46,17 @@ export class Adopter {
     }
   }
 
-  /** The next portion, of at most `limit`; `take` makes it durable in our own file. */
-  move(limit: number, take: (portion: Portion) => void): readonly SpoolNews[] {
+  /** The next portion, of at most `limit`; `take` makes it durable in our own file, and answers the last task's sequence there. */
+  move(limit: number, take: (portion: Portion) => number): readonly SpoolNews[] {
     const [adoption] = this.#adoptions;
     if (adoption === undefined) return [];
-    const portion = this.#portion(adoption, limit, take);
+    const { portion, last } = this.#portion(adoption, limit, take);
     adoption.moved();
     const { tasks, parked } = portion;
     const news: SpoolNews[] = [];
     if (tasks.length + parked.length > 0) {
-      news.push({ news: "adopted", home: adoption.name, tasks: tasks.length, parked: parked.length });
+      const { name: home } = adoption;
+      news.push({ news: "adopted", home, tasks: tasks.length, parked: parked.length, queues: queuesOf(tasks), last });
     }
     if (portion.last) {
       this.#adoptions.shift();
@@ -65,11 +67,10 @@ export class Adopter {
   }
 
   /** What was read and not taken comes again, whatever went wrong: only what is in our file is deleted in theirs. */
-  #portion(adoption: Adoption, limit: number, take: (portion: Portion) => void): Portion {
+  #portion(adoption: Adoption, limit: number, take: (portion: Portion) => number): { portion: Portion; last: number } {
     try {
       const portion = adoption.next(Math.min(limit, portionTasks));
-      if (portion.tasks.length + portion.parked.length > 0) take(portion);
-      return portion;
+      return { portion, last: portion.tasks.length + portion.parked.length > 0 ? take(portion) : 0 };
     } catch (error) {
       adoption.failed();
       throw error;
@@ -79,4 +80,16 @@ export class Adopter {
   close(): void {
     for (const adoption of this.#adoptions) adoption.release();
   }
+}
+
+function queuesOf(tasks: readonly StoredTask[]): string[] {
+  const queues = new Set<string>();
+  for (const { record } of tasks) {
+    try {
+      queues.add(decodeRecord(record).message.queue);
+    } catch {
+      // Nobody can send it: it keeps no order.
+    }
+  }
+  return [...queues];
 }

@@ -1,4 +1,4 @@
-import type { SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../broker/spool.js";
+import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../broker/spool.js";
 import { HoldfastError } from "../../core/errors.js";
 import { consoleLogger, type Logger } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
@@ -25,7 +25,7 @@ export class FileSpoolStore implements SpoolStore {
   readonly #plan: SpoolPlan;
   readonly #log: Logger;
   readonly #thread: ThreadLink<ToSpoolThread, SpoolReply, SpoolNotice>;
-  readonly #listeners: ((tasks: number) => void)[] = [];
+  readonly #listeners: ((adopted: Adopted) => void)[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
   #lastRead = 0;
   #closing: Promise<void> | undefined;
@@ -72,7 +72,7 @@ export class FileSpoolStore implements SpoolStore {
     return this.#ask({ verb: "stats" });
   }
 
-  onAdopted(listener: (tasks: number) => void): void {
+  onAdopted(listener: (adopted: Adopted) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -120,7 +120,7 @@ export class FileSpoolStore implements SpoolStore {
         const { home, tasks, parked } = notice;
         this.#log.info({ directory, home, tasks, parked }, "tasks of a process that died are taken over");
         tellBroker({ event: "spoolAdopted", directory, tasks });
-        for (const listener of this.#listeners) listener(tasks);
+        for (const listener of this.#listeners) listener(notice);
         return;
       }
       case "damaged": {

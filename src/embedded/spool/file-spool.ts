@@ -273,13 +273,16 @@ export class FileSpool {
     return this.#held.bytes * 2 > maxBytes ? 0 : Math.ceil(maxTasks / 2) - this.#held.tasks;
   }
 
-  #take(file: SpoolFile, { tasks, parked }: Portion): void {
+  /** Answers the sequence of the last task: those that are parked are never sent. */
+  #take(file: SpoolFile, { tasks, parked }: Portion): number {
     for (const task of tasks) {
       file.append({ ...task, sequence: (this.#sequence += 1) });
       this.#held.bytes += SpoolFile.bytesOf(task.record);
     }
+    const last = this.#sequence;
     for (const task of parked) file.appendParked({ ...task, sequence: (this.#sequence += 1) });
     this.#held.tasks += tasks.length;
     this.#held.parked += parked.length;
+    return last;
   }
 }

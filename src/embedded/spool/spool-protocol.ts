@@ -1,4 +1,4 @@
-import type { SpoolOutcome, SpoolStats } from "../../broker/spool.js";
+import type { Adopted, SpoolOutcome, SpoolStats } from "../../broker/spool.js";
 import type { Packed } from "../packed.js";
 import type { Answer } from "../thread-link.js";
 import type { SpoolPlan } from "./spool-options.js";
@@ -30,7 +30,7 @@ export type ToSpoolThread =
 /** What people and programs are to hear of. */
 export type SpoolNews =
   | { readonly news: "opened"; readonly sealed: boolean; readonly reservation: string | undefined }
-  | { readonly news: "adopted"; readonly home: string; readonly tasks: number; readonly parked: number }
+  | ({ readonly news: "adopted"; readonly home: string; readonly parked: number } & Adopted)
   | {
       readonly news: "damaged";
       readonly problem: string;
