@@ -89,6 +89,11 @@ async function throughout(url: string, lanes: readonly Lane[], happens: () => Pr
   const writers = lanes.map((lane) => lane.write(() => over));
   await until("work is under way", () => lanes.every(({ ran }) => ran.size > 10), 20_000);
   await happens();
+  await until(
+    "as many are accepted as prove something",
+    () => lanes.every(({ accepted }) => accepted.size > 500),
+    30_000,
+  );
   over = true;
   await Promise.all(writers);
   await Promise.all(lanes.map((lane) => lane.drained()));
@@ -122,7 +127,6 @@ describeRedis("a spool, while Redis changes its master", () => {
     process.stderr.write(`${lanes.map((lane) => lane.report()).join("\n")}\n`);
 
     expect(lanes[0]!.lost).toEqual([]);
-    expect(lanes[0]!.accepted.size).toBeGreaterThan(500);
     // Else this would prove nothing.
     expect(lanes[1]!.lost.length).toBeGreaterThan(100);
   });
