@@ -30,10 +30,10 @@ export const states: readonly TaskState[] = [
 type It = (
   name: string,
   body: (t: Trial) => Promise<void>,
-  options?: { readonly needs?: Need; readonly timeoutMs?: number },
+  options?: { readonly needs?: Need; readonly timeoutMs?: number; readonly closes?: boolean },
 ) => void;
 
-/** The same tests for each engine, each test with a fresh broker and with queues of its own. */
+/** The same tests for each engine, each test with queues of its own; one that `closes` its broker, with a fresh broker. */
 export function describeBroker(promise: string, body: (tools: { readonly it: It }) => void): void {
   for (const engine of enginesFor(promise)) {
     const title = `${promise} (${engine.name})`;
@@ -49,7 +49,7 @@ function suite(engine: Engine, body: (tools: { readonly it: It }) => void): void
   });
   afterAll(() => run[Symbol.asyncDispose]());
 
-  const it: It = (name, trial, { needs, timeoutMs } = {}) => {
+  const it: It = (name, trial, { needs, timeoutMs, closes = false } = {}) => {
     const gap = [needs ?? []]
       .flat()
       .map((need) => engine.gaps[need])
@@ -62,7 +62,7 @@ function suite(engine: Engine, body: (tools: { readonly it: It }) => void): void
       name,
       async () => {
         const storage = await run.storage();
-        const t = new Trial(storage);
+        const t = new Trial(storage, closes ? undefined : storage.kept);
         try {
           await trial(t);
         } finally {
@@ -215,7 +215,7 @@ export class Trial {
   }
 
   async info(ms = 0, queue = this.queue): Promise<QueueInfo | undefined> {
-    return (await this.broker.queues(this.at(ms))).find(({ name }) => name === queue);
+    return (await this.broker.queues(this.at(ms), [queue]))[0];
   }
 
   /** How many tasks there are in each state that has any. */

@@ -14,8 +14,10 @@ import { RedisServer } from "../support/redis-server.js";
 /** What a test may need of an engine beyond the contract. */
 export type Need = "damage" | "pause" | "shared" | "signals" | "spool";
 
-/** One storage, with nothing in it that this test has not put there. */
+/** One storage, with nothing in the queues of this test that it has not put there. */
 export interface Storage extends AsyncDisposable {
+  /** A broker of all tests of the file that do not close it: to open one in memory takes longer than most tests do. */
+  readonly kept?: Broker;
   /** A broker on this storage; each call opens another one, as another process would. */
   open(): Broker;
   /** Overwrite the stored message of a task, as a bug or a stranger might. */
@@ -29,7 +31,7 @@ export interface Engine {
   /** What it lacks, and why; tests that need it are skipped and say so. */
   readonly gaps: { readonly [N in Need]?: string };
   readonly needsRedis: boolean;
-  /** Once per test file, before its tests. */
+  /** Once per test file, before its tests, which share the storage: queue names are their own. */
   start(): Promise<EngineRun>;
 }
 
@@ -49,35 +51,47 @@ const memory: Engine = {
     spool: "it is on this machine itself",
   },
   needsRedis: false,
-  start: async () => ({
-    ...nothingToDispose,
-    storage: async () => ({
-      ...nothingToDispose,
-      open: () => embeddedBroker({ file: ":memory:" }),
-      damage: () => Promise.reject(new Error("a gap")),
-      pause: () => Promise.reject(new Error("a gap")),
-    }),
-  }),
+  async start() {
+    const open = () => embeddedBroker({ file: ":memory:" });
+    const kept = open();
+    return {
+      storage: async () => ({
+        ...nothingToDispose,
+        kept,
+        open,
+        damage: () => Promise.reject(new Error("a gap")),
+        pause: () => Promise.reject(new Error("a gap")),
+      }),
+      [Symbol.asyncDispose]: () => kept.close(),
+    };
+  },
 };
 
 const file: Engine = {
   name: "file",
   gaps: { spool: "it is on this machine itself" },
   needsRedis: false,
-  start: async () => ({
-    ...nothingToDispose,
-    async storage() {
-      const folder = mkdtempSync(join(tmpdir(), "holdfast-contract-"));
-      const path = join(folder, "tasks.db");
-      return {
-        open: () => embeddedBroker({ file: path }),
+  async start() {
+    const folder = mkdtempSync(join(tmpdir(), "holdfast-contract-"));
+    const path = join(folder, "tasks.db");
+    const open = () => embeddedBroker({ file: path });
+    // The brokers of all tests share its thread: to start one takes longer than most tests do.
+    const first = open();
+    await first.ping();
+    return {
+      storage: async () => ({
+        ...nothingToDispose,
+        open,
         damage: ({ queue, id }, bytes) =>
           write(path, "UPDATE task SET message = ? WHERE queue = ? AND id = ?", bytes, queue, id),
         pause: (queue) => write(path, "UPDATE queue SET paused = 1 WHERE name = ?", queue),
-        [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
-      };
-    },
-  }),
+      }),
+      async [Symbol.asyncDispose]() {
+        await first.close();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  },
 };
 
 async function write(path: string, statement: string, ...values: SqlValue[]): Promise<void> {
@@ -87,7 +101,7 @@ async function write(path: string, statement: string, ...values: SqlValue[]): Pr
   database.close();
 }
 
-/** On Redis, wherever it is that a key is to be found. All tests of a file share the servers: queue names are their own. */
+/** On Redis, wherever it is that a key is to be found. */
 function redisEngine(
   name: "redis" | "cluster" | "sentinel",
   start: () => Promise<AsyncDisposable & { readonly url: string; admin(key: string): Redis }>,

@@ -30,39 +30,47 @@ describeBroker("expected is a receipt", ({ it }) => {
     expect(Math.abs(t.broker.clock.nowMs() - Date.now())).toBeLessThan(2_000);
   });
 
-  it("throws CLOSED after close, from every verb, and may be closed again", async (t) => {
-    await t.enqueue(["1"]);
-    const task = await t.leaseOne();
-    const keeper = t.broker.keeper({ leaseMs: 5_000, onLost: () => {}, onError: () => {} });
-    await keeper.close();
+  it(
+    "throws CLOSED after close, from every verb, and may be closed again",
+    async (t) => {
+      await t.enqueue(["1"]);
+      const task = await t.leaseOne();
+      const keeper = t.broker.keeper({ leaseMs: 5_000, onLost: () => {}, onError: () => {} });
+      await keeper.close();
 
-    await t.broker.close();
+      await t.broker.close();
 
-    const calls = [
-      () => t.broker.ping(),
-      () => t.enqueue(["2"]),
-      () => t.settle([settled.completed(task)]),
-      () => t.lease(),
-      () => t.reclaim(0),
-      () => t.promote(0),
-      () => t.prune(0),
-      () => t.broker.queues(t.at(0)),
-      () => t.find("1"),
-      () => t.ids("pending"),
-    ];
-    for (const call of calls) await expect(call()).rejects.toMatchObject({ name: "HoldfastError", code: "CLOSED" });
-    await t.broker.close();
-  });
+      const calls = [
+        () => t.broker.ping(),
+        () => t.enqueue(["2"]),
+        () => t.settle([settled.completed(task)]),
+        () => t.lease(),
+        () => t.reclaim(0),
+        () => t.promote(0),
+        () => t.prune(0),
+        () => t.broker.queues(t.at(0)),
+        () => t.find("1"),
+        () => t.ids("pending"),
+      ];
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ name: "HoldfastError", code: "CLOSED" });
+      await t.broker.close();
+    },
+    { closes: true },
+  );
 
-  it("finishes what is under way when it is closed", async (t) => {
-    const underWay = Array.from({ length: 20 }, (_, n) => t.enqueue([`${n}`]));
+  it(
+    "finishes what is under way when it is closed",
+    async (t) => {
+      const underWay = Array.from({ length: 20 }, (_, n) => t.enqueue([`${n}`]));
 
-    const closed = t.broker.close();
+      const closed = t.broker.close();
 
-    const receipts = (await Promise.all(underWay)).flat();
-    await closed;
-    expect(receipts.map(({ status }) => status)).toEqual(underWay.map(() => "enqueued"));
-  });
+      const receipts = (await Promise.all(underWay)).flat();
+      await closed;
+      expect(receipts.map(({ status }) => status)).toEqual(underWay.map(() => "enqueued"));
+    },
+    { closes: true },
+  );
 
   it("can be closed before it was ever used", async (t) => {
     await t.another().close();
@@ -79,6 +87,6 @@ describeBroker("expected is a receipt", ({ it }) => {
 
       expect(await other.find([{ queue: t.queue, id: "1" }])).toMatchObject([{ state: "pending" }]);
     },
-    { needs: "shared" },
+    { needs: "shared", closes: true },
   );
 });

@@ -69,15 +69,19 @@ describeBroker("keeping leases", ({ it }) => {
     { timeoutMs: 30_000 },
   );
 
-  it("ends with its broker, and when it is told to, as often as it is told", async (t) => {
-    const options = { leaseMs: 5_000, onLost: () => {}, onError: () => {} };
-    const [one] = [t.broker.keeper(options), t.broker.keeper(options)];
-    await one!.close();
-    await one!.close();
+  it(
+    "ends with its broker, and when it is told to, as often as it is told",
+    async (t) => {
+      const options = { leaseMs: 5_000, onLost: () => {}, onError: () => {} };
+      const [one] = [t.broker.keeper(options), t.broker.keeper(options)];
+      await one!.close();
+      await one!.close();
 
-    await t.broker.close();
-    await one!.close();
+      await t.broker.close();
+      await one!.close();
 
-    expect(() => t.broker.keeper(options)).toThrow(expect.objectContaining({ code: "CLOSED" }));
-  });
+      expect(() => t.broker.keeper(options)).toThrow(expect.objectContaining({ code: "CLOSED" }));
+    },
+    { closes: true },
+  );
 });

@@ -46,7 +46,7 @@ type Command = fc.AsyncCommand<Model, Real>;
 
 /** After every step: each task is in the one place where the model has it, the lines are the same, and nothing is lost. */
 async function agree(model: Model, { broker, queues, ids }: Real): Promise<void> {
-  const infos = await broker.queues(model.nowMs);
+  const infos = await broker.queues(model.nowMs, queues);
   for (const queue of queues) {
     const info = infos.find(({ name }) => name === queue);
     const counts = Object.entries(info?.counts ?? {}).filter(([, count]) => count > 0);
