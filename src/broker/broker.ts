@@ -210,3 +210,5 @@ export const archiveKeep = 5_000;
 export const archiveKeepMs = 80 * 86_400_000;
 /** How long after it was made a repeated enqueue of a finished task is still recognised. */
 export const repeatHorizonMs = 60_000;
+/** A spool could not send a task again while storage was away: so much longer than it holds the task its id is remembered. */
+export const replayMarginMs = 900_000;

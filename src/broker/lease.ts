@@ -42,8 +42,8 @@ export interface LeasedTask {
   readonly returns: number;
   /** Once started, it must not be started again. */
   readonly atMostOnce: boolean;
-  /** It came through a spool: its enqueue may be repeated long after it has finished. */
-  readonly spooled?: boolean;
+  /** It came through a spool: so long after it has finished its enqueue may be repeated, ms. */
+  readonly spooled?: number;
 }
 
 /** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */

@@ -36,8 +36,8 @@ export interface NewTask {
   readonly atMostOnce: boolean;
   /** This may have been sent before (its outcome is unknown): if the id is there, or was finished, that is this task. */
   readonly repeat: boolean;
-  /** It may come again long after it has finished: until a spool lets go of it, its id is remembered. */
-  readonly spooled?: boolean;
+  /** So long after it has finished a spool may send it again, and its id is remembered, ms. */
+  readonly spooled?: number;
 }
 
 /** The options of one enqueue: call over definition over default. This function alone knows that order. */

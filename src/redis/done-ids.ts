@@ -1,4 +1,5 @@
-import { repeatHorizonMs } from "../broker/broker.js";
+import { repeatHorizonMs, replayMarginMs } from "../broker/broker.js";
+import { ceilToS } from "../core/duration.js";
 import { idTimeMs } from "../core/ids.js";
 
 /**
@@ -11,10 +12,13 @@ export const bucketOf = (ms: number) => Math.floor(ms / bucketMs);
 
 /**
  * Which set remembers this id; "" when it needs not be, or is too old to be repeated. prune.lua says the same. One that
- * came through a spool ("s…") is remembered whatever its age, in a set of its own that lasts longer.
+ * came through a spool ("s…") is remembered whatever its age, in a set of its own that lasts longer, for as many seconds as
+ * stand behind it, where that is more than usual.
  */
-export function rememberedIn(id: string, nowMs: number, spooled: boolean): number | string {
+export function rememberedIn(id: string, nowMs: number, spooled = 0): number | string {
   const madeMs = idTimeMs(id);
-  if (spooled && madeMs !== undefined) return `s${bucketOf(madeMs)}`;
+  if (spooled > 0 && madeMs !== undefined) {
+    return `s${bucketOf(madeMs)}${spooled > replayMarginMs ? `/${ceilToS(spooled)}` : ""}`;
+  }
   return madeMs === undefined || Math.abs(nowMs - madeMs) > repeatHorizonMs ? "" : bucketOf(madeMs);
 }

@@ -174,7 +174,7 @@ function rowOf(task: NewTask, at: number, nowMs: number): Row {
 
 /** Nearly all tasks are to be done at once, without more ado. */
 function specialOf(task: NewTask, nowMs: number): string {
-  const { message, processAtMs, uniqueForMs, atMostOnce, repeat, spooled = false } = task;
+  const { message, processAtMs, uniqueForMs, atMostOnce, repeat, spooled = 0 } = task;
   const later = processAtMs > nowMs;
   if (!later && uniqueForMs <= 0 && !atMostOnce && !repeat) return "";
   const madeMs = repeat ? idTimeMs(message.id) : undefined;
@@ -182,7 +182,7 @@ function specialOf(task: NewTask, nowMs: number): string {
     later ? ceilToS(processAtMs) : 0,
     ceilToS(uniqueForMs),
     atMostOnce ? 1 : 0,
-    !repeat ? 0 : spooled ? 2 : 1,
+    !repeat ? 0 : spooled > 0 ? Math.max(2, ceilToS(spooled)) : 1,
     madeMs === undefined ? "" : bucketOf(madeMs),
     uniqueForMs > 0 ? message.uniqueKey : "",
   ].join(",");

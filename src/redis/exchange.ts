@@ -197,10 +197,9 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
   };
   switch (outcome.kind) {
     case "revoked":
-      return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled === true) });
+      return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled) });
     case "completed": {
-      if (after === undefined)
-        return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled === true) });
+      if (after === undefined) return Object.assign(row, { made: rememberedIn(lease.id, nowMs, task.spooled) });
       const score = floorToS(nowMs) + ceilToS(message.retentionMs);
       return Object.assign(row, { move: "completed", score, detail: outcome.result ?? "" });
     }
@@ -232,7 +231,7 @@ interface StoredTask {
   crashes: number;
   returns: number;
   atMostOnce: boolean;
-  spooled: boolean;
+  spooled: number;
 }
 
 /** What the script wrote as sizes, bytes and the rest. */
@@ -250,7 +249,7 @@ function storedTasks(broker: string, [sizes, bytes, rest]: readonly Reply[], que
     const message = bytes.subarray(middle, end);
     if (end > bytes.length) throw unreadable(broker);
     const queue = queueIn(broker, queues, Number(numbers[n]));
-    tasks.push({ queue, id, message, crashes: 0, returns: 0, atMostOnce: false, spooled: false });
+    tasks.push({ queue, id, message, crashes: 0, returns: 0, atMostOnce: false, spooled: 0 });
     at = end;
   }
   const more = listOf(broker, rest);
@@ -262,7 +261,7 @@ function storedTasks(broker: string, [sizes, bytes, rest]: readonly Reply[], que
       crashes: countOf(crashes),
       returns: countOf(returns),
       atMostOnce: once === "1",
-      spooled: spooled === "1",
+      spooled: countOf(spooled) * 1_000,
     });
   }
   return tasks;

@@ -1,3 +1,4 @@
+import { replayMarginMs } from "../broker/broker.js";
 import type { NewTask } from "../core/message.js";
 import { type Foreigners, meet } from "./announce.js";
 import type { RedisLink } from "./link.js";
@@ -16,7 +17,8 @@ export class ForeignQueues {
   #lookAtMs = Number.NEGATIVE_INFINITY;
 
   async kept(link: RedisLink, tasks: readonly NewTask[], nowMs: number): Promise<readonly NewTask[]> {
-    const inDanger = ({ spooled, message }: NewTask) => spooled === true && message.retentionMs < keepMs;
+    const keepMsOf = ({ spooled }: NewTask) => (spooled === undefined ? 0 : Math.max(keepMs, spooled - replayMarginMs));
+    const inDanger = (task: NewTask) => task.message.retentionMs < keepMsOf(task);
     if (!tasks.some(inDanger)) return tasks;
     if (performance.now() >= this.#lookAtMs) {
       this.#lookAtMs = performance.now() + lookEveryMs;
@@ -26,7 +28,7 @@ export class ForeignQueues {
     const theirs = new Set([...this.#foreigners.values()].flat());
     return tasks.map((task) =>
       inDanger(task) && theirs.has(task.message.queue)
-        ? { ...task, message: { ...task.message, retentionMs: keepMs } }
+        ? { ...task, message: { ...task.message, retentionMs: keepMsOf(task) } }
         : task,
     );
   }

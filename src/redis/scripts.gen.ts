@@ -333,11 +333,11 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "624f4392f4e2c0b912bd2c288f64cba36e8e1eeb",
+  sha1: "daf3106e952ff9d3f7c8bba35ca964d13a94b103",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; \`again\` is 1 for
--- a repeat, 2 for one that a spool may repeat for longer.
+-- a repeat, more for one that a spool may repeat for so many seconds after it has finished.
 -- Reply: an answer a row, or one for all where they are the same: "+" and the task's state, "d" and the id that holds the
 -- unique lock, "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -376,7 +376,7 @@ local function answer_again(task, id, message, made, spooled)
   local state, stored = found[1], found[2]
   if not state or (made == "" and stored ~= message) then return "t" end
   -- It may have come before it was spooled.
-  if spooled then redis.call("HSET", task, "hf_spool", "1") end
+  if spooled then redis.call("HSET", task, "hf_spool", spooled) end
   return "+" .. state
 end
 
@@ -402,7 +402,7 @@ for i = 1, #ROWS, 3 do
   local task = tasks[(i + 2) / 3]
   local due_s, lock_s, once, again, made, lock = "0", "0", "0", "0", "", ""
   if special ~= "" then
-    due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d),(%d*),(.*)$")
+    due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d+),(%d*),(.*)$")
   end
   local problem = shared[due_s == "0" and 1 or 2]
   local holder = lock ~= "" and redis.pcall("GET", lock)
@@ -412,7 +412,7 @@ for i = 1, #ROWS, 3 do
   if problem then
     answer = "!" .. problem
   elseif again ~= "0" then
-    answer = answer_again(task, id, message, made, again == "2")
+    answer = answer_again(task, id, message, made, again ~= "1" and again)
   end
   if answer then
     -- Nothing is to be done.
@@ -435,8 +435,8 @@ for i = 1, #ROWS, 3 do
       if once == "1" then
         fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
       end
-      if again == "2" then
-        fields[#fields + 1], fields[#fields + 2] = "hf_spool", "1"
+      if again ~= "0" and again ~= "1" then
+        fields[#fields + 1], fields[#fields + 2] = "hf_spool", again
       end
       written = redis.pcall("HSET", task, unpack(fields))
       claimed_here[task] = true
@@ -507,7 +507,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "dc5385040ce71d451af761406f96afbf09dc0cd4",
+  sha1: "436565cd831994732e76d054e8cadc499b540d8c",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -652,6 +652,19 @@ local function is_in_place(asynq, holdfast, id, state)
   return sets_by_state[state] ~= nil
     and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
 end
+-- How long ids of finished tasks are remembered, at least: those that came through a spool may come again much later.
+local done_s, spooled_s = 180, 900
+local longest_s = 604800
+
+-- Ids with longer times may be in the same set.
+local function keep_for(key, seconds)
+  if seconds == done_s or redis.call("TTL", key) < seconds then redis.call("EXPIRE", key, seconds) end
+end
+
+-- What a task's hash, or its worker, says of that.
+local function spooled_for(seconds)
+  return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
+end
 
 local notes = {}
 local function note(number, id, problem)
@@ -668,10 +681,11 @@ for k = 1, #KEYS, 2 do
   }
 end
 
--- Where a finished id is remembered, and how long: one that came through a spool may come again much later.
+-- Where a finished id is remembered, and how long: one that came through a spool ("s…") may come again much later.
 local function done_key(holdfast, made)
-  if made:sub(1, 1) == "s" then return holdfast .. "spooled:" .. made:sub(2), 900 end
-  return holdfast .. "done:" .. made, 180
+  local bucket, keep_s = made:match("^s(%d+)/?(%d*)$")
+  if bucket then return holdfast .. "spooled:" .. bucket, spooled_for(keep_s) end
+  return holdfast .. "done:" .. made, done_s
 end
 
 -- What is wrong with the keys that every settling and leasing writes.
@@ -827,7 +841,7 @@ local function settle(queue)
   for made, ids in pairs(plan.done) do
     local key, keep_s = done_key(queue.holdfast, made)
     redis.call("SADD", key, unpack(ids))
-    redis.call("EXPIRE", key, keep_s)
+    keep_for(key, keep_s)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
@@ -1277,7 +1291,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "9c39b61ef102158bfc3fd72e9faffb0d972e961c",
+  sha1: "6381ca3b6f6f869824eb6e4ffa73729adab8945e",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -1368,6 +1382,19 @@ local function with_retries(bytes, most)
   until most == 0
   return table.concat(field)
 end
+-- How long ids of finished tasks are remembered, at least: those that came through a spool may come again much later.
+local done_s, spooled_s = 180, 900
+local longest_s = 604800
+
+-- Ids with longer times may be in the same set.
+local function keep_for(key, seconds)
+  if seconds == done_s or redis.call("TTL", key) < seconds then redis.call("EXPIRE", key, seconds) end
+end
+
+-- What a task's hash, or its worker, says of that.
+local function spooled_for(seconds)
+  return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
+end
 -- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
 local function hexes(count)
   return ("[0-9a-f]"):rep(count)
@@ -1378,14 +1405,15 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
--- \`spooled\` has those that came through a spool: they may come again much later.
+-- \`spooled\` says of those that came through a spool for how long.
 local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
     if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
       local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
-      done[bucket] = done[bucket] or {}
+      done[bucket] = done[bucket] or { keep_s = done_s }
+      if spooled[id] then done[bucket].keep_s = math.max(done[bucket].keep_s, spooled_for(spooled[id])) end
       table.insert(done[bucket], id)
     end
   end
@@ -1393,7 +1421,7 @@ local function remember(holdfast, ids, spooled)
     local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
+      keep_for(key, young.keep_s)
     end
   end
 end
@@ -2020,7 +2048,7 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "10b38d4fa9fa3a61acc6bc418259262efccb9904",
+  sha1: "f2ef1493b0a1ccb78e9731edad38968d38c504cd",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -2057,6 +2085,19 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
 end
+-- How long ids of finished tasks are remembered, at least: those that came through a spool may come again much later.
+local done_s, spooled_s = 180, 900
+local longest_s = 604800
+
+-- Ids with longer times may be in the same set.
+local function keep_for(key, seconds)
+  if seconds == done_s or redis.call("TTL", key) < seconds then redis.call("EXPIRE", key, seconds) end
+end
+
+-- What a task's hash, or its worker, says of that.
+local function spooled_for(seconds)
+  return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
+end
 -- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
 local function hexes(count)
   return ("[0-9a-f]"):rep(count)
@@ -2067,14 +2108,15 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
--- \`spooled\` has those that came through a spool: they may come again much later.
+-- \`spooled\` says of those that came through a spool for how long.
 local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
     if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
       local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
-      done[bucket] = done[bucket] or {}
+      done[bucket] = done[bucket] or { keep_s = done_s }
+      if spooled[id] then done[bucket].keep_s = math.max(done[bucket].keep_s, spooled_for(spooled[id])) end
       table.insert(done[bucket], id)
     end
   end
@@ -2082,7 +2124,7 @@ local function remember(holdfast, ids, spooled)
     local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
+      keep_for(key, young.keep_s)
     end
   end
 end

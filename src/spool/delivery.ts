@@ -26,6 +26,8 @@ const storeTroubleMs = 1_000;
 export interface DeliveryOptions {
   readonly maxPerSecond: number | undefined;
   readonly pace: Pace;
+  /** How long at most what is answered is held, ms. */
+  readonly heldMs: () => number;
 }
 
 export interface DeliveryEvents {
@@ -305,10 +307,11 @@ export class Delivery {
     const era = this.#rule.eraOf(queue);
     if (era === undefined) return { how: "away", error: new Error("storage does not tell which data it has") };
     const nowMs = this.#storage.clock.nowMs();
+    const heldMs = this.#options.heldMs();
     let receipts: EnqueueReceipt[];
     try {
       receipts = await this.#storage.enqueue(
-        rows.map((row) => prepared(row, nowMs)),
+        rows.map((row) => prepared(row, nowMs, heldMs)),
         nowMs,
         withinMs,
       );

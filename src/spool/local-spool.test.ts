@@ -95,7 +95,7 @@ describe("a broker's spool", () => {
     expect(store.tasks).toHaveLength(1_002);
     expect(storage.sent).toEqual(["a", "b", ...ids(1_000)]);
     expect(storage.calls.every((call) => call.length <= 512)).toBe(true);
-    expect(storage.calls.flat().every(({ repeat, spooled }) => repeat && spooled === true)).toBe(true);
+    expect(storage.calls.flat().every(({ repeat, spooled }) => repeat && spooled! > 900_000)).toBe(true);
     expect(await spool.outcomes(["b", "no"])).toEqual([{ status: "enqueued", id: "b", state: "pending" }, undefined]);
     storage.trustAfterMs = 50;
     await accept(["c"]);
@@ -326,6 +326,16 @@ describe("a broker's spool", () => {
     await empty();
     expect(storage.stored.size).toBe(2);
     await until("nothing is held", () => !spool.holds("left"));
+  });
+
+  it("has storage remember finished tasks for as long as it may send them again", async () => {
+    const { storage, accept } = open({ trustAfterMs: 60_000, afterSave: true });
+    storage.incarnation = { id: "one", persistence: "snapshot" };
+    await accept(["a"]);
+    await until("it was sent", () => storage.sent.length === 1);
+    storage.incarnation = { id: "two", persistence: "aof" };
+    await until("it was sent again", () => storage.sent.length === 2);
+    expect(storage.calls.flat().map(({ spooled }) => spooled)).toEqual([8_160_000, 960_000]);
   });
 
   it("keeps to a rate where it is given one", async () => {

@@ -24,6 +24,8 @@ export interface LocalSpoolOptions {
   readonly pace?: Pace;
 }
 
+/** Redis saves at least once an hour where something has changed, unless it is told otherwise. */
+const longestSaveMs = 2 * 3_600_000;
 const releasedAtOnce = 1_000;
 /** After trouble with the spool's own file. */
 const releaseAgainMs = 1_000;
@@ -204,6 +206,11 @@ export class LocalSpool implements Spool {
     this.#looking = undefined;
   }
 
+  #heldMs(): number {
+    const { afterSave = false, trustAfterMs = this.#storage.trustAfterMs } = this.#options;
+    return trustAfterMs + (afterSave && this.#persistence !== "aof" ? longestSaveMs : 0);
+  }
+
   /** Until that task was sent, nothing of the queue overtakes what is here. */
   #heldTo(queue: string, last: number): void {
     const accepted = this.#of(queue);
@@ -233,7 +240,7 @@ export class LocalSpool implements Spool {
       store,
       this.#rule,
       this.#looks,
-      { pace, maxPerSecond },
+      { pace, maxPerSecond, heldMs: () => this.#heldMs() },
       {
         onAnswered: (tasks) => this.#answered(tasks),
         onParked: (task, problem) => this.#parked(task, problem),

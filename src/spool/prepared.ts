@@ -1,3 +1,4 @@
+import { replayMarginMs } from "../broker/broker.js";
 import type { NewTask } from "../core/message.js";
 import type { SpooledTask } from "../broker/spool.js";
 
@@ -7,9 +8,9 @@ const shortestLockMs = 1_000;
 /**
  * The task as it is to be sent now, when it has waited. It may have come before, so it says that it repeats. Its lock
  * holds until the time that was asked for, and none is taken when that has passed; when to process it, and its deadline,
- * are times and stay what they are: one that is late ends where anyone can see it.
+ * are times and stay what they are: one that is late ends where anyone can see it. It may come again for as long as it is held.
  */
-export function prepared({ task, acceptedAtMs }: SpooledTask, nowMs: number): NewTask {
+export function prepared({ task, acceptedAtMs }: SpooledTask, nowMs: number, heldMs: number): NewTask {
   const waitedMs = Math.max(0, nowMs - acceptedAtMs);
   const locks = task.uniqueForMs > 0;
   const late = locks && waitedMs > task.uniqueForMs;
@@ -18,6 +19,6 @@ export function prepared({ task, acceptedAtMs }: SpooledTask, nowMs: number): Ne
     message: late ? { ...task.message, uniqueKey: "" } : task.message,
     uniqueForMs: !locks || late ? 0 : Math.max(shortestLockMs, task.uniqueForMs - waitedMs),
     repeat: true,
-    spooled: true,
+    spooled: heldMs + replayMarginMs,
   };
 }

@@ -225,11 +225,11 @@ describeBroker("repeated requests", ({ it }) => {
     async (t) => {
       const hourAgo = t.at(0) - 3_600_000;
       const [old, kept, sent, direct] = [madeAt(hourAgo), madeAt(hourAgo), madeAt(t.at(0)), madeAt(t.at(0))];
-      const spooled = (id: string, fields = {}) => t.task(id, fields, { repeat: true, spooled: true });
+      const spooled = (id: string, fields = {}) => t.task(id, fields, { repeat: true, spooled: 900_000 });
       await t.enqueue([sent]);
       await t.enqueue([spooled(old), spooled(sent), spooled(kept, { retentionMs: 1_000 }), direct]);
       const leased = await t.lease();
-      expect(leased.map((task) => task.spooled)).toEqual([true, true, true, false]);
+      expect(leased.map((task) => task.spooled)).toEqual([900_000, 900_000, 900_000, 0]);
       await t.settle([
         settled.completed(leased[0]!),
         settled.revoked(leased[1]!),
@@ -253,7 +253,7 @@ describeBroker("repeated requests", ({ it }) => {
     "of what came through a spool and was deleted by hand do not bring it back",
     async (t) => {
       const id = madeAt(t.at(0) - 3_600_000);
-      const spooled = t.task(id, {}, { repeat: true, spooled: true });
+      const spooled = t.task(id, {}, { repeat: true, spooled: 900_000 });
       await t.enqueue([spooled]);
       expect(await t.move([id], "deleted")).toEqual({ receipts: ["moved"] });
 

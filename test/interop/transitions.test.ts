@@ -127,6 +127,26 @@ describeRedis("transitions on Redis", () => {
     expect(await server.admin.ttl(`holdfast:{default}:done:${bucket}`)).toBeGreaterThan(170);
   });
 
+  it("active → gone, and remembered for as long as a spool may send it again", async () => {
+    const bucket = Math.floor(nowMs / 10_000);
+    const remembered = `holdfast:{default}:spooled:${bucket}`;
+    const spooled = (ms: number, fields = {}) =>
+      newTask({ id: newId(bucket * 10_000), ...fields }, { repeat: true, spooled: ms });
+    const finish = async (...tasks: ReturnType<typeof spooled>[]) => {
+      await broker.enqueue(tasks, nowMs);
+      await settle(...(await lease({ requestId: newId(nowMs) })).map((task) => settled.completed(task)));
+      await broker.prune(["default"], 10, nowMs + 5_000);
+      return server.admin.ttl(remembered);
+    };
+
+    const usual = await finish(spooled(900_000));
+    expect([usual > 890, usual <= 900]).toEqual([true, true]);
+    expect(await finish(spooled(4_500_000), spooled(900_000))).toBeGreaterThan(4_490);
+    expect(await finish(spooled(900_000), spooled(900_000, { retentionMs: 1_000 }))).toBeGreaterThan(4_490);
+    expect(await finish(spooled(9_000_000, { retentionMs: 1_000 }))).toBeGreaterThan(8_990);
+    expect(await server.admin.scard(remembered)).toBe(6);
+  });
+
   it("active → completed, with its result", async () => {
     const uniqueKey = "asynq:{default}:unique:test:plain:";
     await broker.enqueue([newTask({ id: "a", retentionMs: 3_600_000, uniqueKey }, { uniqueForMs: 60_000 })], nowMs);

@@ -1,7 +1,7 @@
 -- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; `again` is 1 for
--- a repeat, 2 for one that a spool may repeat for longer.
+-- a repeat, more for one that a spool may repeat for so many seconds after it has finished.
 -- Reply: an answer a row, or one for all where they are the same: "+" and the task's state, "d" and the id that holds the
 -- unique lock, "t" when the id is taken, "!" and what is wrong with a key that is in the way.
 local asynq, holdfast, queues = unpack(KEYS)
@@ -28,7 +28,7 @@ local function answer_again(task, id, message, made, spooled)
   local state, stored = found[1], found[2]
   if not state or (made == "" and stored ~= message) then return "t" end
   -- It may have come before it was spooled.
-  if spooled then redis.call("HSET", task, "hf_spool", "1") end
+  if spooled then redis.call("HSET", task, "hf_spool", spooled) end
   return "+" .. state
 end
 
@@ -54,7 +54,7 @@ for i = 1, #ROWS, 3 do
   local task = tasks[(i + 2) / 3]
   local due_s, lock_s, once, again, made, lock = "0", "0", "0", "0", "", ""
   if special ~= "" then
-    due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d),(%d*),(.*)$")
+    due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d+),(%d*),(.*)$")
   end
   local problem = shared[due_s == "0" and 1 or 2]
   local holder = lock ~= "" and redis.pcall("GET", lock)
@@ -64,7 +64,7 @@ for i = 1, #ROWS, 3 do
   if problem then
     answer = "!" .. problem
   elseif again ~= "0" then
-    answer = answer_again(task, id, message, made, again == "2")
+    answer = answer_again(task, id, message, made, again ~= "1" and again)
   end
   if answer then
     -- Nothing is to be done.
@@ -87,8 +87,8 @@ for i = 1, #ROWS, 3 do
       if once == "1" then
         fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
       end
-      if again == "2" then
-        fields[#fields + 1], fields[#fields + 2] = "hf_spool", "1"
+      if again ~= "0" and again ~= "1" then
+        fields[#fields + 1], fields[#fields + 2] = "hf_spool", again
       end
       written = redis.pcall("HSET", task, unpack(fields))
       claimed_here[task] = true

@@ -22,6 +22,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include archive
 --! include holder
 --! include place
+--! include keep
 
 local notes = {}
 local function note(number, id, problem)
@@ -38,10 +39,11 @@ for k = 1, #KEYS, 2 do
   }
 end
 
--- Where a finished id is remembered, and how long: one that came through a spool may come again much later.
+-- Where a finished id is remembered, and how long: one that came through a spool ("s…") may come again much later.
 local function done_key(holdfast, made)
-  if made:sub(1, 1) == "s" then return holdfast .. "spooled:" .. made:sub(2), 900 end
-  return holdfast .. "done:" .. made, 180
+  local bucket, keep_s = made:match("^s(%d+)/?(%d*)$")
+  if bucket then return holdfast .. "spooled:" .. bucket, spooled_for(keep_s) end
+  return holdfast .. "done:" .. made, done_s
 end
 
 -- What is wrong with the keys that every settling and leasing writes.
@@ -197,7 +199,7 @@ local function settle(queue)
   for made, ids in pairs(plan.done) do
     local key, keep_s = done_key(queue.holdfast, made)
     redis.call("SADD", key, unpack(ids))
-    redis.call("EXPIRE", key, keep_s)
+    keep_for(key, keep_s)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end

@@ -11,6 +11,7 @@ local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, ke
 --! include types
 --! include archive
 --! include message
+--! include keep
 --! include done
 --! include audit
 --! include place

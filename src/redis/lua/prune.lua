@@ -6,6 +6,7 @@ local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms =
 --! include fence
 --! include types
 --! include archive
+--! include keep
 --! include done
 --! include place
 

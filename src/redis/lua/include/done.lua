@@ -8,14 +8,15 @@ local function made_ms(id)
 end
 
 -- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
--- `spooled` has those that came through a spool: they may come again much later.
+-- `spooled` says of those that came through a spool for how long.
 local function remember(holdfast, ids, spooled)
   local done = {}
   for _, id in ipairs(ids) do
     local made = made_ms(id)
     if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
       local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
-      done[bucket] = done[bucket] or {}
+      done[bucket] = done[bucket] or { keep_s = done_s }
+      if spooled[id] then done[bucket].keep_s = math.max(done[bucket].keep_s, spooled_for(spooled[id])) end
       table.insert(done[bucket], id)
     end
   end
@@ -23,7 +24,7 @@ local function remember(holdfast, ids, spooled)
     local key = holdfast .. bucket
     if not misfit(key, "set") then
       redis.call("SADD", key, unpack(young))
-      redis.call("EXPIRE", key, bucket:sub(1, 1) == "s" and 900 or 180)
+      keep_for(key, young.keep_s)
     end
   end
 end
