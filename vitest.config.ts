@@ -50,8 +50,8 @@ export default defineConfig({
     maxWorkers: 3,
     retry: 0,
     globalSetup: ["scripts/fresh-build.ts"],
-    testTimeout: 10_000,
-    hookTimeout: 20_000,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
     sequence: { sequencer: LongestFirst },
     projects: [
       // Most of these take less time than a process of their own would.
