@@ -1,4 +1,4 @@
-import { HoldfastError } from "../core/errors.js";
+import { HoldfastError } from "./errors.js";
 
 /** What has been begun and must end before something can be closed. */
 export class UnderWay {
@@ -14,9 +14,14 @@ export class UnderWay {
     return this.#closed;
   }
 
+  /** @throws CLOSED after `end` */
+  requireOpen(): void {
+    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.#what });
+  }
+
   /** @throws CLOSED after `end`, and what the work throws */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.#what });
+    this.requireOpen();
     const done = work();
     this.#works.add(done);
     try {

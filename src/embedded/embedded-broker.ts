@@ -40,6 +40,7 @@ import type {
 import type { Incarnation } from "../broker/incarnation.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
+import { UnderWay } from "../core/under-way.js";
 import { memory } from "./database-file.js";
 import { acquireLink } from "./shared-links.js";
 import { enqueueCalls, leasedTasks, settleRows, taskInfo } from "./rows.js";
@@ -54,12 +55,13 @@ export class EmbeddedBroker implements Broker {
   readonly #location: string;
   readonly #link: StoreLink;
   readonly #release: () => Promise<void>;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay: UnderWay;
   #closing: Promise<void> | undefined;
 
   /** `file` is a path, or ":memory:". */
   constructor(file: string) {
     this.label = file === memory ? "memory:" : `file:${file}`;
+    this.#underWay = new UnderWay(this.label);
     const shared = acquireLink(file, this.label);
     this.#location = file;
     this.#link = shared.link;
@@ -93,7 +95,7 @@ export class EmbeddedBroker implements Broker {
   }
 
   async incarnations(queues: readonly string[]): Promise<Incarnation[]> {
-    this.#requireOpen();
+    this.#underWay.requireOpen();
     return queues.map(() => ({ id: this.label, persistence: "aof" }));
   }
 
@@ -116,7 +118,7 @@ export class EmbeddedBroker implements Broker {
 
   /** @throws CLOSED */
   keeper(options: KeeperOptions): LeaseKeeper {
-    this.#requireOpen();
+    this.#underWay.requireOpen();
     return this.#link.keeper(options);
   }
 
@@ -232,7 +234,7 @@ export class EmbeddedBroker implements Broker {
 
   /** This engine has no groups yet. */
   async groups(_queue: string): Promise<[]> {
-    this.#requireOpen();
+    this.#underWay.requireOpen();
     return [];
   }
 
@@ -271,25 +273,17 @@ export class EmbeddedBroker implements Broker {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.end();
     await this.#release();
-  }
-
-  #requireOpen(): void {
-    if (this.#closing !== undefined) throw new HoldfastError("CLOSED", { what: this.label });
   }
 
   /** What goes wrong is told with the name this broker was opened by, and with the tasks concerned. */
   async #ask<T>(taskIds: readonly string[], call: (link: StoreLink) => Promise<T>): Promise<T> {
-    this.#requireOpen();
-    const answer = call(this.#link);
-    this.#underWay.add(answer);
     try {
-      return await answer;
+      return await this.#underWay.run(() => call(this.#link));
     } catch (error) {
       throw this.#told(error, taskIds);
     } finally {
-      this.#underWay.delete(answer);
       this.clock.observe(systemClock.nowMs(), 0);
     }
   }

@@ -26,7 +26,7 @@ import {
   slotOfCall,
 } from "./slots.js";
 import { StandaloneLink } from "./standalone-link.js";
-import { UnderWay } from "./under-way.js";
+import { UnderWay } from "../core/under-way.js";
 
 type Call = ScriptCall | Command;
 

@@ -70,7 +70,7 @@ import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
-import { UnderWay } from "./under-way.js";
+import { UnderWay } from "../core/under-way.js";
 import { UsedQueues } from "./used-queues.js";
 
 /** For a look at which data there are. */
@@ -253,7 +253,7 @@ export class RedisBroker implements Broker {
   }
 
   keeper(options: KeeperOptions): LeaseKeeper {
-    if (this.#underWay.closed) throw new HoldfastError("CLOSED", { what: this.label });
+    this.#underWay.requireOpen();
     const keeper = new RedisLeaseKeeper(this.#linkOptions, options, () => this.#keepers.delete(keeper));
     this.#keepers.add(keeper);
     return keeper;
@@ -371,9 +371,9 @@ export class RedisBroker implements Broker {
   #changed(queueNames: readonly string[], changed: readonly string[], keptUntilMs: number | undefined): void {
     this.#known.clear();
     const broker = this.label;
-    const queues = queueNames.filter((name) => name !== "");
-    this.#check.log.warn({ broker, changed, queues: queues.length }, changedSays);
-    tellBroker({ event: "incarnationChanged", broker, queues, changed, keptUntilMs });
+    const named = queueNames.filter((name) => name !== "");
+    this.#check.log.warn({ broker, changed, queues: named.length }, changedSays);
+    tellBroker({ event: "incarnationChanged", broker, queues: named, changed, keptUntilMs });
   }
 
   #lost({ problem, keptUntilMs }: DataLoss): void {
@@ -386,9 +386,9 @@ export class RedisBroker implements Broker {
 
   /** Queues that the data do not know any more, and that are used all the same, can be seen by everybody. */
   async #register(): Promise<void> {
-    const queues = this.#used.filled;
-    if (queues.length === 0) return;
-    const calls = [{ name: "SADD", args: [queuesKey, ...queues] }];
+    const used = this.#used.filled;
+    if (used.length === 0) return;
+    const calls = [{ name: "SADD", args: [queuesKey, ...used] }];
     await this.#underWay.run(() => this.#link.run(calls, { timeoutMs: lookMs })).catch(() => undefined);
   }
 

@@ -15,7 +15,7 @@ import {
   type ScriptCall,
 } from "./link.js";
 import { isMovedOn } from "./server-error.js";
-import { UnderWay } from "./under-way.js";
+import { UnderWay } from "../core/under-way.js";
 
 /** A call may be stale once and then find its script gone; more than that does not get better by trying. */
 const maxRounds = 3;

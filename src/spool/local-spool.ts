@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt } from "../broker/receipt.js";
 import type { Incarnation } from "../broker/incarnation.js";
 import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
-import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
+import { UnderWay } from "../core/under-way.js";
 import { Delivery, type SpoolStorage } from "./delivery.js";
 import { Looks } from "./looks.js";
 import { type Answered, ReleaseRule } from "./release.js";
@@ -60,7 +60,7 @@ export class LocalSpool implements Spool {
   readonly #over = new AbortController();
   /** By queue: the sequence of the last task that was accepted or taken over, and how many are being accepted. */
   readonly #accepted = new Map<string, { last: number; underWay: number }>();
-  readonly #accepting = new Set<Promise<unknown>>();
+  readonly #accepting: UnderWay;
   readonly #counters = { accepted: 0, delivered: 0, replayed: 0, released: 0, parked: 0 };
   #opening: Promise<Works> | undefined;
   #works: Works | undefined;
@@ -77,6 +77,7 @@ export class LocalSpool implements Spool {
   constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
     this.#storage = storage;
     this.#options = options;
+    this.#accepting = new UnderWay(`the spool of ${storage.label}`);
     const { trustAfterMs, afterSave = false } = options;
     const trust = () => ({ afterMs: trustAfterMs ?? storage.trustAfterMs, afterSave });
     this.#looks = new Looks(storage, this.#rule, trust, {
@@ -88,14 +89,13 @@ export class LocalSpool implements Spool {
   }
 
   async accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {
-    this.#requireOpen();
-    const queues = new Set(tasks.map(({ message }) => message.queue));
-    for (const queue of queues) this.#of(queue).underWay += 1;
-    const done = this.#accept(tasks, nowMs).finally(() => {
-      for (const queue of queues) this.#of(queue).underWay -= 1;
+    return this.#accepting.run(async () => {
+      const queues = new Set(tasks.map(({ message }) => message.queue));
+      for (const queue of queues) this.#of(queue).underWay += 1;
+      return this.#accept(tasks, nowMs).finally(() => {
+        for (const queue of queues) this.#of(queue).underWay -= 1;
+      });
     });
-    this.#accepting.add(done);
-    return done.finally(() => this.#accepting.delete(done));
   }
 
   holds(queue: string): boolean {
@@ -106,7 +106,7 @@ export class LocalSpool implements Spool {
   }
 
   async outcomes(ids: readonly string[]): Promise<(SpoolOutcome | undefined)[]> {
-    this.#requireOpen();
+    this.#accepting.requireOpen();
     const { store } = await this.#open();
     const kept = await store.outcomes(ids);
     const answered = this.#rule.outcomes(new Set(ids));
@@ -114,7 +114,7 @@ export class LocalSpool implements Spool {
   }
 
   async stats(): Promise<SpoolStats> {
-    this.#requireOpen();
+    this.#accepting.requireOpen();
     const { store } = await this.#open();
     return store.stats();
   }
@@ -140,17 +140,13 @@ export class LocalSpool implements Spool {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#accepting);
+    await this.#accepting.end();
     this.#over.abort();
     const works = await this.#opening?.catch(() => undefined);
     this.#looks.watch();
     await works?.running;
     await this.#releasing;
     await works?.store.close();
-  }
-
-  #requireOpen(): void {
-    if (this.#closing !== undefined) throw new HoldfastError("CLOSED", { what: `the spool of ${this.#storage.label}` });
   }
 
   async #accept(tasks: readonly NewTask[], nowMs: number): Promise<EnqueueReceipt[]> {

@@ -3,6 +3,7 @@ import { HoldfastError } from "../../core/errors.js";
 import { consoleLogger, type Logger } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
 import { tellBroker } from "../../core/telemetry.js";
+import { UnderWay } from "../../core/under-way.js";
 import { pack, unpack } from "../packed.js";
 import { ThreadLink } from "../thread-link.js";
 import { decodeRecord, encodeRecord } from "./record.js";
@@ -26,7 +27,7 @@ export class FileSpoolStore implements SpoolStore {
   readonly #log: Logger;
   readonly #thread: ThreadLink<ToSpoolThread, SpoolReply, SpoolNotice>;
   readonly #listeners: ((adopted: Adopted) => void)[] = [];
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new UnderWay("the spool");
   #lastRead = 0;
   #closing: Promise<void> | undefined;
 
@@ -86,19 +87,13 @@ export class FileSpoolStore implements SpoolStore {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.end();
     await this.#thread.end({ to: "end" });
   }
 
   async #ask<T extends SpoolReply>(call: SpoolCall, transfer: readonly ArrayBuffer[] = []): Promise<T> {
-    if (this.#closing !== undefined) throw new HoldfastError("CLOSED", { what: "the spool" });
-    const answer = this.#thread.call((number) => ({ to: "store", number, call }), transfer);
-    this.#underWay.add(answer);
-    try {
-      return (await answer) as T;
-    } finally {
-      this.#underWay.delete(answer);
-    }
+    const answer = this.#underWay.run(() => this.#thread.call((number) => ({ to: "store", number, call }), transfer));
+    return (await answer) as T;
   }
 
   #failed(problem: string, cause: unknown): HoldfastError {
