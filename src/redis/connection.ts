@@ -5,7 +5,7 @@ import { expireAfter } from "./expiry.js";
 import { type Argument, type Command, LinkError, type Reply, type ScriptCall } from "./link.js";
 import type { KnownAddress } from "./redis-url.js";
 import { ReplyGuard } from "./reply-guard.js";
-import { serverError } from "./server-error.js";
+import { isForbidden, serverError } from "./server-error.js";
 import { isSystemError } from "./system-error.js";
 
 /** A command as it goes out, with the script call it stands for. */
@@ -283,7 +283,7 @@ function handshake({ username, password, db }: KnownAddress): Command[] {
   ];
 }
 
-const mayBeForbidden = (command: Command, { code }: LinkError) => command.name === "CLIENT" && code === "NOPERM";
+const mayBeForbidden = (command: Command, error: LinkError) => command.name === "CLIENT" && isForbidden(error);
 
 /** Ends the problem of a connection that is refused for its user or password. */
 export const checkAccess = "check user and password in the URL";

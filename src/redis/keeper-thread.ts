@@ -64,7 +64,10 @@ const { signal } = new AbortController();
 
 port.on("message", (text: string) => {
   const told = JSON.parse(text) as KeeperHears;
-  if ("asked" in told) return void asking.get(told.asked)?.(told);
+  if ("asked" in told) {
+    asking.get(told.asked)?.(told);
+    return;
+  }
   const { drop, hold } = told;
   for (const token of drop) groupsByToken.delete(token);
   for (const group of hold) {

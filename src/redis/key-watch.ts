@@ -2,6 +2,7 @@ import type { DisciplinedClock } from "../core/clock.js";
 import { pause } from "../core/loop.js";
 import { Connection, type Opener } from "./connection.js";
 import { type Command, LinkError, type Reply } from "./link.js";
+import { isForbidden } from "./server-error.js";
 
 export interface WatchedServer {
   readonly open: Opener;
@@ -84,7 +85,7 @@ export class KeyWatch {
     );
     const failed = replies.find((reply) => reply instanceof LinkError);
     if (failed === undefined) return watched ? replies.filter((_, n) => n % 2 === 1) : replies;
-    if (failed.code === "NOPERM") {
+    if (isForbidden(failed)) {
       this.#watching = false;
       this.#events.onForbidden(failed.problem);
     } else if (elsewhere.has(failed.code)) {

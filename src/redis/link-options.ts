@@ -51,8 +51,10 @@ export const linkSettings = {
     says: "the user (ACL) at Redis, instead of in the URL; with redis-sentinel://, whose URL holds the Sentinels' own, at the master",
     parse: secret,
   }),
-  password: password("the password at Redis, likewise; a function is asked again for each new connection"),
-  sentinelPassword: password("the Sentinels' password, instead of in a redis-sentinel:// URL; their user stays there"),
+  password: passwordSetting("the password at Redis, likewise; a function is asked again for each new connection"),
+  sentinelPassword: passwordSetting(
+    "the Sentinels' password, instead of in a redis-sentinel:// URL; their user stays there",
+  ),
   tls: {
     kind: "record",
     default: {},
@@ -66,7 +68,7 @@ export const linkSettings = {
 
 type Secret = string | (() => string | Promise<string>);
 
-function password(says: string): Setting<Secret, string | Asked<string> | undefined> {
+function passwordSetting(says: string): Setting<Secret, string | Asked<string> | undefined> {
   return {
     kind: "text",
     default: undefined,

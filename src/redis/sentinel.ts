@@ -7,6 +7,7 @@ import type { SentinelPlace } from "./link-options.js";
 import { LinkError, type Reply } from "./link.js";
 import { openConnection } from "./open-connection.js";
 import { hostAndPort, type RedisAddress } from "./redis-url.js";
+import { isForbidden } from "./server-error.js";
 import { isPort } from "./slots.js";
 
 /** What one Sentinel knows of the master; `epoch` grows with each failover. */
@@ -69,7 +70,7 @@ export function masterBehind({ sentinels, master, data }: SentinelPlace, label: 
     if (!(connection instanceof Connection)) return connection;
     const [role] = await connection.send([{ name: "ROLE", args: [] }], leftMs);
     // One who may not ask is told by the first write.
-    if (isMaster(role) || (role instanceof LinkError && role.code === "NOPERM")) return connection;
+    if (isMaster(role) || (role instanceof LinkError && isForbidden(role))) return connection;
     connection.end();
     return trouble(
       role instanceof LinkError ? role.problem : `${hostAndPort(address)} is not the master that it is said to be`,

@@ -2,6 +2,7 @@ import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import { schemaKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { isForbidden } from "./server-error.js";
 
 export interface ServerCheck {
   /** Take a server that may evict keys when its memory is full. */
@@ -73,7 +74,7 @@ const unusable = (link: RedisLink, problem: string) =>
 /** What INFO says, by name; nothing where the user may not ask. */
 export function infoOf(reply: Reply | undefined, link: Pick<RedisLink, "label">): Record<string, string> {
   if (reply instanceof LinkError) {
-    if (reply.code === "NOPERM") return {};
+    if (isForbidden(reply)) return {};
     throw reply.toError(link.label);
   }
   return Object.fromEntries(

@@ -16,6 +16,10 @@ const movedOn = new Set(["READONLY", "MASTERDOWN", "NOREPLICAS", "NOAUTH"]);
 
 export const isMovedOn = (error: LinkError): boolean => movedOn.has(error.code);
 
+/** This user may not, or nobody may: who rents out Redis takes commands away, and then the server does not know them. */
+export const isForbidden = ({ code, problem }: LinkError): boolean =>
+  code === "NOPERM" || /^ERR unknown (sub)?command/.test(problem);
+
 /**
  * What an error reply means. The text is the server's, without what it may quote of our arguments, and without its
  * wrapping of an error inside a script: up to 6.2 `ERR Error running script (call to f_<sha1>): @user_script:3: -OOM …`
