@@ -9,6 +9,7 @@ import { openBroker } from "../../src/redis/open-broker.js";
 import type { SpoolStorage } from "../../src/spool/delivery.js";
 import { LocalSpool } from "../../src/spool/local-spool.js";
 import { MemorySpoolStore } from "../support/memory-spool-store.js";
+import { recipe } from "../support/recipes.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis } from "../support/redis-server.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
@@ -132,7 +133,7 @@ describeRedis("a spool, while Redis changes its master", () => {
   });
 
   it("loses nothing on a Cluster, whose shard fails over by hand and then by a kill", async () => {
-    await using cluster = await RedisCluster.start();
+    await using cluster = await RedisCluster.start(3, recipe("Cluster", "redis.conf"));
     const key = "asynq:{a}:";
     const replica = await cluster.addReplica(key);
     await using broker = connect(cluster.url, { ...link, spool: { directory, trustAfter: "6s" } });

@@ -26,7 +26,7 @@ interface Pair {
 
 /** A TCP proxy in front of a server on the loopback, whose faults are switched while it runs. */
 export class FaultProxy implements AsyncDisposable {
-  readonly #target: number;
+  #target: number;
   readonly #pairs = new Set<Pair>();
   #fault: Fault = { kind: "pass" };
   #listener: Server | undefined;
@@ -59,6 +59,12 @@ export class FaultProxy implements AsyncDisposable {
   set(fault: Fault): void {
     this.#fault = fault;
     for (const pair of this.#pairs) for (const deliver of pair.held.splice(0)) deliver();
+  }
+
+  /** To another server, as a name that moves or a balancer does: new connections go there, and the old ones end. */
+  lead(port: number): void {
+    this.#target = port;
+    this.reset();
   }
 
   /** RST to every client; the server sees a close. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
 import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
 import { message, newTask, settled } from "../support/builders.js";
+import { recipe } from "../support/recipes.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -22,11 +23,7 @@ describeRedis("a Cluster of which one node is away", () => {
   let others: string[];
 
   beforeEach(async () => {
-    cluster = await RedisCluster.start(3, {
-      "cluster-require-full-coverage": "no",
-      appendonly: "yes",
-      appendfsync: "always",
-    });
+    cluster = await RedisCluster.start(3, { ...recipe("Cluster", "redis.conf"), appendfsync: "always" });
     broker = connect(cluster.url, { log: quiet });
     client = new Client(broker, { timeout: "30s" });
     // The names of all queues, and the clock, are on the others.

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
 import { type Broker, Client, connect, defineTask, Worker, type WorkerOptions } from "../../src/index.js";
+import { recipe } from "../support/recipes.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -16,7 +17,7 @@ describeRedis("client and worker on a Cluster of three masters", () => {
   let worker: Worker | undefined;
 
   beforeAll(async () => {
-    cluster = await RedisCluster.start();
+    cluster = await RedisCluster.start(3, recipe("Cluster", "redis.conf"));
   });
   afterAll(() => cluster.stop());
   beforeEach(() => {

@@ -1,16 +1,26 @@
 import { expect, it } from "vitest";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
+import { recipe } from "../support/recipes.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
 import { until } from "../support/until.js";
+import { usersInGuide } from "../support/users-in-guide.js";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 
 describeRedis("client and worker behind Sentinels", () => {
   it("go over to a new master when it is announced, though the old one still answers", async () => {
-    await using redis = await RedisSentinels.start();
-    await using broker = connect(redis.url, { log: quiet });
+    const data = recipe("Sentinel", "redis.conf");
+    const users = usersInGuide().map((user) => `${user} +role`);
+    await using redis = await RedisSentinels.start({
+      data: { ...data, user: [...[data["user"]!].flat(), ...users] },
+      sentinel: recipe("Sentinel", "sentinel.conf"),
+      tls: true,
+    });
+    const tls = { ca: redis.master.certificates!.caText };
+    const url = redis.url.replace("://", "://watcher:watcher-secret@");
+    await using broker = connect(url, { username: "worker", password: "secret", tls, log: quiet });
     let taken = () => {};
     await using worker = new Worker(broker, { log: quiet }).handle(ping, () => taken());
     await worker.start();
@@ -28,7 +38,7 @@ describeRedis("client and worker behind Sentinels", () => {
     );
     const announcedAtMs = performance.now();
     const first = new Promise<void>((resolve) => (taken = resolve));
-    await using producer = connect(redis.replica.url, { log: quiet });
+    await using producer = connect(redis.replica.url, { username: "producer", password: "secret", tls, log: quiet });
     await new Client(producer).enqueue(ping());
     await first;
 
