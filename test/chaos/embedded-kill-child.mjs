@@ -5,34 +5,16 @@
  */
 import { writeSync } from "node:fs";
 import { embeddedBroker } from "../../dist/esm/embedded/index.js";
+import { say, taskOf } from "./killed.mjs";
 
 const [file, name] = process.argv.slice(2);
 const broker = embeddedBroker({ file });
 const queues = ["a", "b"];
 let number = 0;
 
-const say = (sign, ids) => ids.length > 0 && writeSync(1, `${sign} ${ids.join(" ")}\n`);
-
 function newTask() {
-  const id = `${name}-${(number += 1)}`;
-  const message = {
-    type: "kill",
-    payload: Buffer.alloc(number % 50 === 0 ? 20_000 : 200, id),
-    id,
-    queue: queues[number % 2],
-    maxRetry: 25,
-    retried: 0,
-    lastError: "",
-    lastFailedAtMs: 0,
-    timeoutMs: 0,
-    deadlineMs: 0,
-    uniqueKey: "",
-    retentionMs: number % 7 === 0 ? 60_000 : 0,
-    completedAtMs: 0,
-    group: "",
-    headers: {},
-  };
-  return { message, processAtMs: 0, uniqueForMs: 0, atMostOnce: false, repeat: false };
+  number += 1;
+  return taskOf(name, number, queues[number % 2], number % 7 === 0 ? 60_000 : 0);
 }
 
 async function produce() {

@@ -1,5 +1,8 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { afterEach, beforeEach, describe } from "vitest";
+import { type Broker, connect } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 
 export interface Engine {
@@ -29,3 +32,26 @@ export const engines: readonly Engine[] = [
     },
   },
 ];
+
+interface Site {
+  readonly folder: string;
+  readonly storage: Storage;
+  readonly broker: Broker;
+}
+
+/** A folder, storage and a broker on it for each test of a suite; `last` is done before they are closed. */
+export function eachOn(engine: Engine, use: (site: Site) => void, last: () => void): void {
+  let site: Site;
+  beforeEach(async () => {
+    const folder = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
+    const storage = await engine.open(folder);
+    site = { folder, storage, broker: connect(storage.url) };
+    use(site);
+  });
+  afterEach(async () => {
+    last();
+    await site.broker.close();
+    await site.storage.close();
+    await rm(site.folder, { recursive: true, force: true });
+  });
+}

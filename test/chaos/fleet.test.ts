@@ -1,12 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { maxCrashes } from "../../src/broker/broker.js";
 import { loop } from "../../src/core/loop.js";
-import { type Broker, Client, connect, defineTask } from "../../src/index.js";
+import { type Broker, Client, defineTask } from "../../src/index.js";
 import { until } from "../support/until.js";
-import { engines, type Storage } from "./engines.js";
+import { eachOn, engines, type Storage } from "./engines.js";
 import { Fleet, unexplained } from "./fleet.js";
 
 const tasks = 100_000;
@@ -19,17 +16,11 @@ for (const engine of engines)
     let broker: Broker;
     let fleet: Fleet;
 
-    beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), "holdfast-fleet-"));
-      storage = await engine.open(folder);
-      broker = connect(storage.url);
-    });
-    afterEach(async () => {
-      fleet?.end();
-      await broker.close();
-      await storage.close();
-      await rm(folder, { recursive: true, force: true });
-    });
+    eachOn(
+      engine,
+      (site) => ({ folder, storage, broker } = site),
+      () => fleet?.end(),
+    );
 
     const fill = async () => {
       const client = new Client(broker, { timeout: "30s" });

@@ -1,10 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
+import { expect, it } from "vitest";
+import { type Broker, Client, defineTask, Worker } from "../../src/index.js";
 import { until } from "../support/until.js";
-import { engines, type Storage } from "./engines.js";
+import { eachOn, engines, type Storage } from "./engines.js";
 import { Fleet } from "./fleet.js";
 
 const task = defineTask<{ forMs: number }>("fleet", { maxRetry: 0 });
@@ -21,17 +18,11 @@ export function describeLeases(name: "a file" | "Redis"): void {
     let broker: Broker;
     let fleet: Fleet | undefined;
 
-    beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), "holdfast-lease-"));
-      storage = await engine.open(folder);
-      broker = connect(storage.url);
-    });
-    afterEach(async () => {
-      fleet?.end();
-      await broker.close();
-      await storage.close();
-      await rm(folder, { recursive: true, force: true });
-    });
+    eachOn(
+      engine,
+      (site) => ({ folder, storage, broker } = site),
+      () => fleet?.end(),
+    );
 
     it("kill -9 of a worker: its tasks run again within 40 s, one at a time, no retry burnt", async () => {
       const client = new Client(broker);

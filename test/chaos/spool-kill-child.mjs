@@ -5,6 +5,7 @@
  */
 import { writeSync } from "node:fs";
 import { FileSpoolStore } from "../../dist/esm/embedded/spool/file-spool-store.js";
+import { say, taskOf } from "./killed.mjs";
 
 const [directory, name, mode] = process.argv.slice(2);
 const quiet = {
@@ -17,39 +18,7 @@ const store = new FileSpoolStore({ directory, key: Buffer.alloc(32, 7) }, quiet)
 const nowMs = 1_800_000_000_000;
 let number = 0;
 
-/** Written before anything else happens; a pipe that is full is waited for. */
-function say(sign, ids) {
-  let rest = Buffer.from(ids.length > 0 ? `${sign} ${ids.join(" ")}\n` : "");
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(writeSync(1, rest));
-    } catch (error) {
-      if (error.code !== "EAGAIN") throw error;
-    }
-  }
-}
-
-function newTask() {
-  const id = `${name}-${(number += 1)}`;
-  const message = {
-    type: "kill",
-    payload: Buffer.alloc(number % 50 === 0 ? 20_000 : 200, id),
-    id,
-    queue: "a",
-    maxRetry: 25,
-    retried: 0,
-    lastError: "",
-    lastFailedAtMs: 0,
-    timeoutMs: 0,
-    deadlineMs: 0,
-    uniqueKey: "",
-    retentionMs: 0,
-    completedAtMs: 0,
-    group: "",
-    headers: {},
-  };
-  return { message, processAtMs: 0, uniqueForMs: 0, atMostOnce: false, repeat: false };
-}
+const newTask = () => taskOf(name, (number += 1), "a");
 
 async function accept() {
   for (;;) {

@@ -9,6 +9,12 @@ const set =
 /** Everybody but us has to connect anew. */
 const dropClients = ({ admin }: Scene) => admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
 
+/** Also for those that are connected. */
+const setForAll = (name: string, value: string) => async (scene: Scene) => {
+  await set(name, value)(scene);
+  await dropClients(scene);
+};
+
 /** Again and again, until it is healed. */
 function repeat(scene: Scene, everyMs: number, what: () => Promise<unknown>): void {
   const timer = setInterval(() => void what().catch(() => undefined), everyMs);
@@ -90,20 +96,14 @@ export const serverRows: readonly Row[] = [
     row: 23,
     name: "takes no more clients",
     holdMs: 3_000,
-    async inject(scene) {
-      await scene.admin.config("SET", "maxclients", "1");
-      await dropClients(scene);
-    },
+    inject: setForAll("maxclients", "1"),
     heal: set("maxclients", "10000"),
   },
   {
     row: 24,
     name: "wants a password all at once",
     holdMs: 2_000,
-    async inject(scene) {
-      await scene.admin.config("SET", "requirepass", "changed");
-      await dropClients(scene);
-    },
+    inject: setForAll("requirepass", "changed"),
     heal: set("requirepass", ""),
   },
   {
