@@ -54,12 +54,12 @@ export class Endpoint {
   }
 
   /** Make a call for so many tasks, and hear how it goes. */
-  async call<T>(tasks: number, work: () => Promise<T>): Promise<T> {
+  async call<T>(tasks: number, work: () => Promise<T>, patienceMs = quickMs): Promise<T> {
     const startedAtMs = performance.now();
     try {
       const answer = await work();
       const nowMs = performance.now();
-      this.#breaker.heard(nowMs - startedAtMs > quickMs + tasks ? "slow" : "well", "", startedAtMs, nowMs);
+      this.#breaker.heard(nowMs - startedAtMs > patienceMs + tasks ? "slow" : "well", "", startedAtMs, nowMs);
       return answer;
     } catch (error) {
       this.#breaker.heard(...told(error), startedAtMs, performance.now());

@@ -21,6 +21,8 @@ class Storage implements Producing {
   readonly clock = new DisciplinedClock();
   readonly calls: (readonly NewTask[])[] = [];
   readonly assurances: Assurance[] = [];
+  /** How long each call had, ms. */
+  readonly within: number[] = [];
   readonly spool: MemorySpool | undefined;
   readonly shardOf?: (queue: string) => string;
   weather: Weather = "fair";
@@ -33,16 +35,17 @@ class Storage implements Producing {
     if (options.parts === true) this.shardOf = (queue) => `node of ${queue}`;
   }
 
-  async enqueue(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
+  async enqueue(tasks: readonly NewTask[], _ = 0, withinMs = 0): Promise<EnqueueReceipt[]> {
     this.calls.push(tasks);
+    this.within.push(withinMs);
     this.#answer(tasks.some(({ message }) => this.away.has(message.queue)));
     return tasks.map((task) => ({ status: "enqueued", id: task.message.id, state: "pending" }));
   }
 
-  async enqueueAssured(tasks: readonly NewTask[], _: number, __: number, assurance: Assurance) {
+  async enqueueAssured(tasks: readonly NewTask[], nowMs: number, withinMs: number, assurance: Assurance) {
     this.assurances.push(assurance);
     if (assurance.replicas > 1) throw this.#error("unknown", { acknowledged: { replicas: 1, wanted: 2 } });
-    return this.enqueue(tasks);
+    return this.enqueue(tasks, nowMs, withinMs);
   }
 
   async ping(queue?: string): Promise<void> {
@@ -339,6 +342,18 @@ describe("what a task is accepted by", () => {
       { of: "fsync", replicas: 0 },
       { of: "fsync", replicas: 1 },
     ]);
+  });
+
+  it("may take half of the timeout where there is a spool, which has the other half", async () => {
+    const storage = new Storage({ spool: new MemorySpool() });
+    const client = clientOn(storage, { timeout: "5s" });
+
+    await put(client);
+    await client.enqueue(ping({ n: 1 }), { timeout: "600ms" });
+    await client.enqueue(ping({ n: 1 }), { accept: "fsync" });
+
+    const [usual, hasty, fsync] = storage.within;
+    expect([usual, Math.ceil(hasty! / 100), Math.ceil(fsync! / 500)]).toEqual([501, 3, 5]);
   });
 
   it("says how many have confirmed when those are too few; that opens no breaker for what needs none", async () => {

@@ -23,7 +23,10 @@ type Unavailable = HoldfastError<"BROKER_UNAVAILABLE">;
 
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
-/** Where there is a spool, storage has this long to take a task, and a little longer for each task of the call. */
+/**
+ * Where there is a spool, storage has this long to take a task, and a little longer for each task of the call; and for what
+ * others are to confirm half of the time there is, the rest being the spool's.
+ */
 const tryMs = 500;
 /** Tasks in one call. */
 const maxTogether = 5_000;
@@ -216,9 +219,10 @@ export class Sender {
     policy: Policy,
     untilMs: number,
   ): Promise<EnqueueReceipt[]> {
-    const withinMs = Math.min(untilMs - performance.now(), tryMs + tasks.length);
+    const mostMs = isAssured(policy) ? Number.POSITIVE_INFINITY : tryMs + tasks.length;
+    const withinMs = Math.min((untilMs - performance.now()) / 2, mostMs);
     try {
-      return await endpoint.call(tasks.length, () => this.#call(tasks, policy, withinMs));
+      return await this.#ask(endpoint, tasks, policy, withinMs);
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       const unknown = error.data.outcome === "unknown";
@@ -263,7 +267,7 @@ export class Sender {
       if (last !== undefined) this.#resent += 1;
       const attempt = batch;
       try {
-        return await endpoint.call(attempt.length, () => this.#call(attempt, policy, untilMs - performance.now()));
+        return await this.#ask(endpoint, attempt, policy, untilMs - performance.now());
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         last = error;
@@ -291,14 +295,25 @@ export class Sender {
     return new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "notSent", taskIds: [] });
   }
 
-  #call(tasks: readonly NewTask[], { accept, replicas }: Policy, withinMs: number): Promise<EnqueueReceipt[]> {
+  #ask(endpoint: Endpoint, tasks: readonly NewTask[], policy: Policy, withinMs: number): Promise<EnqueueReceipt[]> {
     const nowMs = this.#broker.clock.nowMs();
-    if (accept !== "replicas" && accept !== "fsync") return this.#broker.enqueue(tasks, nowMs, withinMs);
+    if (!isAssured(policy)) {
+      return endpoint.call(tasks.length, () => this.#broker.enqueue(tasks, nowMs, withinMs));
+    }
+    const { accept, replicas } = policy;
     const assurance: Assurance = { of: accept, replicas: replicas ?? (accept === "replicas" ? 1 : 0) };
-    return this.#broker.enqueueAssured!(tasks, nowMs, withinMs, assurance);
+    // How long a disk or a replica takes says nothing of this storage.
+    const patienceMs = Number.POSITIVE_INFINITY;
+    return endpoint.call(
+      tasks.length,
+      () => this.#broker.enqueueAssured!(tasks, nowMs, withinMs, assurance),
+      patienceMs,
+    );
   }
 }
 
+const isAssured = (policy: Policy): policy is Policy & { readonly accept: "replicas" | "fsync" } =>
+  policy.accept === "replicas" || policy.accept === "fsync";
 const isUnavailable = (error: unknown): error is Unavailable => HoldfastError.is(error, "BROKER_UNAVAILABLE");
 const isUnknown = (error: unknown) => isUnavailable(error) && error.data.outcome === "unknown";
 
