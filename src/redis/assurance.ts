@@ -44,6 +44,8 @@ const replicasWitness = (broker: string): Witness => ({
   ],
   read([role, replicas]) {
     if (replicas instanceof LinkError) throw unable(broker, replicas);
+    // Who may not ask how many there are goes by what was asked for.
+    if (role instanceof LinkError && role.code !== "NOPERM") throw unable(broker, role);
     const there = Array.isArray(role) && Array.isArray(role[2]) ? role[2].length : 0;
     return { here: true, replicas: Number(replicas), there };
   },
@@ -81,10 +83,16 @@ const alwaysWitness = (broker: string): Witness => ({
   },
 });
 
-/** What is never going to be allowed; or what this server, on its way to be another's replica, say, could not do now. */
-function unable(broker: string, { code, outcome, problem }: LinkError, when = ""): HoldfastError {
-  const isNow = outcome !== "failed" || code === "UNBLOCKED" || problem.includes("replica instances");
-  if (isNow && code !== "NOPERM")
+/** From a server that is, or has just become, another's replica. */
+export const isReplicas = ({ code, problem }: LinkError): boolean =>
+  code === "UNBLOCKED" || problem.includes("replica instances");
+
+/** A server without the command, or without what it is about. */
+const never = /unknown (sub)?command|appendonly is disabled/i;
+
+/** What is never going to be allowed; or what this server, or a proxy before it, could not do now. */
+function unable(broker: string, { code, problem }: LinkError, when = ""): HoldfastError {
+  if (code !== "NOPERM" && !never.test(problem))
     return new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "refused", taskIds: [] });
   return new HoldfastError("BROKER_INCOMPATIBLE", {
     broker,

@@ -1,7 +1,7 @@
 import type { Assurance } from "../broker/broker.js";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import { type Confirmed, type Witness, witnessFor } from "./assurance.js";
+import { type Confirmed, isReplicas, type Witness, witnessFor } from "./assurance.js";
 import { Connection, type Opener, type Outgoing, type Unconnected } from "./connection.js";
 import { expireAfter } from "./expiry.js";
 import { deadline, LinkError, type Reply, type ScriptCall } from "./link.js";
@@ -124,7 +124,7 @@ export class AssuredLine {
     try {
       this.#confirm(jobs, fresh, witness, replies.slice(at), barriers.length);
     } finally {
-      if (!connection.usable || replies.some((reply) => reply instanceof LinkError && isMovedOn(reply))) this.#drop();
+      if (!connection.usable || replies.some(isElsewhere)) this.#drop();
     }
   }
 
@@ -171,8 +171,18 @@ export class AssuredLine {
       this.#connection = opened;
     }
     const connection = this.#connection!;
-    this.#witness ??= await witnessFor(this.#of, this.#label, (commands) => connection.send(commands, this.#timeoutMs));
+    this.#witness ??= await this.#witnessOn(connection);
     return { connection, witness: this.#witness };
+  }
+
+  /** A server that cannot vouch for anything now may be a replica by now: the next round looks for the master. */
+  async #witnessOn(connection: Connection): Promise<Witness> {
+    try {
+      return await witnessFor(this.#of, this.#label, (commands) => connection.send(commands, this.#timeoutMs));
+    } catch (error) {
+      if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) this.#drop();
+      throw error;
+    }
   }
 
   /** Another connection's witness vouches for nothing that this one wrote. */
@@ -217,6 +227,7 @@ export class AssuredLine {
   }
 }
 
+const isElsewhere = (reply: Reply) => reply instanceof LinkError && (isMovedOn(reply) || isReplicas(reply));
 const isUnknown = (reply: Reply) => reply instanceof LinkError && reply.outcome === "unknown";
 /** All replicas that the server has, and as many as were asked for though it has fewer. */
 const wantedBy = ({ replicas, confirmed }: Job) => Math.max(replicas, confirmed?.there ?? 0);

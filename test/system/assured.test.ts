@@ -132,6 +132,25 @@ describeRedis('accept: "replicas"', () => {
     expect(await master.admin.exists("asynq:{default}:pending")).toBe(0);
   });
 
+  it("looks for the master anew when a server says that it is a replica", async () => {
+    const { master } = await replicated(1);
+    let connections = 0;
+    let replica = true;
+    const stub = opened(
+      await RespStub.before(master.port, (name) => {
+        if (name === "CLIENT") connections += 1;
+        if (name !== "WAIT" || !replica) return undefined;
+        replica = false;
+        return new Error("ERR WAIT cannot be used with replica instances.");
+      }),
+    );
+    const client = new Client(brokerAt(stub.url), { accept: "replicas", timeout: "5s" });
+
+    expect(await client.enqueue(ping({ n: 1 }))).toMatchObject({ status: "enqueued" });
+    // The link's own, and two for what is to be confirmed.
+    expect(connections).toBe(3);
+  });
+
   it("outlives its connection", async () => {
     const { client, master } = await replicated(1);
     await client.enqueue(ping({ n: 1 }));
