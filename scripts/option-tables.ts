@@ -4,8 +4,10 @@ import {
   bulkSettings,
   cancelSettings,
   dropSettings,
+  failOverSettings,
   inspectorSettings,
   listSettings,
+  maintenanceSettings,
   runSettings,
 } from "../src/inspector/options.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
@@ -32,6 +34,8 @@ export function optionTables(): Record<string, string> {
     list: optionTable(listSettings),
     bulk: optionTable(runSettings),
     drop: optionTable(without(bulkSettings, dropSettings)),
+    maintenance: optionTable(without(bulkSettings, maintenanceSettings)),
+    failOver: optionTable(failOverSettings),
     cancel: optionTable(without(bulkSettings, cancelSettings)),
   };
 }

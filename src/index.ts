@@ -8,6 +8,8 @@ export type { EnqueueOptions } from "./client/policy.js";
 export { Worker, type WorkerCounters } from "./worker/worker.js";
 export type { WorkerHealth } from "./worker/health.js";
 export { Inspector, type CancelResult, type InspectorBroker, type UpdateResult } from "./inspector/inspector.js";
+export type { MaintenanceBegun, MaintenanceEnded, QueueMaintenance, ReplicaState } from "./inspector/maintenance.js";
+export type { FailedOver } from "./broker/standstill.js";
 export type { IdsMoved, StateMoved, TaskReceipt } from "./inspector/bulk.js";
 export type {
   BulkOptions,
@@ -15,8 +17,10 @@ export type {
   ByOptions,
   CancelOptions,
   DropOptions,
+  FailOverOptions,
   InspectorOptions,
   ListOptions,
+  MaintenanceOptions,
   RunOptions,
 } from "./inspector/options.js";
 export type { TaskPage } from "./inspector/pages.js";

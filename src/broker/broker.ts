@@ -8,6 +8,7 @@ import type { Cancellation, Lease, LeasedTask, LeaseRequest, LostLease, SettleRe
 import type { EnqueueReceipt } from "./receipt.js";
 import type { Inspecting, Signalling, Steering } from "./roles.js";
 import type { Spool } from "./spool.js";
+import type { Standstills } from "./standstill.js";
 
 export type {
   Cancellation,
@@ -53,6 +54,8 @@ export interface Broker
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
   readonly clock: Clock;
+  /** Where there are replicas that may take over, so that one can work on storage. */
+  readonly standstills?: Standstills | undefined;
   /** Let go of everything. What is under way is finished first; afterwards every call throws CLOSED. */
   close(): Promise<void>;
 }

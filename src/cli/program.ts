@@ -3,6 +3,7 @@ import { completionCommand } from "./completion/command.js";
 import { demoCommand } from "./demo/command.js";
 import { helpWidth } from "./flags.js";
 import { groupCommand } from "./group.js";
+import { maintenanceCommand } from "./maintenance/command.js";
 import { packageVersion } from "./package-root.js";
 import { queueCommand } from "./queue/command.js";
 import { spoolCommand } from "./spool/command.js";
@@ -38,6 +39,7 @@ export function newProgram(): Command {
     .addCommand(workerCommand())
     .addCommand(groupCommand())
     .addCommand(spoolCommand())
+    .addCommand(maintenanceCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

@@ -1,5 +1,6 @@
 import type { Broker, Looking, TaskRef } from "../broker/broker.js";
 import type { Act, CancelReceipt, Inspecting, MoveTarget, Steering, UpdateReceipt } from "../broker/roles.js";
+import type { FailedOver } from "../broker/standstill.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo, WorkerInfo } from "../core/info.js";
@@ -8,11 +9,12 @@ import { encodeWithin, json, rawBytes } from "../core/payload.js";
 import { resolve } from "../core/settings.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
 import * as given from "./options.js";
+import * as maintaining from "./maintenance.js";
 import { pageOf, pagesOf, scanPage, type TaskPage } from "./pages.js";
 import { checkedSelection, type IdSelection, requireMovable, type StateSelection } from "./selection.js";
 
 /** What an inspector needs of a broker. */
-export type InspectorBroker = Looking & Steering & Inspecting & Pick<Broker, "label" | "clock">;
+export type InspectorBroker = Looking & Steering & Inspecting & Pick<Broker, "label" | "clock" | "standstills">;
 
 export interface UpdateResult {
   /**
@@ -220,6 +222,37 @@ export class Inspector {
       receipts.push(...answers.map((status, n) => ({ id: some[n]!, status })));
     }
     return { receipts };
+  }
+
+  /**
+   * Before work on Redis itself: all queues that there are refuse tasks, which go to spools, or fail typed, and start none,
+   * until `endMaintenance` or the time is up; then waits for what runs and for the replicas. Answers also where those did
+   * not get ready in time: see `ready`. Queues that come into being meanwhile take tasks, and so do all with Go's clients.
+   * @throws OPTION_INVALID on the embedded engine
+   */
+  async beginMaintenance(options?: given.MaintenanceOptions): Promise<maintaining.MaintenanceBegun> {
+    const checked = given.maintenanceOptions(options);
+    return maintaining.beginMaintenance(this.#broker, this.#act(checked), checked);
+  }
+
+  /** All queues go on, also where their time was over; then waits for the replicas. @throws OPTION_INVALID as above */
+  async endMaintenance(options?: given.ByOptions): Promise<maintaining.MaintenanceEnded> {
+    return maintaining.endMaintenance(this.#broker, this.#act(given.byOptions(options, "endMaintenance")));
+  }
+
+  /** The queues that stand still. @throws OPTION_INVALID on the embedded engine */
+  async maintenance(): Promise<maintaining.QueueMaintenance[]> {
+    return maintaining.maintenanceOf(this.#broker);
+  }
+
+  /**
+   * Have the Sentinels make a replica the master without losing what was acknowledged: the master takes no writes, of
+   * anybody, until all replicas have what it has and it follows the new one. With maintenance begun or without.
+   * @throws OPTION_INVALID for Redis without Sentinels, with what to type there
+   * @throws BROKER_INCOMPATIBLE without a replica, or the right to it; BROKER_UNAVAILABLE when it did not come about in time
+   */
+  async failOver(options?: given.FailOverOptions): Promise<FailedOver> {
+    return maintaining.failOver(this.#broker, given.failOverOptions(options).withinMs);
   }
 
   /** Workers that are alive, those of other programs on the same storage included, and what they run. */

@@ -104,6 +104,45 @@ export function cancelOptions(given: CancelOptions | undefined) {
   return resolve(cancelSettings, given, "cancel");
 }
 
+export const maintenanceSettings = {
+  ...bySettings,
+  for: setting.duration({
+    default: "15m",
+    min: "10s",
+    max: "4h",
+    says: "how long at the most: then queues go on by themselves. Begin again for longer",
+  }),
+  drain: setting.duration({
+    default: "30s",
+    max: "1h",
+    says: "how long to wait for handlers that run to end, and their outcomes to be kept",
+  }),
+};
+/** Of `beginMaintenance`. */
+export interface MaintenanceOptions extends Given<typeof maintenanceSettings>, Pick<Watching, "signal"> {}
+export type Maintaining = Resolved<typeof maintenanceSettings> & Pick<Watching, "signal">;
+
+/** @throws OPTION_INVALID */
+export function maintenanceOptions(given: MaintenanceOptions | undefined): Maintaining {
+  const { watching, rest } = watched(given, "beginMaintenance");
+  return { ...resolve(maintenanceSettings, rest, "beginMaintenance"), signal: watching.signal };
+}
+
+export const failOverSettings = {
+  within: setting.duration({
+    default: "15s",
+    min: "3s",
+    max: "60s",
+    says: "how long Redis may be frozen for it at the most",
+  }),
+};
+export type FailOverOptions = Given<typeof failOverSettings>;
+
+/** @throws OPTION_INVALID */
+export function failOverOptions(given: FailOverOptions | undefined): Resolved<typeof failOverSettings> {
+  return resolve(failOverSettings, given, "failOver");
+}
+
 export const listSettings = {
   limit: setting.integer({ default: 30, min: 1, max: 500, says: "tasks on the page" }),
   cursor: cursorSetting("where the page begins or, backwards, ends; the beginning of the list unless given"),

@@ -78,6 +78,7 @@ describe("keys", () => {
       groupsKey: "asynq:{q}:groups",
       archivedAsideKey: "holdfast:{q}:archived",
       pauseKey: "holdfast:{q}:pause",
+      standstillKey: "holdfast:{q}:standstill",
       auditKey: "holdfast:{q}:audit",
       barrierKey: "holdfast:{q}:barrier",
     });

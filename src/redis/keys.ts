@@ -58,6 +58,8 @@ export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq
 export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
 /** HASH: since when a queue is paused, who did it and why. */
 export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
+/** STRING: until when the queue stands still (ms), since when, who did it and why, with tabs between; expires with it. */
+export const standstillKey = (queue: string) => `${keysOf(queue).holdfast}standstill`;
 /** STREAM: what was done to the queue and its tasks by hand. */
 export const auditKey = (queue: string) => `${keysOf(queue).holdfast}audit`;
 

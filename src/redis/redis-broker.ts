@@ -27,6 +27,7 @@ import type {
 } from "../broker/roles.js";
 import type { DataLoss, Incarnation } from "../broker/incarnation.js";
 import type { Spool } from "../broker/spool.js";
+import type { Standstills } from "../broker/standstill.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type {
@@ -68,6 +69,7 @@ import { Spread } from "./spread.js";
 import { promoteShared, pruneShared, reclaimShared } from "./share.js";
 import { checkServer, type ServerCheck } from "./server-check.js";
 import { move, type MoveOptions, setPaused } from "./steer.js";
+import { RedisStandstills } from "./standstill.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
 import { UnderWay } from "../core/under-way.js";
@@ -80,6 +82,7 @@ const lookMs = 2_000;
 export class RedisBroker implements Broker {
   readonly label: string;
   readonly spool: Spool | undefined;
+  readonly standstills: Standstills;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
@@ -118,6 +121,7 @@ export class RedisBroker implements Broker {
       if (link.oneSlotPerCall && this.#fit) this.#watch.changed();
     });
     link.onConnected(() => this.#fit && this.#watch.changed());
+    this.standstills = new RedisStandstills((verb) => this.#run(verb), linkOptions);
     this.spool = openSpool?.(this);
   }
 

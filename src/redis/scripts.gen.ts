@@ -190,7 +190,7 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "bf2c5e843cea791d723bdecc5c22a238fc96b443",
+  sha1: "3bae6b2549313042f3bc65c568e2e8bd009f297d",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
@@ -304,7 +304,7 @@ if page[1] ~= "0" then
 end
 -- Nothing is left but what came after the walk had passed by.
 for _, name in ipairs({ "paused", "groups", "aggregation_sets" }) do redis.call("UNLINK", asynq .. name) end
-for _, name in ipairs({ "drop", "pause", "audit", "broken" }) do redis.call("UNLINK", holdfast .. name) end
+for _, name in ipairs({ "drop", "pause", "audit", "broken", "standstill" }) do redis.call("UNLINK", holdfast .. name) end
 return "dropped"
 `,
 };
@@ -333,7 +333,7 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "daf3106e952ff9d3f7c8bba35ca964d13a94b103",
+  sha1: "df9ed27ee21fb5fa48d1cebc51dd36cdfaa133de",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; \`again\` is 1 for
@@ -348,6 +348,14 @@ if tonumber(deadline_ms) > 0 then
   local time = redis.call("TIME")
   local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- Somebody works on the storage, and nothing is taken meanwhile.
+local standstill = redis.pcall("GET", holdfast .. "standstill")
+if type(standstill) == "string" then
+  local until_ms, why = standstill:match("^(%d+)\\t%d+\\t[^\\t]*\\t(.*)$")
+  if until_ms and tonumber(until_ms) * 1000000 > tonumber(now_ns) then
+    return redis.error_reply("MAINTENANCE " .. until_ms .. " " .. why)
+  end
 end
 local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 -- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
@@ -392,11 +400,14 @@ local function claim(task, message)
   return redis.pcall("HSETNX", task, "msg", message)
 end
 
--- Row by row, each whole or not at all; \`shared\` is what is wrong with a key that a row would need.
-local shared = {
-  misfit(queues, "set") or misfit(pending, "list") or false,
-  misfit(queues, "set") or misfit(scheduled, "zset") or false,
-}
+-- What is wrong with keys that rows share, looked at for the first that needs them.
+local shared = {}
+local function misfit_for(set, kind)
+  if shared[set] == nil then shared[set] = misfit(queues, "set") or misfit(set, kind) or false end
+  return shared[set]
+end
+
+-- Row by row, each whole or not at all.
 for i = 1, #ROWS, 3 do
   local id, message, special = unpack(ROWS, i, i + 2)
   local task = tasks[(i + 2) / 3]
@@ -404,7 +415,8 @@ for i = 1, #ROWS, 3 do
   if special ~= "" then
     due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d+),(%d*),(.*)$")
   end
-  local problem = shared[due_s == "0" and 1 or 2]
+  local problem
+  if due_s == "0" then problem = misfit_for(pending, "list") else problem = misfit_for(scheduled, "zset") end
   local holder = lock ~= "" and redis.pcall("GET", lock)
   if type(holder) == "table" then problem = misfit(lock, "string") end
 
@@ -1833,7 +1845,7 @@ export interface PauseHead {
 
 export const pauseScript: Script = {
   name: "pause",
-  sha1: "ec259654898007058974a79f0fb2d88ba5090895",
+  sha1: "d1e36713726ce2aac3a8364fd49a49298d62d216",
   text: `-- Pause queues, or let them go on; the queues are known to exist.
 -- KEYS: the two prefixes of each queue.
 -- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
@@ -1862,7 +1874,9 @@ local function pause(asynq, holdfast)
   local mark, by = asynq .. "paused", holdfast .. "pause"
   local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(holdfast .. "audit", "stream")
   if problem then return problem end
-  if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
+  -- One that expires is a standstill's: a person's outlasts it.
+  local there = redis.call("EXISTS", mark) == 1 and (paused == "0" or redis.call("PTTL", mark) < 0)
+  if there == (paused == "1") then return 0 end
   redis.call("UNLINK", by)
   if paused == "1" then
     redis.call("SET", mark, now_s)
@@ -2948,6 +2962,86 @@ export function report(keys: ReportKeys, _head: Record<never, never>, rows: read
   const args: ScriptCall["args"][number][] = [deadline];
   args.push(packedRows(rows, ["id", "held", "progress"]));
   return { script: reportScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface StandstillKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface StandstillHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly untilMs: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const standstillScript: Script = {
+  name: "standstill",
+  sha1: "049e8f71e5b7691a5b0d8f0cd7179fdac0da27bc",
+  text: `-- Let queues stand still until a time (ms), or, with 0, go on; the queues are known to exist. What paused workers, Go's
+-- too, expires with it.
+-- KEYS: the two prefixes of each queue.
+-- Reply, a queue: 1 when that changed it, 0 when it went on already, or what is wrong with a key.
+local deadline_ms, now_s, now_ms, until_ms, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a queue.
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count)
+end
+
+local function set(asynq, holdfast)
+  local still, paused, by = holdfast .. "standstill", asynq .. "paused", holdfast .. "pause"
+  local problem = misfit(still, "string") or misfit(paused, "string") or misfit(by, "hash")
+    or misfit(holdfast .. "audit", "stream")
+  if problem then return problem end
+  -- A pause that does not expire is a person's, and stays.
+  local ours = redis.call("PTTL", paused) > 0
+  if until_ms == "0" then
+    if redis.call("UNLINK", still) == 0 then return 0 end
+    if ours then redis.call("UNLINK", paused, by) end
+    record(holdfast, now_ms, actor, reason, request, "end maintenance", "", 0)
+    return 1
+  end
+  redis.call("SET", still, table.concat({ until_ms, now_ms, actor, reason }, "\\t"), "PXAT", until_ms)
+  if ours or redis.call("EXISTS", paused) == 0 then
+    redis.call("UNLINK", by)
+    redis.call("SET", paused, now_s, "PXAT", until_ms)
+    redis.call("HSET", by, "since", now_s, "actor", actor, "reason", reason, "request", request)
+    redis.call("PEXPIREAT", by, until_ms)
+  end
+  record(holdfast, now_ms, actor, reason, request, "begin maintenance", "", 0)
+  return 1
+end
+
+local reply = {}
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  reply[#reply + 1] = set(asynq, holdfast)
+end
+return reply
+`,
+};
+
+export function standstill(keys: readonly StandstillKeys[], head: StandstillHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.untilMs, head.actor, head.reason, head.request];
+  return { script: standstillScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
 export interface UpdateKeys {

@@ -1,3 +1,4 @@
+import { lastTimeMs } from "../core/duration.js";
 import { type Command, LinkError, type ScriptCall } from "./link.js";
 
 /**
@@ -37,6 +38,7 @@ export function serverError(reply: string, call?: ScriptCall | Command): LinkErr
   const code = /^[A-Z][A-Z0-9]+(?= |$)/.exec(said)?.[0] ?? "";
   const where =
     inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
+  if (code === "MAINTENANCE") return new LinkError("refused", code, maintenance(said));
   const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, call);
   return new LinkError(outcomeOf(code, said), code, `${said}${meaning}${where}`);
 }
@@ -44,6 +46,13 @@ export function serverError(reply: string, call?: ScriptCall | Command): LinkErr
 function outcomeOf(code: string, said: string): "refused" | "failed" {
   if (said.startsWith("ERR max number of clients") || said.startsWith("ERR AUTH ")) return "refused";
   return refusals.has(code) ? "refused" : "failed";
+}
+
+/** By enqueue.lua: until when (ms), and why. */
+function maintenance(said: string): string {
+  const [, untilMs = "", reason = ""] = /^MAINTENANCE (\d+) ?(.*)$/.exec(said) ?? [];
+  const until = new Date(Math.min(Number(untilMs), lastTimeMs)).toISOString();
+  return `maintenance until ${until}${reason === "" ? "" : `: ${reason}`}`;
 }
 
 /** Redis does not say which key holds the wrong type. */

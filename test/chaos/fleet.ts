@@ -74,16 +74,17 @@ export class Fleet {
 
   /** Stop all that live, in good order; answers their counters. */
   async stop(): Promise<WorkerCounters[]> {
-    return Promise.all(
-      this.working.map(async ({ child }) => {
-        const told = once(child, "message");
-        const exited = once(child, "exit");
-        child.kill("SIGTERM");
-        const [counters] = (await told) as [WorkerCounters];
-        await exited;
-        return counters;
-      }),
-    );
+    return Promise.all(this.working.map((member) => this.retire(member)));
+  }
+
+  /** Stop one, in good order, as a deployment does. */
+  async retire({ child }: Member): Promise<WorkerCounters> {
+    const told = once(child, "message");
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    const [counters] = (await told) as [WorkerCounters];
+    await exited;
+    return counters;
   }
 
   /** After a failed test: nobody is left behind. */

@@ -7,6 +7,14 @@
 local asynq, holdfast, queues = unpack(KEYS)
 local deadline_ms, queue, now_ns = unpack(ARGV)
 --! include fence
+-- Somebody works on the storage, and nothing is taken meanwhile.
+local standstill = redis.pcall("GET", holdfast .. "standstill")
+if type(standstill) == "string" then
+  local until_ms, why = standstill:match("^(%d+)\t%d+\t[^\t]*\t(.*)$")
+  if until_ms and tonumber(until_ms) * 1000000 > tonumber(now_ns) then
+    return redis.error_reply("MAINTENANCE " .. until_ms .. " " .. why)
+  end
+end
 local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 
@@ -44,11 +52,14 @@ local function claim(task, message)
   return redis.pcall("HSETNX", task, "msg", message)
 end
 
--- Row by row, each whole or not at all; `shared` is what is wrong with a key that a row would need.
-local shared = {
-  misfit(queues, "set") or misfit(pending, "list") or false,
-  misfit(queues, "set") or misfit(scheduled, "zset") or false,
-}
+-- What is wrong with keys that rows share, looked at for the first that needs them.
+local shared = {}
+local function misfit_for(set, kind)
+  if shared[set] == nil then shared[set] = misfit(queues, "set") or misfit(set, kind) or false end
+  return shared[set]
+end
+
+-- Row by row, each whole or not at all.
 for i = 1, #ROWS, 3 do
   local id, message, special = unpack(ROWS, i, i + 2)
   local task = tasks[(i + 2) / 3]
@@ -56,7 +67,8 @@ for i = 1, #ROWS, 3 do
   if special ~= "" then
     due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d+),(%d*),(.*)$")
   end
-  local problem = shared[due_s == "0" and 1 or 2]
+  local problem
+  if due_s == "0" then problem = misfit_for(pending, "list") else problem = misfit_for(scheduled, "zset") end
   local holder = lock ~= "" and redis.pcall("GET", lock)
   if type(holder) == "table" then problem = misfit(lock, "string") end
 

@@ -10,7 +10,9 @@ local function pause(asynq, holdfast)
   local mark, by = asynq .. "paused", holdfast .. "pause"
   local problem = misfit(mark, "string") or misfit(by, "hash") or misfit(holdfast .. "audit", "stream")
   if problem then return problem end
-  if redis.call("EXISTS", mark) == tonumber(paused) then return 0 end
+  -- One that expires is a standstill's: a person's outlasts it.
+  local there = redis.call("EXISTS", mark) == 1 and (paused == "0" or redis.call("PTTL", mark) < 0)
+  if there == (paused == "1") then return 0 end
   redis.call("UNLINK", by)
   if paused == "1" then
     redis.call("SET", mark, now_s)
