@@ -15,7 +15,7 @@ export class Asked<T> {
   readonly #name: string;
   readonly #ask: () => T | Promise<T>;
   readonly #checked: (value: unknown, name: string) => T;
-  #asking: Promise<unknown> | undefined;
+  #asking: Promise<void> | undefined;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #known: T | undefined;
   #trouble: Unanswered | undefined;
@@ -36,12 +36,8 @@ export class Asked<T> {
 
   /** The present answer; the last good one where the function fails or takes longer, for that may do. Never rejects. */
   async value(withinMs: number): Promise<T | Unanswered> {
-    if (this.#asking === undefined && performance.now() >= this.#askedAtMs + everyMs) {
-      this.#askedAtMs = performance.now();
-      this.#asking = within(this.#hear(), hopelessMs).finally(() => {
-        this.#asking = undefined;
-      });
-    }
+    const passedMs = performance.now() - this.#askedAtMs;
+    if (passedMs >= (this.#asking === undefined ? everyMs : hopelessMs)) this.#begin();
     if (this.#asking !== undefined) await within(this.#asking, withinMs);
     if (this.#known !== undefined) return this.#known;
     return this.#trouble ?? new Unanswered(`${this.#name} has not answered within ${Math.ceil(withinMs)} ms`);
@@ -54,6 +50,14 @@ export class Asked<T> {
     this.#refused = refused;
     const value = await this.value(withinMs);
     return value instanceof Unanswered || value === refused ? undefined : value;
+  }
+
+  #begin(): void {
+    this.#askedAtMs = performance.now();
+    const asking = this.#hear().finally(() => {
+      if (this.#asking === asking) this.#asking = undefined;
+    });
+    this.#asking = asking;
   }
 
   async #hear(): Promise<void> {

@@ -156,7 +156,7 @@ describeRedis("link to a Cluster", () => {
     let password = "old-pass-w0rd";
     const bobs = linkTo(cluster.url, { username: "bob", password: () => password });
     const everywhere = [0, 1, 2].map((node) => count(keyOn(node)));
-    expect(await bobs.run(everywhere)).toEqual([1, 1, 1]);
+    expect(await bobs.run(everywhere, { timeoutMs: 5_000 })).toEqual([1, 1, 1]);
 
     await setUser("<old-pass-w0rd", ">new-pass-w0rd");
     for (const master of cluster.masters) await master.cut();

@@ -62,7 +62,7 @@ describeRedis("link to the master that Sentinels watch", () => {
     // Both are changed, and all connections cut.
     let secrets = { data: "data-pass-w0rd", watch: "watch-pass-w0rd" };
     const asking = linkTo(redis.url, { password: () => secrets.data, sentinelPassword: async () => secrets.watch });
-    expect(await asking.run([count("n")])).toEqual([2]);
+    expect(await asking.run([count("n")], { timeoutMs: 5_000 })).toEqual([2]);
     for (const [servers, secret] of [
       [[redis.master], "data"],
       [redis.sentinels, "watch"],

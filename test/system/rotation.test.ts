@@ -31,6 +31,7 @@ async function fleet(url: string, options: (username: string) => ConnectOptions)
     const receipt = await client.enqueue(quick());
     await until("it has run", () => runs.includes(receipt.id), 20_000);
   };
+  const storage = () => client.health().storage[0]!;
   const stop = async () => {
     release();
     await until("the long one has ended", () => runs.includes(id));
@@ -38,7 +39,7 @@ async function fleet(url: string, options: (username: string) => ConnectOptions)
     await Promise.all([producer.close(), at.close()]);
     return { runs, counters: worker.counters() };
   };
-  return { run, stop };
+  return { run, storage, stop };
 }
 
 const leaseOf = async ({ admin }: RedisServer) => {
@@ -69,6 +70,7 @@ describeRedis("while clients and workers run", () => {
     await server.cut();
     const next = all.run();
     await until("both are refused", async () => (await refused()).size === 2);
+    await until("it says why", () => all.storage().state === "degraded" && /WRONGPASS/.test(all.storage().reason));
     password = "fresh";
     await next;
     const lease = await leaseOf(server);
