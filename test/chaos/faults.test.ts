@@ -36,7 +36,7 @@ describeRedis("producers and workers while faults come and go", () => {
     const { events, final } = episode.history;
     const taken = new Set(events.flatMap((event) => (event.e === "accepted" ? [event.k] : [])).slice(100, 110));
     const without = events.filter(
-      (event) => !("k" in event && event.e !== "invoke" && event.e !== "accepted" && taken.has(event.k)),
+      (event) => !("k" in event && event.e !== "invoke" && event.e !== "accepted" && taken.has(event.k ?? "")),
     );
     const queues = final.queues.map((queue) => ({ ...queue, tasks: queue.tasks.filter(({ k }) => !taken.has(k)) }));
 

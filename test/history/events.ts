@@ -14,10 +14,12 @@ export type Event = { readonly at: number; readonly by: string } & (
   | {
       readonly e: "settled";
       readonly id: string;
+      /** Where the worker knows it: histories that are judged in parts are parted by it. */
+      readonly k?: string | undefined;
       readonly outcome: "completed" | "retry" | "archived" | "revoked" | "released";
       readonly receipt: "settled" | "leaseLost";
     }
-  | { readonly e: "leaseLost"; readonly id: string }
+  | { readonly e: "leaseLost"; readonly id: string; readonly k?: string | undefined }
   | { readonly e: "process"; readonly name: string; readonly what: ProcessEvent }
   /** `calm`: the fault is over, and what it left behind is, too. */
   | { readonly e: "fault"; readonly fault: string; readonly what: "on" | "off" | "calm" }

@@ -63,12 +63,15 @@ export function judgeCounters(lives: Lives, { queues }: FinalState): Found {
 /** Tries over what retries and crashes (three quarantine a task) can explain. */
 const manyRuns = 20;
 
-/** Everything comes to an end. */
-export function judgeEnds(lives: Lives, { quiet, queues }: FinalState): Found {
+export function judgeRest({ quiet, queues }: FinalState): Found {
   const waiting = (queue: QueueState) =>
     ["pending", "active", "scheduled", "retry"].map((place) => `${queue.places[place]?.length ?? 0} ${place}`);
-  const restless = quiet ? [] : [violation("endless", "it never came to rest", queues.map(waiting))];
-  const found = [...lives.lives.values()].flatMap(({ k, invoke, runs }) => [
+  return quiet ? [] : [violation("endless", "it never came to rest", queues.map(waiting))];
+}
+
+/** Everything comes to an end. */
+export function judgeEnds(lives: Lives): Found {
+  return [...lives.lives.values()].flatMap(({ k, invoke, runs }) => [
     ...(runs.length > (invoke?.maxRetry ?? 0) + manyRuns
       ? [violation("endless", `${k} ran ${runs.length} times`)]
       : []),
@@ -76,11 +79,11 @@ export function judgeEnds(lives: Lives, { quiet, queues }: FinalState): Found {
       .filter((run) => endOf(run, lives) === Infinity && !lives.stops.has(run.by))
       .map((run) => violation("endless", `${k} began and never ended`, run)),
   ]);
-  return [...restless, ...found];
 }
 
 const mostGrowth = 64 * 2 ** 20;
 
+/** Of each process from its first reading on. */
 export function judgeMemory(events: readonly Event[]): Found {
   const first = new Map<string, number>();
   const tooMuch = new Map<string, number>();

@@ -12,14 +12,21 @@ const over: ReadonlySet<string> = new Set(["completed", "archived", "revoked"]);
 /** Causes that let two runs of a task go on at the same time. */
 const overlapping: ReadonlySet<string> = new Set(["worker frozen", "lease lost", "storage forgot", "worker stopped"]);
 
+/** A second run beyond counted retries, and why. */
+export interface Repeat {
+  readonly cause: string;
+  readonly last: Run;
+  readonly next: Run;
+}
+
 export interface Judged {
   readonly violations: Violation[];
-  readonly duplicates: Map<string, number>;
+  readonly repeats: Repeat[];
 }
 
 /** Each run for itself, and each beside the one before it. */
 export function judgeRuns(lives: Lives): Judged {
-  const judged: Judged = { violations: [], duplicates: new Map() };
+  const judged: Judged = { violations: [], repeats: [] };
   for (const life of lives.lives.values()) {
     judged.violations.push(...judgeAlone(life, lives));
     for (const [n, run] of life.runs.entries()) if (n > 0) judgePair(life.runs[n - 1]!, run, lives, judged);
@@ -48,7 +55,7 @@ function judgeAlone({ k, invoke, runs, stored }: Life, { clocks }: Lives): Found
   ];
 }
 
-function judgePair(last: Run, next: Run, lives: Lives, { violations, duplicates }: Judged): void {
+function judgePair(last: Run, next: Run, lives: Lives, { violations, repeats }: Judged): void {
   const add = (...found: Found) => violations.push(...found);
   const { k } = next;
   const forgotten = lives.incarnationIn(last.at - doomedMs, next.at);
@@ -71,7 +78,7 @@ function judgePair(last: Run, next: Run, lives: Lives, { violations, duplicates 
     add(violation("retries", `${k} went back from attempt ${last.attempt} to ${next.attempt}`, last, next));
   const cause = causeOf(last, next, lives);
   if (cause === undefined) add(violation("duplicate", `${k} ran again and nothing explains it`, last, next));
-  else duplicates.set(cause, (duplicates.get(cause) ?? 0) + 1);
+  else repeats.push({ cause, last, next });
   if (next.at < endOf(last, lives) && !overlapping.has(cause ?? ""))
     add(violation("overlap", `${k} ran twice at the same time`, last, next));
 }

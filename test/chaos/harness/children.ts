@@ -10,6 +10,11 @@ interface ChildOptions {
   readonly worker: WorkerOptions;
   /** Of the producers. */
   readonly spool: object | undefined;
+  /** What else their scripts are told. */
+  readonly producers?: object;
+  readonly workers?: object;
+  /** What producers say of themselves, by their names. */
+  readonly heard?: (name: string, message: unknown) => void;
 }
 
 interface Spawned {
@@ -54,7 +59,7 @@ export class Children {
   async add(kind: Child["kind"], spawned: Spawned = {}): Promise<Child> {
     const name = `${kind === "producer" ? "p" : "w"}${this.#children.length + 1}`;
     const journal = join(this.#folder, `${name}.jsonl`);
-    const { url, worker, spool } = this.#options;
+    const { url, worker, spool, heard, ...more } = this.#options;
     const queues = { default: 3, ...(spawned.ordered === true ? { ordered: { weight: 1, concurrency: 1 } } : {}) };
     const options = {
       name,
@@ -67,6 +72,7 @@ export class Children {
       maxRetry,
       worker: { ...worker, queues },
       hogs: spawned.heapMb !== undefined,
+      ...(kind === "producer" ? more.producers : more.workers),
     };
     const execArgv = spawned.heapMb === undefined ? [] : [`--max-old-space-size=${spawned.heapMb}`];
     // What a dying process has to say of its heap is of no interest.
@@ -79,6 +85,7 @@ export class Children {
     const member: Child = { name, kind, process: child, spawned, leaving: false };
     this.#children.push(member);
     this.journals.push(journal);
+    if (heard !== undefined) child.on("message", (message) => heard(name, message));
     child.once("exit", (code, signal) => {
       const ended = code === 0 && signal === null && member.leaving;
       this.#journal.say({ e: "process", name, what: ended ? "ended" : "killed" });
@@ -96,6 +103,12 @@ export class Children {
     if (signal !== "itself") child.process.kill(signal);
     await gone;
     await this.add(child.kind, child.spawned.heapMb === undefined ? child.spawned : {});
+  }
+
+  /** kill -9; another one is on its way. */
+  kill(child: Child): void {
+    child.process.kill("SIGKILL");
+    void this.add(child.kind, child.spawned);
   }
 
   freeze(child: Child): void {

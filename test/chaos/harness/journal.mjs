@@ -7,9 +7,24 @@ export const now = () => Math.round(Number(process.hrtime.bigint()) / 1e3) / 1e3
 export function openJournal(file, by) {
   const fd = openSync(file, "a");
   let syncing = false;
+  let waiting = "";
+  let written;
+  const line = (event) => `${JSON.stringify({ at: now(), by, ...event })}\n`;
+  const flush = () => {
+    if (waiting !== "") writeSync(fd, waiting);
+    waiting = "";
+    written = undefined;
+  };
   return {
     say(...events) {
-      writeSync(fd, events.map((event) => `${JSON.stringify({ at: now(), by, ...event })}\n`).join(""));
+      flush();
+      writeSync(fd, events.map(line).join(""));
+    },
+    /** Resolves when it is written, with all that is said in this turn of the event loop. */
+    tell(event) {
+      waiting += line(event);
+      written ??= new Promise((resolve) => setImmediate(() => resolve(flush())));
+      return written;
     },
     /** What was accepted is on disk soon; one call at a time. */
     sync() {
