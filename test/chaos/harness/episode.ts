@@ -91,6 +91,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
     await children.end();
     for (const undo of scene.undo.splice(0)) await undo();
     await stage[Symbol.asyncDispose]();
+    for (const row of options.rows) row.ends?.(scene);
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -67,6 +67,16 @@ export class Hosts implements AsyncDisposable {
     for (const n of [2, 3]) ip("-n", space(1), "route", "del", "blackhole", address(n));
   }
 
+  /** Whoever is outside sees the first one alone, and has to connect anew. */
+  async hide(): Promise<void> {
+    for (const n of [2, 3]) ip("route", "add", "blackhole", address(n));
+    await this.admins[0]!.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  }
+
+  show(): void {
+    for (const n of [2, 3]) ip("route", "del", "blackhole", address(n));
+  }
+
   stage(): Stage {
     return {
       url: `redis-sentinel://${numbers.map((n) => `${address(n)}:26379`).join(",")}?master=tasks`,

@@ -17,6 +17,8 @@ export interface Row {
   readonly holdMs: number;
   readonly inject: (scene: Scene) => Promise<void> | void;
   readonly heal?: (scene: Scene) => Promise<void> | void;
+  /** When its episode is over. */
+  readonly ends?: (scene: Scene) => void;
   /** Calls are accepted and tasks started again so soon after it was healed, ms. Default: 5,000. */
   readonly recoverMs?: number;
   /** Without a spool accepted tasks may be lost, and why. */

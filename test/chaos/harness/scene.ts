@@ -6,6 +6,7 @@ import type { RedisServer } from "../../support/redis-server.js";
 import type { Children } from "./children.js";
 import type { Hosts } from "./hosts.js";
 import type { Journal } from "./journal.js";
+import type { Line } from "./line.js";
 
 /** The servers of an episode. */
 export interface Stage extends AsyncDisposable {
@@ -20,9 +21,10 @@ export interface Stage extends AsyncDisposable {
   /** On a Cluster, of the node that has the queue "default". */
   readonly replica?: RedisServer;
   readonly hosts?: Hosts;
+  readonly line?: Line;
 }
 
-export type StageKind = "server" | "sentinel" | "cluster" | "hosts";
+export type StageKind = "server" | "sentinel" | "cluster" | "hosts" | "line";
 
 /** What a row's fault gets to work on. */
 export class Scene {
@@ -66,6 +68,10 @@ export class Scene {
 
   get hosts(): Hosts {
     return there(this.stage.hosts);
+  }
+
+  get line(): Line {
+    return there(this.stage.line);
   }
 
   get replica(): RedisServer {

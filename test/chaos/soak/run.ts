@@ -8,7 +8,7 @@ import { until } from "../../support/until.js";
 import { Children } from "../harness/children.js";
 import { Journal, nowMs } from "../harness/journal.js";
 import { scanQueue, unfinished } from "../harness/scan.js";
-import { Scene } from "../harness/scene.js";
+import { Scene, type Stage } from "../harness/scene.js";
 import { between, Schedule, type SoakFault } from "./faults.js";
 import { judgeInParts, type SoakVerdict } from "./judge.js";
 import type { Mode } from "./modes.js";
@@ -128,22 +128,34 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
   }
 }
 
-async function inject(fault: SoakFault, n: number, scene: Scene, { tell }: SoakOptions): Promise<SoakFaultTimes> {
+/** A fault is healed where it was injected, wherever the others have gone meanwhile. */
+function here({ stage, children, journal, folder, random }: Scene): Scene {
+  const pinned = Object.create(stage, { server: { value: stage.server }, proxy: { value: stage.proxy } }) as Stage;
+  return new Scene(pinned, children, journal, folder, random);
+}
+
+async function inject(fault: SoakFault, n: number, place: Scene, { tell }: SoakOptions): Promise<SoakFaultTimes> {
+  const scene = fault.storage === true ? place : here(place);
   const name = `${n} ${fault.name}`;
   scene.journal.say({ e: "fault", fault: name, what: "on" });
   const onMs = nowMs();
-  try {
-    await fault.inject(scene);
-    await sleep(fault.holdMs);
-    for (const undo of scene.undo.splice(0)) await undo();
-    await fault.heal?.(scene);
-  } catch (error) {
-    // The next one heals it, or the soak shows what comes of it.
-    tell(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const trouble = (error: unknown) => tell(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  // What goes wrong with one, on a busy machine, is told, and the soak goes on: it must be healed in any case.
+  await attempt(() => fault.inject(scene), trouble);
+  await sleep(fault.holdMs);
+  for (const undo of scene.undo.splice(0)) await undo();
+  await attempt(() => fault.heal?.(scene), trouble);
   scene.journal.say({ e: "fault", fault: name, what: "off" });
   setTimeout(() => scene.journal.say({ e: "fault", fault: name, what: "calm" }), calmMs).unref();
   return { name: fault.name, onMs, offMs: nowMs() };
+}
+
+async function attempt(what: () => Promise<void> | void, trouble: (error: unknown) => void): Promise<void> {
+  try {
+    await what();
+  } catch (error) {
+    trouble(error);
+  }
 }
 
 /** Holds producers back while workers have too much to do already. */

@@ -106,7 +106,7 @@ class SentinelStage implements SoakStage {
     const watch = [
       `monitor ${name} 127.0.0.1 ${master.proxy.port} 2`,
       // Longer than any fault that is not to end in a failover.
-      `down-after-milliseconds ${name} 3000`,
+      `down-after-milliseconds ${name} 5000`,
       `failover-timeout ${name} 5000`,
     ];
     const options = { sentinel: true, config: { sentinel: watch } };

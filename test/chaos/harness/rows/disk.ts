@@ -4,13 +4,32 @@ import { join } from "node:path";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 
-const lacksRoot = () =>
+export const lacksRoot = () =>
   process.platform === "linux" && process.getuid?.() === 0 ? undefined : "mounts a file system: needs Linux and root";
 const placeIn = (folder: string) => join(folder, "disk");
 const run = (command: string, ...args: string[]) => void execFileSync(command, args, { stdio: "pipe" });
 
+/** A small disk of its own at that place. */
+export function mountMemory(place: string, megabytes: number): void {
+  mkdirSync(place);
+  run("mount", "-t", "tmpfs", "-o", `size=${megabytes}m,mode=700`, "tmpfs", place);
+}
+
+/** A file that takes all the room that is left. */
+export function fill(filler: string): void {
+  for (let size = 8 << 20; size > 256;) {
+    try {
+      writeFileSync(filler, Buffer.alloc(size), { flag: "a" });
+    } catch {
+      // Part of it was written: a smaller one fills what is left.
+      size /= 2;
+    }
+  }
+}
+
 /** The server keeps what it has open; the folder can be removed. */
-const unmountLater = (scene: Scene) => scene.undo.push(() => run("umount", "-l", placeIn(scene.folder)));
+const unmountLater = (scene: Scene) => scene.undo.push(() => unmount(placeIn(scene.folder)));
+export const unmount = (place: string) => run("umount", "-l", place);
 
 /** The disk under the server's append-only file. */
 export const diskRows: readonly Row[] = [
@@ -19,20 +38,13 @@ export const diskRows: readonly Row[] = [
     name: "disk full",
     lacks: lacksRoot,
     server(folder) {
-      mkdirSync(placeIn(folder));
-      run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", placeIn(folder));
-      return { config: { dir: placeIn(folder) } };
+      mountMemory(placeIn(folder), 8);
+      return { config: { dir: placeIn(folder), appendfsync: "everysec" } };
     },
     holdMs: 4_000,
     inject(scene) {
       const filler = join(placeIn(scene.folder), "filler");
-      for (let size = 8 << 20; size > 256; size /= 2) {
-        try {
-          writeFileSync(filler, Buffer.alloc(size), { flag: "a" });
-        } catch {
-          // Part of it was written: the next, smaller one fills what is left.
-        }
-      }
+      fill(filler);
       unmountLater(scene);
       scene.undo.unshift(() => rmSync(filler));
     },
@@ -47,7 +59,7 @@ export const diskRows: readonly Row[] = [
       run("truncate", "-s", "32m", image);
       run("mkfs.ext4", "-q", image);
       run("mount", "-o", "loop", image, placeIn(folder));
-      return { config: { dir: placeIn(folder) } };
+      return { config: { dir: placeIn(folder), appendfsync: "everysec" } };
     },
     holdMs: 3_000,
     inject(scene) {

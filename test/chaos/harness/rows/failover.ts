@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { keysOf } from "../../../../src/redis/keys.js";
+import { slotOf } from "../../../../src/redis/slots.js";
 import { until } from "../../../support/until.js";
 import { lacksHosts } from "../hosts.js";
 import type { Row } from "../row.js";
@@ -79,6 +80,17 @@ export const sentinelRows: readonly Row[] = [
     },
   },
   {
+    row: 37,
+    name: "only one of three Sentinels within reach",
+    stage: "hosts",
+    lacks: lacksHosts,
+    holdMs: 4_000,
+    async inject(scene) {
+      scene.undo.push(() => scene.hosts.show());
+      await scene.hosts.hide();
+    },
+  },
+  {
     row: 38,
     name: "Sentinel: two Sentinels killed",
     stage: "sentinel",
@@ -115,6 +127,18 @@ export const clusterRows: readonly Row[] = [
     stage: "cluster",
     holdMs: 500,
     inject: ({ cluster, replica }) => cluster.promote(replica),
+  },
+  {
+    row: 42,
+    name: "Cluster: nobody has a queue's slot",
+    stage: "cluster",
+    holdMs: 2_000,
+    async inject({ cluster, replica }) {
+      for (const { admin } of [cluster.masterOf(key), ...cluster.masters, replica])
+        // The others hear of the slot from whoever has it, so that one goes first; the second time it has none.
+        await admin.cluster("DELSLOTS", slotOf(key)).catch(() => undefined);
+    },
+    heal: async ({ cluster }) => void (await cluster.admin(key).cluster("ADDSLOTS", slotOf(key))),
   },
   {
     row: 41,

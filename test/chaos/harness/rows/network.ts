@@ -1,4 +1,5 @@
 import type { Fault } from "../../../support/fault-proxy.js";
+import { lacksFilter, lacksShaper } from "../line.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 
@@ -36,6 +37,24 @@ export const networkRows: readonly Row[] = [
       scene.proxy.reset();
     },
     heal: pass,
+  },
+  {
+    row: 29,
+    name: "a tenth of the packets lost",
+    stage: "line",
+    lacks: lacksFilter,
+    holdMs: 5_000,
+    inject: ({ line }) => line.dropping(10),
+    heal: ({ line }) => line.mend(),
+  },
+  {
+    row: 30,
+    name: "a line of 1 Mbit/s",
+    stage: "line",
+    lacks: lacksShaper,
+    holdMs: 5_000,
+    inject: ({ line }) => line.narrow("1mbit"),
+    heal: ({ line }) => line.mend(),
   },
   { row: 31, name: "200 ms away", holdMs: 4_000, inject: set({ kind: "delay", ms: 200 }), heal: passAnew },
   {

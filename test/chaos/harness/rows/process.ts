@@ -43,7 +43,7 @@ export const processRows: readonly Row[] = [
   {
     row: 3,
     name: "power cut, fsync every second",
-    server: (folder) => ({ env: recording(folder) }),
+    server: (folder) => ({ env: recording(folder), config: { appendfsync: "everysec" } }),
     lacks: lacksCompiler,
     holdMs: 500,
     loses: "the last second had not been fsynced",

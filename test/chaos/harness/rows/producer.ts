@@ -1,4 +1,9 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Row } from "../row.js";
+import { fill, lacksRoot, mountMemory, unmount } from "./disk.js";
+
+const spoolIn = (folder: string) => join(folder, "spool");
 
 /** What becomes of those who enqueue, and of what they have accepted and not delivered. */
 export const producerRows: readonly Row[] = [
@@ -20,6 +25,26 @@ export const producerRows: readonly Row[] = [
       await server.kill();
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       await children.replace(anyOf(children.producers));
+    },
+    heal: ({ server }) => server.start(),
+  },
+  {
+    row: 51,
+    name: "the spool's disk is full while Redis is away",
+    spool: {},
+    lacks: lacksRoot,
+    server(folder) {
+      mountMemory(spoolIn(folder), 64);
+      return {};
+    },
+    ends: ({ folder }) => unmount(spoolIn(folder)),
+    holdMs: 3_000,
+    recoverMs: 15_000,
+    async inject(scene) {
+      await scene.server.kill();
+      const filler = join(spoolIn(scene.folder), "filler");
+      fill(filler);
+      scene.undo.push(() => rmSync(filler));
     },
     heal: ({ server }) => server.start(),
   },
