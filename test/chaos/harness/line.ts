@@ -43,7 +43,7 @@ export class Line implements AsyncDisposable {
   dropping(percent: number): void {
     const rules = ["input", "output"].map(
       (hook) =>
-        `table inet ${hook}s { chain c { type filter hook ${hook} priority 0; numgen random mod 100 < ${percent} drop; } }`,
+        `table inet ${hook}s {\nchain c {\ntype filter hook ${hook} priority 0\nnumgen random mod 100 < ${percent} drop\n}\n}`,
     );
     run("ip", "netns", "exec", space, "nft", rules.join("\n"));
   }

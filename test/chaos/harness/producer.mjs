@@ -116,6 +116,8 @@ const ticking = setInterval(() => {
   turn(count);
 }, turnMs);
 
+// Whoever started it is gone.
+process.once("disconnect", () => process.exit());
 process.on("message", (message) => {
   if (message.do === "pace") perSecond = message.perSecond;
   if (message.do === "enqueue") {

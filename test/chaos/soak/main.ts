@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { modes } from "./modes.js";
-import { reportText, type SoakReport } from "./report.js";
+import { type Mode, modes } from "./modes.js";
+import { comparisonText, reportText, type SoakReport } from "./report.js";
 import { runSoak } from "./run.js";
 
 const { values } = parseArgs({
@@ -37,6 +37,8 @@ const redis = spawnSync("redis-server", ["--version"]).stdout.toString().split("
 // A process that could not be started in its turn: the run goes on, and shows it.
 process.on("unhandledRejection", (error) => say(`trouble: ${String(error)}`));
 
+const fileOf = ({ name }: Pick<Mode, "name">) => join(values.out, `soak-${name}-${seed}.json`);
+
 mkdirSync(values.out, { recursive: true });
 for (const mode of wanted) {
   const startedAt = new Date().toISOString();
@@ -55,12 +57,17 @@ for (const mode of wanted) {
     faults: injected.length,
     ...rest,
   };
-  const file = join(values.out, `soak-${mode.name}-${seed}`);
-  writeFileSync(`${file}.json`, JSON.stringify(report, null, 2));
-  writeFileSync(`${file}.md`, reportText(report));
+  const file = fileOf(mode);
+  writeFileSync(file, JSON.stringify(report, null, 2));
   say(reportText(report));
-  say(`${file}.json, ${file}.md`);
+  say(file);
   const { broken } = soak.verdict;
   // What a mode without a spool loses is what it is run for.
   if (Object.keys(broken).some((invariant) => invariant !== "lost" || mode.spool)) process.exitCode = 1;
 }
+
+// Also what was run before, one mode at a time.
+const done = modes.map(fileOf).filter((file) => existsSync(file));
+const together = join(values.out, `soak-${seed}.md`);
+writeFileSync(together, comparisonText(done.map((file) => JSON.parse(readFileSync(file, "utf8")) as SoakReport)));
+say(together);

@@ -37,3 +37,26 @@ ${rows.join("\n")}
 ${cases.map(({ invariant, what, evidence }) => `\n- ${invariant}: ${what} \`${JSON.stringify(evidence).slice(0, 800)}\``).join("")}
 `;
 }
+
+const share = (part: number, whole: number) => `${number(part)} (${whole === 0 ? 0 : ((part / whole) * 100).toFixed(2)} %)`;
+
+/** The modes side by side, each with its own table below. Markdown. */
+export function comparisonText(reports: readonly SoakReport[]): string {
+  const row = (what: string, of: (report: SoakReport) => string) => `| ${what} | ${reports.map(of).join(" | ")} |`;
+  const again = ({ verdict }: SoakReport) => Object.values(verdict.duplicates).reduce((sum, one) => sum + one, 0);
+  return `| | ${reports.map(({ mode }) => mode.name).join(" | ")} |
+| --- |${" ---: |".repeat(reports.length)}
+${[
+  row("calls", ({ verdict }) => number(verdict.counts.invoked)),
+  row("faults", ({ faults }) => number(faults)),
+  row("seconds", ({ seconds }) => number(seconds)),
+  row("refused, and the caller told", ({ verdict: { counts } }) => share(counts.rejected, counts.invoked)),
+  row("outcome unknown to the caller", ({ verdict: { counts } }) => share(counts.unknown, counts.invoked)),
+  row("accepted", ({ verdict: { counts } }) => share(counts.accepted, counts.invoked)),
+  row("**lost: accepted, and nowhere**", ({ verdict }) => `**${number(verdict.counts.lost)}**`),
+  row("run again, with a cause", (report) => share(again(report), report.verdict.counts.runs)),
+  row("run again, without one", ({ verdict }) => number(verdict.broken["duplicate"] ?? 0)),
+].join("\n")}
+
+${reports.map(reportText).join("\n")}`;
+}

@@ -96,7 +96,7 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
     const schedule = new Schedule(scene.random);
     const faults: SoakFaultTimes[] = [];
     const endMs = startedMs + options.minutes * 60_000;
-    while ((faults.length < options.faults || sum("accepted") < options.tasks) && nowMs() < endMs) {
+    while ((faults.length < options.faults || sum("made") < options.tasks) && nowMs() < endMs) {
       await between(scene.random);
       faults.push(await inject(await schedule.next(stage), faults.length, scene, options));
       if (faults.length % 20 === 0)
