@@ -22,7 +22,7 @@ const { values } = parseArgs({
 /** `npm run chaos -- [--seed n] [--minutes m] [--rows 1,2,3] [--spool] [--all]`; docs/operate/chaos.md says more. */
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 30));
 const say = (text: string) => process.stdout.write(`${text}\n`);
-const version = spawnSync("redis-server", ["--version"]).stdout.toString().split(" ")[2] ?? "";
+const version = spawnSync("redis-server", ["--version"]).stdout.toString().split(" ")[2]?.slice(2) ?? "";
 say(`seed ${seed}, Node ${process.version}, Redis ${version}`);
 
 const wanted = values.rows?.split(",").map(Number);
@@ -67,7 +67,7 @@ do {
       for (const { invariant, what, evidence } of violations.slice(0, 5))
         say(`  ${invariant}: ${what} ${JSON.stringify(evidence).slice(0, 600)}`);
     } catch (error) {
-      failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      failed.push(`${name}: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`);
       say(`COULD NOT BE RUN: ${failed.at(-1)}`);
     }
   }

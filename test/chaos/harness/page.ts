@@ -4,6 +4,7 @@ import { judgement, type RowReport } from "./report.js";
 
 const [width, height, left, top] = [900, 120, 40, 18];
 const binMs = 250;
+const mostFound = 100;
 const lines = [
   { what: "accepted", color: "#2563eb", is: (event: Event) => event.e === "accepted" },
   { what: "started", color: "#16a34a", is: (event: Event) => event.e === "start" },
@@ -18,6 +19,9 @@ export function pageOf(
   episodes: readonly Episode[],
   notes: readonly string[],
 ): string {
+  const found = reports.flatMap(({ row, name, violations }) =>
+    violations.map((one) => `<li>row ${row}, ${text(name)}: ${text(one)}`),
+  );
   const rows = reports.map(
     (report) =>
       `<tr class="${judgement(report).split(" ")[0]!.replace(":", "")}"><td>${report.row}<td>${text(report.name)}${report.spool ? ", with a spool" : ""}` +
@@ -32,7 +36,7 @@ export function pageOf(
 <style>
 body { font: 14px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #111; background: #fff }
 table { border-collapse: collapse } td, th { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
-td:nth-child(n+3):nth-child(-n+5) { text-align: right } .FAILED td { background: #fee2e2 } .known td { background: #fef9c3 }
+:is(td, th):is(:nth-child(3), :nth-child(4), :nth-child(5), :nth-child(7)) { text-align: right; white-space: nowrap } .FAILED td { background: #fee2e2 } .known td { background: #fef9c3 }
 svg { display: block; max-width: 100%; height: auto } figcaption { font-weight: 600 } figure { margin: 1.5rem 0 }
 </style>
 <h1>Faults and what became of the tasks</h1>
@@ -41,6 +45,7 @@ and <span style="color:${lines[1]!.color}">started</span> a second; the shade is
 <table><tr><th>row<th>fault<th>times<th>tasks<th>lost<th>run twice, and why<th>recovery p50 / p95 ms<th></tr>
 ${rows.join("\n")}
 </table>
+${found.length === 0 ? "" : `<details><summary>What the checker found (${found.length})</summary><ul>${found.slice(0, mostFound).join("")}</ul></details>`}
 ${notes.map((note) => `<p>Not run: ${text(note)}</p>`).join("\n")}
 ${episodes.map(timeline).join("\n")}
 </html>
@@ -71,10 +76,12 @@ function timeline({ injected, history, seed, spool }: Episode): string {
   });
   const seconds = Array.from({ length: Math.floor((bins * binMs) / 5_000) + 1 }, (_, n) => n * 5);
   const axis = seconds.map(
-    (s) => `<text x="${x(fromMs + s * 1_000).toFixed(1)}" y="${top + height + 14}" font-size="11">${s} s</text>`,
+    (s) =>
+      `<text x="${x(fromMs + s * 1_000).toFixed(1)}" y="${top + height + 14}" font-size="11" text-anchor="middle">${s} s</text>`,
   );
   return `<figure><figcaption>${text(names)}${spool ? ", with a spool" : ""}</figcaption>
-<svg viewBox="0 0 ${width} ${top + height + 20}" role="img" aria-label="accepted and started tasks a second, seed ${seed}">
-<text x="0" y="${top + 10}" font-size="11">${Math.round(most)}/s</text>${axis.join("")}${shades.join("")}${curves.join("")}
+<svg viewBox="0 0 ${width + 20} ${top + height + 20}" role="img" aria-label="accepted and started tasks a second, seed ${seed}">
+<text x="0" y="${top + 10}" font-size="11">${Math.round(most)}/s</text><text x="0" y="${top + height}" font-size="11">0</text>
+<line x1="${left}" y1="${top + height}" x2="${width}" y2="${top + height}" stroke="#bbb"/>${axis.join("")}${shades.join("")}${curves.join("")}
 </svg></figure>`;
 }

@@ -38,7 +38,8 @@ ${cases.map(({ invariant, what, evidence }) => `\n- ${invariant}: ${what} \`${JS
 `;
 }
 
-const share = (part: number, whole: number) => `${number(part)} (${whole === 0 ? 0 : ((part / whole) * 100).toFixed(2)} %)`;
+const share = (part: number, whole: number) =>
+  `${number(part)} (${whole === 0 ? 0 : ((part / whole) * 100).toFixed(2)} %)`;
 
 /** The modes side by side, each with its own table below. Markdown. */
 export function comparisonText(reports: readonly SoakReport[]): string {
