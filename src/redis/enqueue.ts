@@ -80,23 +80,24 @@ export async function enqueue(
       failed.push({ error: reply, taskIds: idsOf(batch) });
       continue;
     }
-    if (Array.isArray(reply) && reply.length !== batch.rows.length) throw unreadable(link.label);
+    const answers = answersIn(link.label, reply, batch.rows.length);
     for (const [n, { at, id }] of batch.rows.entries()) {
-      // One answer stands for all where they are the same.
-      const receipt = receiptOf(link.label, id, Array.isArray(reply) ? reply[n] : reply);
+      const receipt = receiptOf(link.label, id, answers[n]!);
       if (typeof receipt === "string") problems.push(receipt);
       else receipts[at] = receipt;
     }
   }
   const entry = await entering;
   if (entry !== undefined) failed.push({ error: entry, taskIds: [] });
-  if (failed.length > 0) known.clear();
-  const enqueued = tasks.filter((_, at) => receipts[at]?.status === "enqueued");
-  throwFailed(
-    link.label,
-    failed,
-    enqueued.map(({ message }) => message.id),
-  );
+  if (failed.length > 0) {
+    known.clear();
+    const enqueued = tasks.filter((_, at) => receipts[at]?.status === "enqueued");
+    throwFailed(
+      link.label,
+      failed,
+      enqueued.map(({ message }) => message.id),
+    );
+  }
   throwProblems(link.label, problems);
   return receipts;
 }
@@ -191,9 +192,15 @@ function specialOf(task: NewTask, nowMs: number): string {
 /** One that nobody knows may have been written into the hash of a task that came again: it runs where it is. */
 const stateOf = (word: string): TaskState => taskStates.find((state) => state === word) ?? "pending";
 
+/** One answer stands for all where they are the same. */
+function answersIn(broker: string, reply: Reply | undefined, count: number): string[] {
+  if (!Array.isArray(reply)) return Array.from<string>({ length: count }).fill(textIn(broker, reply));
+  if (reply.length !== count) throw unreadable(broker);
+  return reply.map((answer) => textIn(broker, answer));
+}
+
 /** A receipt, or what is wrong with a key in the way. */
-function receiptOf(broker: string, id: string, reply: Reply | undefined): EnqueueReceipt | string {
-  const answer = textIn(broker, reply);
+function receiptOf(broker: string, id: string, answer: string): EnqueueReceipt | string {
   const rest = answer.slice(1);
   switch (answer.charAt(0)) {
     case "+":
