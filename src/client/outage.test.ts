@@ -299,6 +299,24 @@ describe("a client with a spool", () => {
     expect(storage.spool!.tasks).toEqual([]);
   });
 
+  it("takes its spool's answer that has come while the event loop was blocked for longer than the call may take", async () => {
+    const spool = new MemorySpool();
+    const accept = spool.accept.bind(spool);
+    spool.accept = async (tasks) => {
+      const answered = new Promise((resolve) => setImmediate(resolve));
+      for (const endMs = performance.now() + 50; performance.now() < endMs;);
+      await answered;
+      return accept(tasks);
+    };
+    const client = clientOn(new Storage({ spool }));
+
+    // After an immediate come timers, and only then the next immediates.
+    await new Promise((resolve) => setImmediate(resolve));
+    const [receipt] = await client.enqueueAll([ping({ n: 1 })], { accept: "spool", timeout: "10ms" });
+
+    expect(receipt!.status).toBe("spooled");
+  });
+
   it("fails in time with an unknown outcome when the spool does not answer, its disk hanging, say", async () => {
     const spool = new MemorySpool();
     spool.accept = () => new Promise(() => {});

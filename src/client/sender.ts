@@ -1,6 +1,7 @@
 import type { Assurance, EnqueueReceipt, Producing } from "../broker/broker.js";
 import type { Spool } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
+import { inTime } from "../core/expiry.js";
 import { pause } from "../core/loop.js";
 import type { NewTask } from "../core/message.js";
 import { Endpoint, type EndpointHealth } from "./endpoint.js";
@@ -237,17 +238,17 @@ export class Sender {
 
   /** A spool that is being opened, or whose disk hangs, gets no more time than the caller has. */
   async #spool(tasks: readonly NewTask[], spool: Spool, untilMs: number): Promise<EnqueueReceipt[]> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
+    const accepted = spool.accept(tasks, this.#broker.clock.nowMs());
+    return inTime(accepted, Math.max(0, untilMs - performance.now()), () => {
       const problem = "its spool has not answered in time";
       const taskIds = tasks.map((task) => task.message.id);
-      const { label: broker } = this.#broker;
-      const end = () =>
-        reject(new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "unknown", taskIds }));
-      timer = setTimeout(end, Math.max(0, untilMs - performance.now()));
+      return new HoldfastError("BROKER_UNAVAILABLE", {
+        broker: this.#broker.label,
+        problem,
+        outcome: "unknown",
+        taskIds,
+      });
     });
-    const accepted = spool.accept(tasks, this.#broker.clock.nowMs());
-    return Promise.race([accepted, late]).finally(() => clearTimeout(timer));
   }
 
   /**

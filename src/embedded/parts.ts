@@ -1,4 +1,5 @@
 import { HoldfastError } from "../core/errors.js";
+import { inTime } from "../core/expiry.js";
 
 /** Longer lists travel in parts, each of which is one transaction at the most. */
 const tasksInCall = 1_000;
@@ -28,15 +29,10 @@ function unknownOutcome(error: unknown): unknown {
  */
 export async function answered<T>(answer: Promise<T>, withinMs: number | undefined): Promise<T> {
   if (withinMs === undefined || withinMs > longestTimerMs) return answer;
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
+  return inTime(answer, withinMs, () => {
     const problem = `no answer within ${Math.max(0, Math.ceil(withinMs))} ms`;
-    const give = () =>
-      reject(new HoldfastError("BROKER_UNAVAILABLE", { broker: "", problem, outcome: "unknown", taskIds: [] }));
-    // Timers run before what has arrived meanwhile is read, immediates after it: a blocked event loop is no late answer.
-    timer = setTimeout(() => setImmediate(give), withinMs);
+    return new HoldfastError("BROKER_UNAVAILABLE", { broker: "", problem, outcome: "unknown", taskIds: [] });
   });
-  return Promise.race([answer, expired]).finally(() => clearTimeout(timer));
 }
 
 /** Node's timers know no more. */

@@ -1,5 +1,5 @@
 import { HoldfastError } from "../core/errors.js";
-import { within } from "./expiry.js";
+import { within } from "../core/expiry.js";
 import { isSystemError } from "./system-error.js";
 
 /** A function is not asked more often, however often connections are opened. */

@@ -3,7 +3,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { type Confirmed, isReplicas, type Witness, witnessFor } from "./assurance.js";
 import { Connection, type Opener, type Outgoing, type Unconnected } from "./connection.js";
-import { expireAfter } from "./expiry.js";
+import { expireAfter } from "../core/expiry.js";
 import { deadline, LinkError, type Reply, type ScriptCall } from "./link.js";
 import { isMovedOn } from "./server-error.js";
 

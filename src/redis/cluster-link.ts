@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Unconnected } from "./connection.js";
-import { within } from "./expiry.js";
+import { within } from "../core/expiry.js";
 import { keysOf, pausedKey } from "./keys.js";
 import {
   type Command,

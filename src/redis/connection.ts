@@ -1,7 +1,7 @@
 import { Redis, Command as WireCommand } from "ioredis";
 import type { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
-import { expireAfter } from "./expiry.js";
+import { expireAfter } from "../core/expiry.js";
 import { type Argument, type Command, LinkError, type Reply, type ScriptCall } from "./link.js";
 import type { KnownAddress } from "./redis-url.js";
 import { ReplyGuard } from "./reply-guard.js";

@@ -1,4 +1,4 @@
-import { expireAfter } from "./expiry.js";
+import { expireAfter } from "../core/expiry.js";
 
 /**
  * Waits for calls that went out together to several nodes: for all of them, but not much longer than for the first. A

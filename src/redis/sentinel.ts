@@ -2,7 +2,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { Connection, type Opener, type Unconnected } from "./connection.js";
 import { totalOf } from "./answers.js";
-import { expireAfter } from "./expiry.js";
+import { expireAfter } from "../core/expiry.js";
 import type { SentinelPlace } from "./link-options.js";
 import { LinkError, type Reply } from "./link.js";
 import { openConnection } from "./open-connection.js";

@@ -3,7 +3,7 @@ import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
 import { Connection, type Opener, type Outgoing, type Unconnected } from "./connection.js";
-import { within } from "./expiry.js";
+import { within } from "../core/expiry.js";
 import {
   type Command,
   deadline,

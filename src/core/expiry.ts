@@ -1,6 +1,6 @@
 /**
  * Call `onExpired` after `ms` unless the answer, a function, is called before. A handler that blocked the event loop for
- * longer than that is not the server's fault: what has arrived meanwhile is read first.
+ * longer than that is not storage's fault: what has arrived meanwhile is read first.
  */
 export function expireAfter(ms: number, onExpired: () => void): () => void {
   let look: NodeJS.Immediate | undefined;
@@ -19,6 +19,15 @@ export async function within<T>(promise: Promise<T>, ms: number): Promise<T | un
   let stop = () => {};
   const expired = new Promise<undefined>((resolve) => {
     stop = expireAfter(ms, () => resolve(undefined));
+  });
+  return Promise.race([promise, expired]).finally(stop);
+}
+
+/** The promise's value. @throws what it is rejected with, or, after `ms`, what `late` makes */
+export async function inTime<T>(promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
+  let stop = () => {};
+  const expired = new Promise<never>((_, reject) => {
+    stop = expireAfter(ms, () => reject(late()));
   });
   return Promise.race([promise, expired]).finally(stop);
 }
