@@ -37,8 +37,12 @@ export async function maintain(
   const signal = AbortSignal.any([until, closed.signal]);
 
   /** A step of a loop; an outage is told by the watch. */
-  const step = (what: string, work: (call: <T>(make: () => Promise<T>) => Promise<T>) => Promise<number | void>) => {
-    const call = async <T>(make: () => Promise<T>) => watch.call(what, make);
+  const step = (
+    what: string,
+    work: (call: <T>(make: () => Promise<T>) => Promise<T>) => Promise<number | void>,
+    decides = false,
+  ) => {
+    const call = async <T>(make: () => Promise<T>) => watch.call(what, make, { decides });
     return async () => {
       try {
         return await work(call);
@@ -76,28 +80,32 @@ export async function maintain(
     if (waited || performance.now() - answeredAtMs <= reclaimEveryMs + patienceMs) return 0;
     return Math.min(leaseDurationMs / 3 + patienceMs, longestOutageGraceMs);
   };
-  const reclaim = step("reclaiming leases that ran out", async (call) => {
-    const waitMs = graceMs();
-    try {
-      if (waitMs > 0) {
-        // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
+  const reclaim = step(
+    "reclaiming leases that ran out",
+    async (call) => {
+      const waitMs = graceMs();
+      try {
+        if (waitMs > 0) {
+          // Storage, this process or its machine was away. Leases of workers that live have run out meanwhile: they come first.
+          waited = false;
+          await call(() => broker.ping());
+          waited = true;
+          aheadOnceMs = aheadMs();
+          return waitMs;
+        }
         waited = false;
-        await call(() => broker.ping());
-        waited = true;
         aheadOnceMs = aheadMs();
-        return waitMs;
+        const receipts = await call(() => broker.reclaim(queues, batch, clock.nowMs()));
+        answeredAtMs = performance.now();
+        for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
+        if (receipts.length > 0) onWork();
+        return receipts.length === batch ? 0 : undefined;
+      } finally {
+        if (!waited) onReclaim();
       }
-      waited = false;
-      aheadOnceMs = aheadMs();
-      const receipts = await call(() => broker.reclaim(queues, batch, clock.nowMs()));
-      answeredAtMs = performance.now();
-      for (const { queue, id, to } of receipts) tellBroker({ event: "reclaimed", broker: label, queue, id, to });
-      if (receipts.length > 0) onWork();
-      return receipts.length === batch ? 0 : undefined;
-    } finally {
-      if (!waited) onReclaim();
-    }
-  });
+    },
+    true,
+  );
 
   const prune = step("pruning completed tasks", async (call) => {
     const count = await call(() => broker.prune(queues, batch, clock.nowMs()));

@@ -112,7 +112,7 @@ export class Signals {
   /** `undefined` while storage does not answer. */
   async #asked(leases: readonly Lease[]): Promise<readonly (Cancellation | undefined)[] | undefined> {
     try {
-      return await this.#broker.cancellations(leases);
+      return await this.#watch.call("looking for cancellations", () => this.#broker.cancellations(leases));
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return undefined;
       return [];

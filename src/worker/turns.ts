@@ -176,8 +176,10 @@ export class Turns {
 
   async #exchange(turn: Turn): Promise<TurnReply> {
     try {
-      const reply = await this.#watch.call("a turn with storage", () =>
-        this.#broker.exchange(turn, this.#broker.clock.nowMs()),
+      const reply = await this.#watch.call(
+        "a turn with storage",
+        () => this.#broker.exchange(turn, this.#broker.clock.nowMs()),
+        { decides: true },
       );
       this.#answeredAtMs = this.#broker.clock.nowMs();
       return reply;

@@ -15,6 +15,9 @@ interface Call {
   readonly giveUp: () => void;
 }
 
+/** A call that is not heard of so often in a row is told, while others are. */
+const failuresToTell = 3;
+
 /** A loop that must come round again and again. */
 export interface WatchedLoop {
   readonly what: string;
@@ -31,7 +34,7 @@ export interface Trouble {
 }
 
 /**
- * What a worker knows of its storage, from all the calls that it makes; and that none of them, and no loop, hangs for
+ * What a worker knows of its storage, from the calls that it makes; and that none of them, and no loop, hangs for
  * ever: what neither ends nor fails within `stuckAfter` is told, given up, and tried again by whoever made it.
  */
 export class Watch {
@@ -40,6 +43,8 @@ export class Watch {
   readonly #log: Logger;
   readonly #everyMs: number;
   readonly #calls = new Set<Call>();
+  /** How often in a row each kind of call failed that does not say whether storage is there. */
+  readonly #failures = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #answeredAtMs = performance.now();
   #away: Trouble | undefined;
@@ -98,8 +103,12 @@ export class Watch {
     return performance.now() - this.#answeredAtMs;
   }
 
-  /** Make a call to storage. @throws as the call; BROKER_UNAVAILABLE, `unknown`, when it is given up */
-  async call<T>(what: string, make: () => Promise<T>): Promise<T> {
+  /**
+   * Make a call to storage. Those that work hangs on `decide` whether storage is there: what fails for another reason, a
+   * right that is missing, say, would have it come and go.
+   * @throws as the call; BROKER_UNAVAILABLE, `unknown`, when it is given up
+   */
+  async call<T>(what: string, make: () => Promise<T>, { decides = false } = {}): Promise<T> {
     let giveUp = () => {};
     const givenUp = new Promise<never>((_resolve, reject) => {
       giveUp = () => {
@@ -115,19 +124,20 @@ export class Watch {
     try {
       const answer = await Promise.race([make(), givenUp]);
       this.#unstuck(what);
-      this.#answered();
+      this.#answered(what, decides);
       return answer;
     } catch (error) {
-      if (call.looks <= looks) this.#failed(what, error);
+      if (call.looks <= looks) this.#failed(what, error, decides);
       throw error;
     } finally {
       this.#calls.delete(call);
     }
   }
 
-  #answered(): void {
+  #answered(what: string, decides: boolean): void {
     this.#answeredAtMs = performance.now();
-    if (this.#away === undefined) return;
+    this.#failures.delete(what);
+    if (!decides || this.#away === undefined) return;
     const nowMs = this.#clock.nowMs();
     const awayMs = nowMs - this.#away.sinceMs;
     this.#away = undefined;
@@ -135,19 +145,28 @@ export class Watch {
     this.#log.warn({ broker: this.#label, awayMs }, "storage is back");
   }
 
-  #failed(what: string, error: unknown): void {
+  #failed(what: string, error: unknown, decides: boolean): void {
     if (HoldfastError.is(error, "CLOSED")) return;
     this.#unstuck(what);
     const unavailable = HoldfastError.is(error, "BROKER_UNAVAILABLE") || HoldfastError.is(error, "BROKER_INCOMPATIBLE");
     // One that is full refuses what would make it fuller, such as progress, and carries out what makes room.
     if (!unavailable || error.data.problem.startsWith("OOM ")) {
-      this.#answered();
+      this.#answered(what, decides);
       return;
     }
     const { problem } = error.data;
+    if (!decides) return this.#failedAlone(what, problem);
     if (this.#away === undefined)
       this.#log.warn({ broker: this.#label, problem }, "storage is unavailable; trying until it is back");
     this.#away = { sinceMs: this.#away?.sinceMs ?? this.#clock.nowMs(), problem };
+  }
+
+  /** Said once: where storage is away, that is told of all. */
+  #failedAlone(what: string, problem: string): void {
+    const failures = this.#away === undefined ? (this.#failures.get(what) ?? 0) + 1 : 0;
+    this.#failures.set(what, failures);
+    if (failures === failuresToTell)
+      this.#log.warn({ broker: this.#label, what, problem }, "storage does not take this call, and others it does");
   }
 
   #gotStuck(what: string): void {

@@ -88,7 +88,7 @@ export class Worker implements AsyncDisposable {
       onLate: (task) => this.#hold([task], true),
       onProgress: (lease, bytes) => this.#reports.report(lease, bytes),
       silentMs: () => this.#watch.silentMs,
-      remember: new EffectStore(broker).remember,
+      remember: new EffectStore(broker, this.#watch).remember,
     });
     this.#exchanger = new Exchanger(broker, this.id, this.#options, this.#crew, this.#watch, {
       onLeased: (tasks) => this.#begin(tasks),
@@ -142,7 +142,7 @@ export class Worker implements AsyncDisposable {
       wake: () => this.#exchanger.restart(),
     });
     try {
-      await this.#watch.call("looking at storage", () => this.#broker.ping());
+      await this.#watch.call("looking at storage", () => this.#broker.ping(), { decides: true });
     } catch (error) {
       this.#watch.stop();
       if (this.#stopping === undefined) this.#enter("new");

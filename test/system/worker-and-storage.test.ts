@@ -9,6 +9,7 @@ import {
   type Turn,
   type TurnReply,
 } from "../../src/broker/broker.js";
+import type { EffectStep } from "../../src/broker/effects.js";
 import { systemClock } from "../../src/core/clock.js";
 import { defineTask, HoldfastError, Worker, type WorkerBroker } from "../../src/index.js";
 import { message } from "../support/builders.js";
@@ -333,6 +334,48 @@ it("what waits for its turn for longer than storage was away is given back, not 
   expect(broker.outcomes).toEqual({ a: "completed", b: "released" });
   expect(started).toEqual(["a"]);
 }, 15_000);
+
+it("storage does not come and go when one kind of call fails and the work goes on, and that is said once", async () => {
+  const said: string[] = [];
+  const broker = new ScriptedBroker(() => ({}));
+  let tries = 0;
+  broker.promote = async () => {
+    tries += 1;
+    throw unavailable("notSent");
+  };
+  const log = { ...quiet, warn: (_: unknown, sentence: string) => void said.push(sentence) };
+  const worker = new Worker(broker, { pollInterval: "20ms", log }).handle(ping, () => {});
+  await worker.start();
+  await until("it was tried some times", () => tries === 5, 10_000);
+  const { state } = worker.health();
+  await worker.stop();
+
+  expect([state, said]).toEqual(["running", ["storage does not take this call, and others it does"]]);
+}, 15_000);
+
+it("effects of one task that cannot be noted are no trouble of the others'", async () => {
+  const broker = new ScriptedBroker((_turn, number) => ({
+    leased: number === 1 ? ["bad", "good"].map((id) => task(id, id)) : [],
+  }));
+  const asked: string[][] = [];
+  Object.assign(broker, {
+    remember: async (steps: readonly EffectStep[]) => {
+      asked.push(steps.map(({ lease }) => lease.id));
+      if (steps.some(({ lease }) => lease.id === "bad"))
+        throw new HoldfastError("BROKER_FAILED", { broker: "scripted", problem: "a key is in the way" });
+      return steps.map(({ act }) =>
+        act.kind === "done" ? { status: "done", result: act.result } : { status: "begun" },
+      );
+    },
+  });
+  const worker = new Worker(broker, { pollInterval: "20ms", log: quiet });
+  await worker.handle(ping, async (_payload, context) => void (await context.once("effect", () => 1))).start();
+  await until("both are settled", () => Object.keys(broker.outcomes).length === 2);
+  await worker.stop();
+
+  expect(asked[0]).toEqual(["bad", "good"]);
+  expect(broker.outcomes).toEqual({ bad: "retry", good: "completed" });
+});
 
 it("more than 500 that are given back at once go in one turn, in order", async () => {
   const ids = Array.from({ length: 700 }, (_, n) => `t${n}`);
