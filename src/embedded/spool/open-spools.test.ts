@@ -46,6 +46,29 @@ describe("looking into a spool", () => {
     home.release();
   });
 
+  it("shows a row with a number that is too large, and those around it", async () => {
+    const home = Home.create(driver, directory);
+    const file = SpoolFile.create(driver, home.file, []);
+    for (const sequence of [1, 2, 3]) {
+      file.append({ sequence, id: `t${sequence}`, atMs: sequence, record: encodeRecord(newTask()) });
+    }
+    file.park(3, "refused", 9);
+    file.remove(3);
+    file.database.exec(
+      "UPDATE task SET at_ms = 9007199254740993 WHERE sequence = 2; UPDATE parked SET parked_ms = -9007199254740993",
+    );
+
+    const shown = (await openSpools(directory)).tasks(home.name);
+
+    expect(shown.map(({ id, message }) => [id, message?.type])).toEqual([
+      ["t1", "test:plain"],
+      ["t2", undefined],
+      ["t3", undefined],
+    ]);
+    file.close();
+    home.release();
+  });
+
   it("finds a new file refused where somebody else has chosen that it is in clear", () => {
     const home = Home.create(driver, directory);
     SpoolFile.open(driver, home.file, []).close();

@@ -220,8 +220,9 @@ export class SpoolFile {
   /** Without opening the records; those that are parked behind the others. */
   listed(after: number, limit: number): ListedRow[] {
     return this.#sql(
-      `SELECT sequence, id, at_ms AS atMs, NULL AS problem, NULL AS parkedAtMs FROM task WHERE sequence > ?1
-       UNION ALL SELECT sequence, id, at_ms, problem, parked_ms FROM parked WHERE sequence > ?1 ORDER BY sequence LIMIT ?2`,
+      `SELECT ${asNumber("sequence")}, id, CAST(at_ms AS REAL) AS atMs, NULL AS problem, NULL AS parkedAtMs FROM task WHERE sequence > ?1
+       UNION ALL SELECT sequence, id, CAST(at_ms AS REAL), problem, CAST(parked_ms AS REAL) FROM parked WHERE sequence > ?1
+       ORDER BY sequence LIMIT ?2`,
     ).all(after, limit) as ListedRow[];
   }
 
