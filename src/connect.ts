@@ -4,8 +4,10 @@ import { consoleLogger } from "./core/log.js";
 import { type Given, resolve } from "./core/settings.js";
 import { filePath } from "./embedded/file-url.js";
 import { embeddedBroker } from "./embedded/index.js";
+import { OutageFiles } from "./embedded/spool/outage-files.js";
 import { FileSpoolStore } from "./embedded/spool/file-spool-store.js";
 import { type FileSpoolOptions, spoolSettings } from "./embedded/spool/spool-options.js";
+import { ProcessOutages } from "./outages/recorder.js";
 import { openBroker } from "./redis/open-broker.js";
 import { type RedisBrokerOptions, redisSettings } from "./redis/options.js";
 import { LocalSpool } from "./spool/local-spool.js";
@@ -46,7 +48,10 @@ export function connect(url: string, options: ConnectOptions = {}): Broker {
   }
   if (scheme?.startsWith("redis") === true) {
     const { spool, ...others } = options;
-    return openBroker({ ...others, url }, spool === undefined ? undefined : spoolOpener(spool, options.log));
+    const openSpool = spool === undefined ? undefined : spoolOpener(spool, options.log);
+    const journal =
+      spool === undefined ? undefined : new OutageFiles(typeof spool === "string" ? spool : spool.directory);
+    return openBroker({ ...others, url }, openSpool, (source) => new ProcessOutages(source, journal));
   }
   // Only the scheme is shown: what follows may hold a password.
   throw invalidOption(

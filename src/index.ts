@@ -10,6 +10,8 @@ export type { WorkerHealth } from "./worker/health.js";
 export { Inspector, type CancelResult, type InspectorBroker, type UpdateResult } from "./inspector/inspector.js";
 export type { MaintenanceBegun, MaintenanceEnded, QueueMaintenance, ReplicaState } from "./inspector/maintenance.js";
 export type { FailedOver } from "./broker/standstill.js";
+export { outageMarkdown } from "./inspector/outage-markdown.js";
+export type { Outage, PerhapsDoubled, PossiblyLost } from "./inspector/outages.js";
 export type { IdsMoved, StateMoved, TaskReceipt } from "./inspector/bulk.js";
 export type {
   BulkOptions,
@@ -21,6 +23,7 @@ export type {
   InspectorOptions,
   ListOptions,
   MaintenanceOptions,
+  OutageOptions,
   RunOptions,
 } from "./inspector/options.js";
 export type { TaskPage } from "./inspector/pages.js";

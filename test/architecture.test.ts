@@ -15,6 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   "scheduler.ts": ["broker/", "core/"],
   "inspector/": ["broker/", "core/"],
   "spool/": ["broker/", "core/"],
+  "outages/": ["broker/", "core/"],
   "deadletter/": ["inspector/", "broker/", "core/"],
   "ops/": ["inspector/", "broker/", "core/"],
   // West wing: engines. Neither imports the other, nor any actor.

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import type { OutageStore, Tallied } from "./outage.js";
 import type { Outcome } from "../core/outcome.js";
 import type { Identifying } from "./incarnation.js";
 import type { Remembering } from "./effects.js";
@@ -49,6 +50,7 @@ export interface Broker
     Steering,
     Inspecting,
     Signalling,
+    Partial<OutageStore>,
     AsyncDisposable {
   /** Which storage, for logs and errors: never holds a password. */
   readonly label: string;
@@ -63,6 +65,8 @@ export interface Broker
 export interface Producing {
   readonly label: string;
   readonly clock: Clock;
+  /** Where outages are recorded: who enqueues counts there what it hears. */
+  readonly tally?: Tallied | undefined;
   /** Where the broker was opened with one. */
   readonly spool?: Spool | undefined;
   /**

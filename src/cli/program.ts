@@ -5,6 +5,7 @@ import { helpWidth } from "./flags.js";
 import { groupCommand } from "./group.js";
 import { maintenanceCommand } from "./maintenance/command.js";
 import { packageVersion } from "./package-root.js";
+import { outageCommand } from "./outage/command.js";
 import { queueCommand } from "./queue/command.js";
 import { spoolCommand } from "./spool/command.js";
 import { statsCommand } from "./stats/command.js";
@@ -40,6 +41,7 @@ export function newProgram(): Command {
     .addCommand(groupCommand())
     .addCommand(spoolCommand())
     .addCommand(maintenanceCommand())
+    .addCommand(outageCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

@@ -1,6 +1,6 @@
 import type { EnqueueReceipt, Gauging, Producing } from "../broker/broker.js";
 import type { SpoolOutcome } from "../broker/spool.js";
-import { invalidOption, shown } from "../core/errors.js";
+import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type NewTask, newTask } from "../core/message.js";
 import { payloadSettings } from "../core/payload.js";
@@ -77,7 +77,7 @@ export class Client {
     try {
       return this.#count(task, await this.#sender.send(task, policy, await this.#admit([request], [task], policy)));
     } catch (error) {
-      this.#counters.failed += 1;
+      this.#countFailed(1, error);
       throw error;
     }
   }
@@ -102,7 +102,7 @@ export class Client {
       const receipts = await this.#sender.sendAll(tasks, policy, await this.#admit(list, tasks, policy));
       return receipts.map((receipt, index) => this.#count(tasks[index]!, receipt));
     } catch (error) {
-      this.#counters.failed += tasks.length;
+      this.#countFailed(tasks.length, error);
       throw error;
     }
   }
@@ -160,8 +160,16 @@ export class Client {
     return (await this.#limits.admit(limited, giveUpAtMs, isAway)) ? giveUpAtMs : undefined;
   }
 
+  #countFailed(tasks: number, error: unknown): void {
+    this.#counters.failed += tasks;
+    const { tally } = this.#broker;
+    if (tally !== undefined) tally[tallied(error)] += tasks;
+  }
+
   #count(task: NewTask, receipt: EnqueueReceipt): EnqueueReceipt {
     this.#counters[receipt.status] += 1;
+    const { tally } = this.#broker;
+    if (tally !== undefined) tally[receipt.status === "spooled" ? "spooled" : "enqueued"] += 1;
     tellTask({
       event: "enqueued",
       queue: task.message.queue,
@@ -172,5 +180,8 @@ export class Client {
     return receipt;
   }
 }
+
+/** Under which of the tally's names. */
+const tallied = (error: unknown) => (HoldfastError.is(error, "BROKER_UNAVAILABLE") ? error.data.outcome : "turnedAway");
 
 const importanceOf = ({ options, definition }: AnyRequest) => options?.importance ?? definition.options.importance;

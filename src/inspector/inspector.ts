@@ -10,11 +10,15 @@ import { resolve } from "../core/settings.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
 import * as given from "./options.js";
 import * as maintaining from "./maintenance.js";
+import { type Outage, outagesFrom } from "./outages.js";
 import { pageOf, pagesOf, scanPage, type TaskPage } from "./pages.js";
 import { checkedSelection, type IdSelection, requireMovable, type StateSelection } from "./selection.js";
 
 /** What an inspector needs of a broker. */
-export type InspectorBroker = Looking & Steering & Inspecting & Pick<Broker, "label" | "clock" | "standstills">;
+export type InspectorBroker = Looking &
+  Steering &
+  Inspecting &
+  Pick<Broker, "label" | "clock" | "standstills" | "readOutages">;
 
 export interface UpdateResult {
   /**
@@ -263,6 +267,18 @@ export class Inspector {
   /** What storage says of itself. */
   async storage(): Promise<StorageInfo> {
     return this.#broker.storage();
+  }
+
+  /**
+   * Times in which storage was away or lost data, the last one first, as far as clients and workers have written about
+   * them; none on a file or in memory. For people: `outageMarkdown`.
+   * @param options.since only those that ended, or go on, within it; default: all that are kept
+   */
+  async outages(options?: given.OutageOptions): Promise<Outage[]> {
+    const { sinceMs } = resolve(given.outageSettings, options, "outages");
+    const fromMs = this.#broker.clock.nowMs() - (sinceMs ?? Number.POSITIVE_INFINITY);
+    const outages = outagesFrom((await this.#broker.readOutages?.()) ?? []);
+    return outages.filter(({ endedAtMs }) => (endedAtMs ?? Number.POSITIVE_INFINITY) >= fromMs);
   }
 
   async #move(

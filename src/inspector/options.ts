@@ -143,6 +143,11 @@ export function failOverOptions(given: FailOverOptions | undefined): Resolved<ty
   return resolve(failOverSettings, given, "failOver");
 }
 
+export const outageSettings = {
+  since: setting.duration({ default: undefined, says: "only those that ended, or go on, within it" }),
+};
+export type OutageOptions = Given<typeof outageSettings>;
+
 export const listSettings = {
   limit: setting.integer({ default: 30, min: 1, max: 500, says: "tasks on the page" }),
   cursor: cursorSetting("where the page begins or, backwards, ends; the beginning of the list unless given"),

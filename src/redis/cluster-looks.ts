@@ -101,9 +101,7 @@ export class ClusterLooks {
     if (slots.length === 0) return undefined;
     const key = nodeDataKey(tagOf(Math.min(...slots)));
     const [reply] = await node.run([this.#marks.call(key, this.#link.clock.nowMs())], options);
-    if (reply instanceof LinkError && reply.outcome !== "failed" && reply.code !== "NOPERM")
-      throw reply.toError(this.#link.label);
-    return markFrom(key, reply);
+    return markFrom(key, reply, this.#link.label);
   }
 
   async #goThere(queues: readonly string[], options: RunOptions): Promise<void> {

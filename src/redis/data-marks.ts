@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { DataLoss } from "../broker/incarnation.js";
 import { lastTimeMs } from "../core/duration.js";
-import type { Reply, ScriptCall } from "./link.js";
+import { LinkError, type Reply, type ScriptCall } from "./link.js";
 import { mark as markCall } from "./scripts.gen.js";
 
 /** What a server's mark says (lua/mark.lua). */
@@ -79,8 +79,9 @@ export class DataMarks {
   }
 }
 
-/** Undefined where we may not look, or nothing could be written yet. */
-export function markFrom(key: string, reply: Reply | undefined): Mark | undefined {
+/** Undefined where we may not look, or nothing could be written yet. @throws BROKER_UNAVAILABLE where it cannot be told now */
+export function markFrom(key: string, reply: Reply | undefined, label: string): Mark | undefined {
+  if (reply instanceof LinkError && reply.outcome !== "failed" && reply.code !== "NOPERM") throw reply.toError(label);
   if (!Array.isArray(reply) || reply.length < 4) return undefined;
   const [id, found, reaches, gaps] = reply;
   if (String(id) === "") return undefined;

@@ -9,9 +9,24 @@ import { SentinelWatch } from "./sentinel-watch.js";
 import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
 
 export interface IncarnationEvents {
-  /** Other data than before, or data that may have lost something; what was taken before `keptUntilMs` is there. */
-  onChanged(queues: readonly string[], changed: readonly string[], keptUntilMs: number | undefined): void;
-  onLost(loss: DataLoss): void;
+  onChanged(change: Change): void;
+  onLost(loss: DataLoss, on: On): void;
+}
+
+/** What the data are on. */
+export interface On {
+  readonly appendOnly: boolean;
+  /** "" where it is hidden. */
+  readonly incarnation: string;
+}
+
+/** Other data than before, or data that may have lost something. */
+export interface Change extends On {
+  readonly queues: readonly string[];
+  /** What tells them from those before, by name. */
+  readonly changed: readonly string[];
+  /** What was taken before this time is there all the same, Unix ms; undefined: that cannot be told. */
+  readonly keptUntilMs: number | undefined;
 }
 
 /** A master that has been given up may go on taking tasks; measured: up to 11 s, with Sentinels that need 1.5 s to see it. */
@@ -94,7 +109,7 @@ export class Incarnations {
   async marksAlone(withinMs: number): Promise<void> {
     for (const mark of await this.#lookAtMarks(withinMs)) {
       const loss = this.#marks.lossBy({ mark, runId: "", keys: 0 });
-      if (loss !== undefined) this.#events.onLost(loss);
+      if (loss !== undefined) this.#events.onLost(loss, { appendOnly: false, incarnation: "" });
     }
   }
 
@@ -103,7 +118,7 @@ export class Incarnations {
     const nowMs = this.#link.clock.nowMs();
     const calls = keys.map((key) => this.#marks.call(key, nowMs));
     const replies = await this.#link.run(calls, { timeoutMs: withinMs, insist: false });
-    return replies.flatMap((reply, n) => markFrom(keys[n]!, reply) ?? []);
+    return replies.flatMap((reply, n) => markFrom(keys[n]!, reply, this.#link.label) ?? []);
   }
 
   close(): void {
@@ -125,7 +140,7 @@ export class Incarnations {
   }
 
   #compare(looks: Looked["looks"]): void {
-    const changes = new Map<string, { queues: string[]; keptUntilMs: number | undefined }>();
+    const changes = new Map<string, Change>();
     for (const { place, queues, now } of looks) {
       if (now === undefined) continue;
       const before = this.#last.get(place);
@@ -133,21 +148,23 @@ export class Incarnations {
       if (before === undefined) continue;
       const changed = Object.keys(now.traits).filter((name) => now.traits[name] !== before.traits[name]);
       if (changed.length === 0) continue;
+      const { mark } = now.server;
+      const keptUntilMs = changed.includes("data") ? undefined : mark?.foundMs;
       const key = changed.join(", ");
-      const change = changes.get(key) ?? { queues: [], keptUntilMs: now.server.mark?.foundMs };
-      changes.set(key, { ...change, queues: [...change.queues, ...queues] });
+      const others = changes.get(key)?.queues ?? [];
+      changes.set(key, { queues: [...others, ...queues], changed, keptUntilMs, ...on(now.server) });
     }
-    for (const [key, { queues, keptUntilMs }] of changes) {
-      const changed = key.split(", ");
-      this.#events.onChanged(queues, changed, changed.includes("data") ? undefined : keptUntilMs);
-    }
+    for (const change of changes.values()) this.#events.onChanged(change);
   }
 
-  #compareData({ mark, runId, keys }: ServerLook): void {
+  #compareData(server: ServerLook): void {
+    const { mark, runId, keys } = server;
     const loss = mark && this.#marks.lossBy({ mark, runId, keys });
-    if (loss !== undefined) this.#events.onLost(loss);
+    if (loss !== undefined) this.#events.onLost(loss, on(server));
   }
 }
+
+const on = ({ persistence, runId }: ServerLook): On => ({ appendOnly: persistence === "aof", incarnation: runId });
 
 interface Looked {
   readonly looks: readonly {

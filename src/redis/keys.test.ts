@@ -9,6 +9,7 @@ const {
   cancelChannel,
   dataKey,
   keysOf: _,
+  outagesKey,
   ownServersKey,
   queuesKey,
   serversKey,
@@ -38,6 +39,7 @@ describe("keys", () => {
           [ownServersKey, "own servers"],
           [schemaKey, "schema"],
           [dataKey, "data"],
+          [outagesKey, "outages"],
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);

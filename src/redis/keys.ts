@@ -23,6 +23,8 @@ export const schemaKey = "holdfast:schema";
 export const dataKey = "holdfast:data";
 /** The same for one node of a Cluster: the tag leads to a slot that it has. */
 export const nodeDataKey = (tag: string) => `${dataKey}:{${tag}}`;
+/** HASH: what processes know of outages, by the records' ids, as JSON. */
+export const outagesKey = "holdfast:outages";
 
 /** ZSETs: keys of processes that work, and of what they run, by the time at which they expire. */
 export const serversKey = "asynq:servers";

@@ -1,4 +1,5 @@
 import type { Broker } from "../broker/broker.js";
+import type { OutageRecorder, OutageSource } from "../broker/outage.js";
 import type { Spool } from "../broker/spool.js";
 import { consoleLogger } from "../core/log.js";
 import { resolve } from "../core/settings.js";
@@ -7,10 +8,15 @@ import { openLink } from "./open-link.js";
 import { type RedisBrokerOptions, redisSettings } from "./options.js";
 import { RedisBroker } from "./redis-broker.js";
 
-/** With the spool that is made for it, if any. @throws OPTION_INVALID */
-export function openBroker(options: RedisBrokerOptions, openSpool?: (broker: Broker) => Spool): Broker {
+/** With the spool that is made for it, and what records outages, if any. @throws OPTION_INVALID */
+export function openBroker(
+  options: RedisBrokerOptions,
+  openSpool?: (broker: Broker) => Spool,
+  openRecorder?: (source: OutageSource) => OutageRecorder,
+): Broker {
   const { log = consoleLogger, ...given } = options;
   const settled = resolve(redisSettings, given, "redisBroker");
   const address = linkOptions(settled, "redisBroker");
-  return new RedisBroker(openLink(address), address, { allowEviction: settled.allowEviction, log }, openSpool);
+  const check = { allowEviction: settled.allowEviction, log };
+  return new RedisBroker(openLink(address), address, check, openSpool, openRecorder);
 }

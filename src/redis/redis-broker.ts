@@ -26,6 +26,7 @@ import type {
   UpdateReceipt,
 } from "../broker/roles.js";
 import type { DataLoss, Incarnation } from "../broker/incarnation.js";
+import { newTally, type OutageRecord, type OutageRecorder, type OutageSource } from "../broker/outage.js";
 import type { Spool } from "../broker/spool.js";
 import type { Standstills } from "../broker/standstill.js";
 import type { Clock } from "../core/clock.js";
@@ -53,7 +54,7 @@ import { AssuredLines } from "./enqueue-assured.js";
 import { exchange } from "./exchange.js";
 import { pending } from "./gauge.js";
 import { ForeignQueues } from "./foreign-queues.js";
-import { Incarnations } from "./incarnations.js";
+import { type Change, Incarnations, type On } from "./incarnations.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
 import { queuesKey } from "./keys.js";
@@ -63,6 +64,7 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
+import { readOutages, writeOutages } from "./outages.js";
 import { remember } from "./remember.js";
 import { report } from "./report.js";
 import { Spread } from "./spread.js";
@@ -88,6 +90,8 @@ export class RedisBroker implements Broker {
   readonly #check: ServerCheck;
   readonly #known = new KnownQueues();
   readonly #incarnations: Incarnations;
+  readonly tally = newTally();
+  readonly #recorder: OutageRecorder | undefined;
   readonly #watch: DataWatch;
   readonly #used: UsedQueues;
   readonly #keepers = new Set<LeaseKeeper>();
@@ -103,7 +107,13 @@ export class RedisBroker implements Broker {
   /** The look has ended well. */
   #fit = false;
 
-  constructor(link: RedisLink, linkOptions: LinkOptions, check: ServerCheck, openSpool?: (broker: Broker) => Spool) {
+  constructor(
+    link: RedisLink,
+    linkOptions: LinkOptions,
+    check: ServerCheck,
+    openSpool?: (broker: Broker) => Spool,
+    openRecorder?: (source: OutageSource) => OutageRecorder,
+  ) {
     this.label = link.label;
     this.#underWay = new UnderWay(link.label);
     this.#link = link;
@@ -112,8 +122,8 @@ export class RedisBroker implements Broker {
     this.#assured = new AssuredLines(link, linkOptions);
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
     this.#incarnations = new Incarnations(link, linkOptions, {
-      onChanged: (...change) => this.#changed(...change),
-      onLost: (loss) => this.#lost(loss),
+      onChanged: (change) => this.#changed(change),
+      onLost: (...loss) => this.#lost(...loss),
     });
     this.#watch = new DataWatch({ whole: () => this.#lookAtData(), quick: () => this.#glanceAtData() });
     this.#used = new UsedQueues(() => {
@@ -122,6 +132,7 @@ export class RedisBroker implements Broker {
     });
     link.onConnected(() => this.#fit && this.#watch.changed());
     this.standstills = new RedisStandstills((verb) => this.#run(verb), linkOptions);
+    this.#recorder = openRecorder?.(this);
     this.spool = openSpool?.(this);
   }
 
@@ -138,13 +149,15 @@ export class RedisBroker implements Broker {
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
     for (const { message } of tasks) this.#used.fill(message.queue);
-    return this.#run(
+    const receipts = await this.#run(
       async (link) => {
         const kept = await this.#foreignQueues.kept(link, tasks, nowMs);
         return enqueue(link, kept, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known);
       },
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );
+    this.tally.acknowledged += receipts.length;
+    return receipts;
   }
 
   async enqueueAssured(
@@ -156,10 +169,12 @@ export class RedisBroker implements Broker {
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
     for (const { message } of tasks) this.#used.fill(message.queue);
-    return this.#run(
+    const receipts = await this.#run(
       () => enqueue(this.#assured.producer(assurance), tasks, nowMs, untilMs - performance.now(), this.#known),
       this.#fit ? undefined : () => this.#readyWithin(withinMs, taskIds),
     );
+    this.tally.acknowledged += receipts.length;
+    return receipts;
   }
 
   async pending(queueNames: readonly string[], withinMs = Number.POSITIVE_INFINITY): Promise<number[]> {
@@ -185,6 +200,10 @@ export class RedisBroker implements Broker {
     for (const queue of turn.lease?.queues ?? []) this.#used.look(queue);
     const reply = await this.#run((link) => this.#spread?.exchange(turn, nowMs) ?? exchange(link, turn, nowMs));
     for (const { lease } of reply.leased) this.#used.fill(lease.queue);
+    for (const receipt of reply.settled) {
+      if (receipt === "settled") this.tally.settled += 1;
+      else if (receipt === "leaseLost") this.tally.leaseLost += 1;
+    }
     return reply;
   }
 
@@ -310,6 +329,14 @@ export class RedisBroker implements Broker {
     });
   }
 
+  async writeOutages(records: readonly OutageRecord[], missing = false): Promise<void> {
+    await writeOutages(this.#link, records, missing);
+  }
+
+  async readOutages(): Promise<OutageRecord[]> {
+    return this.#run(readOutages);
+  }
+
   shardOf(queue: string): string | undefined {
     return this.#link.shardOf(queue);
   }
@@ -326,6 +353,7 @@ export class RedisBroker implements Broker {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     this.#incarnations.close();
     this.#assured.close();
+    await this.#recorder?.close();
     await this.#link.close();
   }
 
@@ -336,15 +364,20 @@ export class RedisBroker implements Broker {
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
     this.#watch.used();
-    return this.#underWay
-      .run(() => (ready?.() ?? this.#ready()).then(verb))
-      .catch((error: unknown) => {
+    return this.#underWay.run(async () => {
+      try {
+        const answer = await verb(await (ready?.() ?? this.#ready()));
+        this.#recorder?.answered();
+        return answer;
+      } catch (error) {
+        this.#recorder?.failed(error);
         if (isUnreadable(error)) {
           this.#link.distrust();
           this.#assured.distrust();
         }
         throw error;
-      });
+      }
+    });
   }
 
   /** Answers whether it could be told; never rejects. */
@@ -372,19 +405,24 @@ export class RedisBroker implements Broker {
   }
 
   /** The server may lack what it had. */
-  #changed(queueNames: readonly string[], changed: readonly string[], keptUntilMs: number | undefined): void {
+  #changed({ queues: looked, changed, keptUntilMs, appendOnly, incarnation }: Change): void {
     this.#known.clear();
+    this.tally.incarnationChanges += 1;
     const broker = this.label;
-    const named = queueNames.filter((name) => name !== "");
+    const named = looked.filter((name) => name !== "");
     this.#check.log.warn({ broker, changed, queues: named.length }, changedSays);
     tellBroker({ event: "incarnationChanged", broker, queues: named, changed, keptUntilMs });
+    const kind = changed.some((name) => ["address", "epoch", "owner"].includes(name)) ? "elsewhere" : "restarted";
+    this.#recorder?.changed({ kind, problem: "", keptUntilMs, appendOnly, incarnation });
   }
 
-  #lost({ problem, keptUntilMs }: DataLoss): void {
+  #lost({ problem, keptUntilMs }: DataLoss, on: On): void {
     const broker = this.label;
     this.#known.clear();
+    this.tally.dataLosses += 1;
     this.#check.log.error({ broker, problem }, lostSays);
     tellBroker({ event: "dataLost", broker, problem, keptUntilMs });
+    this.#recorder?.changed({ kind: keptUntilMs === undefined ? "other" : "older", problem, keptUntilMs, ...on });
     void this.#register();
   }
 

@@ -51,7 +51,8 @@ export async function lookAtServer(
   const askedMs = link.clock.nowMs();
   const mark = marks.call(dataKey, askedMs);
   const [marked, ...replies] = await link.run([mark, ...lookCalls(settings)], options);
-  return { ...serverLook(link, saves, replies, askedMs), mark: markFrom(dataKey, marked) };
+  const look = serverLook(link, saves, replies, askedMs);
+  return look.serves ? { ...look, mark: markFrom(dataKey, marked, link.label) } : look;
 }
 
 /** Reads the replies to `lookCalls`, which were sent at that time of the storage's clock. @throws as `lookAtServer` */

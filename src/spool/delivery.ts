@@ -31,7 +31,7 @@ export interface DeliveryOptions {
 }
 
 export interface DeliveryEvents {
-  onAnswered(tasks: readonly SpooledTask[]): void;
+  onAnswered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[]): void;
   onParked(task: SpooledTask, problem: string): void;
   onTrouble(queue: string, trouble: Trouble, error: Error): void;
   onStoreTrouble(error: unknown): void;
@@ -324,7 +324,7 @@ export class Delivery {
     const answered = rows.map(({ sequence, task }, n) => {
       return { sequence, id: task.message.id, outcome: receipts[n]!, atMs, storageMs };
     });
-    this.#events.onAnswered(rows);
+    this.#events.onAnswered(rows, receipts);
     if (this.#rule.answered(queue, era, answered)) this.#looks.watch();
     else this.rewind(rows[0]!.sequence);
     return { how: "answered" };

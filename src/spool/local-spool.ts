@@ -238,7 +238,7 @@ export class LocalSpool implements Spool {
       this.#looks,
       { pace, maxPerSecond, heldMs: () => this.#heldMs() },
       {
-        onAnswered: (tasks) => this.#answered(tasks),
+        onAnswered: (...answers) => this.#answered(...answers),
         onParked: (task, problem) => this.#parked(task, problem),
         onTrouble: (queue, trouble, error) => this.#trouble(queue, trouble, error),
         onStoreTrouble: (error) => this.#storeTrouble(error),
@@ -255,12 +255,22 @@ export class LocalSpool implements Spool {
     return this.#works;
   }
 
-  #answered(tasks: readonly SpooledTask[]): void {
+  #answered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[]): void {
     this.#counters.delivered += tasks.length;
+    this.#tally(tasks, receipts);
     this.#fileProblem = undefined;
     for (const { task } of tasks) this.#locks.remove(task);
     if (this.#away) this.#options.log.warn({ broker: this.#storage.label }, "storage takes spooled tasks again");
     this.#away = false;
+  }
+
+  #tally(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[]): void {
+    const { tally, clock } = this.#storage;
+    if (tally === undefined) return;
+    tally.delivered += tasks.length;
+    tally.duplicates += receipts.filter(({ status }) => status === "duplicate").length;
+    const oldestMs = tasks.reduce((least, { acceptedAtMs }) => Math.min(least, acceptedAtMs), Number.POSITIVE_INFINITY);
+    tally.longestDelayMs = Math.max(tally.longestDelayMs, clock.nowMs() - oldestMs);
   }
 
   /** Said once, however often it is met: the file is tried again all the time. */
@@ -283,12 +293,18 @@ export class LocalSpool implements Spool {
     const { queue, id } = task.message;
     const broker = this.#storage.label;
     this.#counters.parked += 1;
+    if (this.#storage.tally !== undefined) this.#storage.tally.parked += 1;
     this.#options.log.error({ broker, queue, id, problem }, "a spooled task is parked: storage could not take it");
     tellBroker({ event: "parked", broker, queue, id, problem });
   }
 
   #sendAgain(tasks: readonly Answered[]): void {
     this.#counters.replayed += tasks.length;
+    const { tally } = this.#storage;
+    if (tally !== undefined) {
+      tally.replayed += tasks.length;
+      tally.mostReplayed = Math.max(tally.mostReplayed, tasks.length);
+    }
     const broker = this.#storage.label;
     const says = "storage may have lost what it had taken: spooled tasks are sent again";
     this.#options.log.warn({ broker, tasks: tasks.length }, says);
