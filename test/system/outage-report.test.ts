@@ -55,7 +55,10 @@ describeRedis("the outage report", () => {
     await using server = await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } });
     const spooling = open(server, { spool: { directory, trustAfter: "1s" } });
     const plain = open(server);
-    const [spoolClient, plainClient] = [new Client(spooling), new Client(plain, { timeout: "300ms" })];
+    const [spoolClient, plainClient] = [
+      new Client(spooling, { timeout: "30s" }),
+      new Client(plain, { timeout: "300ms" }),
+    ];
     await spoolClient.enqueueAll(some(5));
     await plainClient.enqueueAll(some(7));
     await marked(server);
@@ -135,7 +138,7 @@ describeRedis("the outage report", () => {
     await server.kill();
     await server.start("loaded", { dbfilename: "own.rdb" });
     const spooling = open(server, { spool: { directory, trustAfter: "30s" } });
-    const client = new Client(spooling, { accept: "spool" });
+    const client = new Client(spooling, { accept: "spool", timeout: "30s" });
     await client.enqueueAll(some(6));
     await until("they are delivered", async () => (await inRedis(server)) === 6);
     await client.enqueueAll(some(3), { accept: "redis" });
