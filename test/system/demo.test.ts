@@ -17,6 +17,7 @@ import { text } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DemoReport } from "../../src/cli/demo/demo-report.js";
+import type { OutageReport } from "../../src/cli/demo/outage-act.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -147,7 +148,7 @@ describe.concurrent("holdfast demo", () => {
   });
 
   it("adds up: queues, files, retries and dead letters are the same work", async () => {
-    const done = await report([directory]);
+    const done = await report([directory, "--url", `file:${join(directory, ".cache", "adds-up.db")}`]);
     const sum = (pick: (queue: DemoReport["queues"][number]) => number) =>
       done.queues.reduce((n, queue) => n + pick(queue), 0);
     const reports = done.files.filter(({ path }) => path.startsWith("reports/"));
@@ -177,10 +178,34 @@ describe.concurrent("holdfast demo", () => {
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
       .filter((path) => !leftOut.test(path));
 
-    const done = await report([]);
+    const done = await report(["--url", "memory:"]);
 
     expect(indexed(done)).toEqual(own.map((path) => expected(root, path)).toSorted(byPath));
     expect(causes(done)).toEqual(badFiles);
+  });
+
+  describeRedis("with a redis-server", () => {
+    it("ends with an outage, and what it says of that adds up", async () => {
+      const done = JSON.parse((await demo([directory, "--json"])).stdout) as { outage: OutageReport };
+      const { accepted, spooled, breaker, lost, ranTwice, runs } = done.outage;
+      const idsThat = (isSo: (times: number) => boolean) => Object.keys(runs).filter((id) => isSo(runs[id]!));
+
+      expect(Object.keys(runs)).toHaveLength(accepted);
+      expect([accepted, lost]).toEqual([400, idsThat((times) => times === 0)]);
+      expect(ranTwice.map(({ id }) => id)).toEqual(idsThat((times) => times > 1));
+      expect([lost, ranTwice]).toEqual([[], []]);
+      expect(spooled).toBeGreaterThan(0);
+      expect(breaker).toContain("open");
+      expect(breaker.at(-1)).toBe("closed");
+    });
+
+    it("tells people of the outage step by step, and the sum in the last line", async () => {
+      const { status, stdout } = await demo([directory]);
+
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/\nAn outage\n(?:  .*\n)+  accepted 400, lost 0, run twice 0\n$/);
+      expect(stdout).toMatch(/^  kill -9, .*\n  breaker open: .*\n  \d+ tasks were accepted meanwhile/m);
+    });
   });
 
   it("counts a task for each file beside its own, and tells times in whole milliseconds", async () => {
@@ -193,9 +218,10 @@ describe.concurrent("holdfast demo", () => {
   });
 
   it("prints for people: a line a sentence where there is no terminal, and no file's name steers one", async () => {
-    const { status, stdout } = await demo([directory]);
+    const { status, stdout } = await demo([directory], { PATH: "/nowhere" });
 
     expect(status).toBe(0);
+    expect(stdout).toMatch(/\nWith a redis-server there would be an outage to see: .*\n$/);
     expect(stdout).toContain("red\\u{1b}[31m\\u{202e}.json");
     expect(stdout).not.toMatch(/[\p{Cf}]|(?!\n)\p{Cc}/u);
     expect(stdout).toContain("100%:");

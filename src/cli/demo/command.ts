@@ -1,10 +1,15 @@
 import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import ansis from "ansis";
 import { Command } from "commander";
+import { untilSignal } from "../../core/loop.js";
 import { calledAs } from "../env.js";
 import { calledOffExitCode, storageExitCode } from "../exit-codes.js";
 import { packageRoot } from "../package-root.js";
 import { columns, count, endOf, printable, wrapped } from "../terminal.js";
+import type { OutageReport } from "./outage-act.js";
 import { progressFor } from "./progress.js";
 import { printedReport } from "./tables.js";
 
@@ -16,6 +21,10 @@ refused as a duplicate. Three reports are asked for before they exist: their
 tasks fail and are retried each second, until delayed tasks have written them.
 Some bad files, which come with the package, cannot be indexed: their tasks
 end as dead letters, with the reason.
+
+Then, where there is a redis-server and no --url: an outage. Tasks are enqueued
+and run on a Redis of their own, which is killed with -9 in their midst and
+started again. The last line counts what was accepted, lost and run twice.
 
 Left out are .git, node_modules, dist, coverage and .cache.
 
@@ -72,8 +81,40 @@ async function demo(given: string | undefined, flags: Flags): Promise<void> {
     console.error("holdfast: called off: what had not ended was left where it was.");
     return;
   }
-  if (report.lostTasks > 0) process.exitCode = storageExitCode;
-  console.log(silent ? JSON.stringify(report, undefined, 2) : printedReport(report, calledAs()));
+  if (!silent) console.log(printedReport(report, calledAs()));
+  const outage = flags.url === undefined ? await outageOf(silent) : null;
+  if (outage === undefined) process.exitCode = calledOffExitCode;
+  else if (report.lostTasks > 0 || (outage?.lost.length ?? 0) > 0) process.exitCode = storageExitCode;
+  if (silent) console.log(JSON.stringify({ ...report, outage: outage ?? null }, undefined, 2));
+}
+
+/** Null where there is no redis-server; undefined when it was called off. */
+async function outageOf(silent: boolean): Promise<OutageReport | null | undefined> {
+  const [{ redisFound }, { outageAct, outcomeLines }] = await Promise.all([
+    import("./private-redis.js"),
+    import("./outage-act.js"),
+  ]);
+  if (!redisFound()) {
+    if (!silent)
+      console.log("\nWith a redis-server there would be an outage to see: it is not on this machine's PATH.");
+    return null;
+  }
+  if (!silent) console.log(`\n${ansis.bold("An outage")}`);
+  const say = (line: string) => {
+    if (!silent) console.log(wrapped(line, "  ", "    ").join("\n"));
+  };
+  const calledOff = new AbortController();
+  const ended = new AbortController();
+  void untilSignal(undefined, ended.signal).then((signal) => signal && calledOff.abort());
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-outage-"));
+  try {
+    const report = await outageAct(folder, say, calledOff.signal);
+    if (report !== undefined) outcomeLines(report).forEach((line) => say(line));
+    return report;
+  } finally {
+    ended.abort();
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /** The repository; of an installed package, what there is of it. */
