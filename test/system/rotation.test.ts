@@ -18,7 +18,7 @@ async function fleet(url: string, options: (username: string) => ConnectOptions)
   const runs: string[] = [];
   let release = () => {};
   const released = new Promise<void>((resolve) => (release = resolve));
-  const worker = new Worker(at, { leaseDuration: "5s", log: quiet });
+  const worker = new Worker(at, { leaseDuration: "10s", log: quiet });
   worker.handle(quick, (_, { id }) => void runs.push(id));
   worker.handle(long, async (_, { id }) => {
     await released;

@@ -67,7 +67,7 @@ function queuesOf(cluster: RedisCluster): string[] {
 
 describeRedis("client and worker", () => {
   it("on a Cluster with TLS, as users with few rights", async () => {
-    const users = usersInGuide().map((user) => `${user} +cluster|slots +asking`);
+    const users = usersInGuide().map((user) => `${user} +cluster|slots +cluster|nodes +asking`);
     await using cluster = await RedisCluster.start(3, { user: users }, { tls: true });
     const tls = { ca: cluster.masters[0]!.certificates!.caText };
 
