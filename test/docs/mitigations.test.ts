@@ -33,7 +33,7 @@ function unknownSettings(row: Row): string[] {
 /** Rows that say that it is not Holdfast's to do, or not there yet. */
 const elsewhere = ({ setting }: Row) => /outside of Holdfast|not there yet/.test(setting);
 
-describe(page, () => {
+describe(`the table of ${page}`, () => {
   const rows = rowsOf(read(page));
 
   it("shows each recommendation by a test, or says that it is not Holdfast's to do", () => {

@@ -61,7 +61,7 @@ export function checkTasks(lives: Lives, final: FinalState): TasksVerdict {
   };
 }
 
-export function countsOf(names: readonly string[]): Record<string, number> {
+function countsOf(names: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
   return counts;

@@ -13,7 +13,7 @@ export const open: Open = ({ url, variant, tell }) => {
     defaultJobOptions: { removeOnComplete: true },
   });
   queue.on("error", ({ message }) => tell(message));
-  let worker: Worker | undefined;
+  let stop = async () => {};
   return {
     version,
     async enqueue(n, { bytes = 0, inMs, withId }) {
@@ -25,13 +25,14 @@ export const open: Open = ({ url, variant, tell }) => {
       return "accepted";
     },
     async work(concurrency, handler) {
-      worker = new Worker("outage", ({ data }) => handler((data as { n: number }).n), {
+      const worker = new Worker("outage", ({ data }) => handler((data as { n: number }).n), {
         connection: { ...place, maxRetriesPerRequest: null },
         concurrency,
       });
       worker.on("error", ({ message }) => tell(message));
       worker.on("stalled", (id) => tell(`stalled ${id}`));
       worker.on("failed", (job, { message }) => tell(`failed ${job?.id}: ${message}`));
+      stop = () => worker.close();
       await worker.waitUntilReady();
     },
     async repeat(everyMs) {
@@ -43,6 +44,6 @@ export const open: Open = ({ url, variant, tell }) => {
       const { failed = 0, completed: _, paused: __, ...waiting } = counts;
       return { waiting: Object.values(waiting).reduce((a, b) => a + b, 0), dead: failed };
     },
-    stop: async () => worker?.close(),
+    stop: () => stop(),
   };
 };

@@ -15,7 +15,7 @@ const stageOf = ({ stage }: Scene) => stage as SoakStage;
 const frozenMs = 7_000;
 
 /** Most of a second or less each, so that there are many; what they are for longer the rows show. */
-export const soakFaults: readonly SoakFault[] = [
+const soakFaults: readonly SoakFault[] = [
   short(10, 800),
   short(12, 600),
   short(14, 500),
