@@ -28,6 +28,8 @@ export interface DeliveryOptions {
   readonly pace: Pace;
   /** How long at most what is answered is held, ms. */
   readonly heldMs: () => number;
+  /** It was released, and the store does not say so yet: a read that was under way may still tell of it. */
+  readonly isLeaving: (sequence: number) => boolean;
 }
 
 export interface DeliveryEvents {
@@ -153,6 +155,7 @@ export class Delivery {
   #isSkipped({ sequence, task }: SpooledTask): boolean {
     return (
       this.#rule.holds(sequence) ||
+      this.#options.isLeaving(sequence) ||
       this.#troubles.aside(sequence) !== undefined ||
       this.#troubles.lane(task.message.queue) !== undefined
     );
@@ -210,7 +213,8 @@ export class Delivery {
   async #probe({ queue, first, trouble }: Lane): Promise<void> {
     const [row] = await this.#store.read(first - 1, 1);
     // It may have left the spool otherwise.
-    if (row?.sequence !== first || this.#rule.holds(first)) return this.#resume(queue, first);
+    if (row?.sequence !== first || this.#rule.holds(first) || this.#options.isLeaving(first))
+      return this.#resume(queue, first);
     if (this.#rule.eraOf(queue) === undefined) await this.#looks.at([queue]);
     const well = await this.#deliver(queue, [row]);
     if (!well) return undefined;

@@ -126,6 +126,39 @@ describe("a broker's spool", () => {
     expect(spool.counters()).toMatchObject({ replayed: 3, released: 5 });
   });
 
+  it("does not send again what is released while the store is read", async () => {
+    const { store, storage, spool, accept } = open();
+    const { read, release } = store;
+    let goOn = () => {};
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    storage.trustAfterMs = 60_000;
+    await accept([newTask({ id: "a", queue: "changing" }), newTask({ id: "b", queue: "lasting" })]);
+    await until("both are answered for", () => spool.counters().delivered === 2);
+    let reads = 0;
+    let releases = 0;
+    store.read = async (after, limit) => {
+      const rows = await read.call(store, after, limit);
+      reads += rows.length;
+      await gate;
+      return rows;
+    };
+    store.release = async (ended) => {
+      releases += ended.length;
+      await gate;
+      return release.call(store, ended);
+    };
+
+    storage.incarnations = async (queues) =>
+      queues.map((queue) => ({ id: queue === "changing" ? "two" : "one", persistence: "aof" }));
+    await until("both are read again", () => reads === 2);
+    storage.trustAfterMs = 20;
+    await until("one is released meanwhile", () => releases === 1);
+    goOn();
+    await until("both have left", () => store.tasks.length === 0);
+
+    expect(storage.sent).toEqual(["a", "b", "a"]);
+  });
+
   it("takes no answer that came while the incarnation changed", async () => {
     const { storage, spool, accept, empty } = open();
     await accept(["first"]);

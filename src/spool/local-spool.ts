@@ -71,6 +71,7 @@ export class LocalSpool implements Spool {
   #looking: Promise<void> | undefined;
   /** Storage has them for good, the file does not know it yet. */
   readonly #leaving: Answered[] = [];
+  readonly #leavingSequences = new Set<number>();
   #releasing: Promise<void> | undefined;
   #fileProblem: string | undefined;
 
@@ -236,7 +237,12 @@ export class LocalSpool implements Spool {
       store,
       this.#rule,
       this.#looks,
-      { pace, maxPerSecond, heldMs: () => this.#heldMs() },
+      {
+        pace,
+        maxPerSecond,
+        heldMs: () => this.#heldMs(),
+        isLeaving: (sequence) => this.#leavingSequences.has(sequence),
+      },
       {
         onAnswered: (...answers) => this.#answered(...answers),
         onParked: (task, problem) => this.#parked(task, problem),
@@ -315,7 +321,10 @@ export class LocalSpool implements Spool {
   }
 
   #release(tasks: readonly Answered[]): void {
-    for (const task of tasks) this.#leaving.push(task);
+    for (const task of tasks) {
+      this.#leaving.push(task);
+      this.#leavingSequences.add(task.sequence);
+    }
     this.#releasing ??= this.#releaseAll().finally(() => {
       this.#releasing = undefined;
     });
@@ -330,6 +339,7 @@ export class LocalSpool implements Spool {
       try {
         await this.#works?.store.release(part);
         this.#leaving.splice(0, part.length);
+        for (const { sequence } of part) this.#leavingSequences.delete(sequence);
         this.#counters.released += part.length;
       } catch (error) {
         this.#storeTrouble(error);
