@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { acceptedAs } from "../../history/acceptance.js";
 import { checkTasks } from "../../history/check.js";
@@ -134,8 +134,9 @@ function partOf(k: string): number {
   return hash % parts;
 }
 
-/** Journals are ASCII. A last line that a kill cut off is none. */
+/** Journals are ASCII. A last line that a kill cut off is none; who was killed at once has not begun its journal. */
 function* linesOf(file: string): Generator<string> {
+  if (!existsSync(file)) return;
   const fd = openSync(file, "r");
   const buffer = Buffer.alloc(1 << 22);
   let rest = "";
