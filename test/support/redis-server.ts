@@ -26,7 +26,9 @@ export interface ServerOptions {
   /** With certificates of its own, or these. */
   readonly tls?: boolean | Certificates;
   /** Default: 127.0.0.1. */
-  readonly host?: "127.0.0.1" | "::1";
+  readonly host?: "127.0.0.1" | "127.0.0.2" | "::1";
+  /** Default: a free one. */
+  readonly port?: number;
   /** Default: "loaded". "listening" does not wait for the data. */
   readonly ready?: "loaded" | "listening";
   /** A Sentinel, that keeps its `config` in a file. */
@@ -59,7 +61,7 @@ export class RedisServer implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       // The bus of a Cluster's node has a port 10,000 above.
       const highest = options.config?.["cluster-enabled"] === "yes" ? 55_535 : 65_535;
-      const server = new RedisServer(await freePort(highest), options);
+      const server = new RedisServer(options.port ?? (await freePort(highest)), options);
       try {
         await server.start();
         return server;

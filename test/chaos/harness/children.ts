@@ -8,6 +8,8 @@ import type { Journal } from "./journal.js";
 interface ChildOptions {
   readonly url: string;
   readonly worker: WorkerOptions;
+  /** What runs the scripts. Default: this Node. */
+  readonly node?: string | undefined;
   /** Of the producers. */
   readonly spool: object | undefined;
   /** What else their scripts are told. */
@@ -59,7 +61,7 @@ export class Children {
   async add(kind: Child["kind"], spawned: Spawned = {}): Promise<Child> {
     const name = `${kind === "producer" ? "p" : "w"}${this.#children.length + 1}`;
     const journal = join(this.#folder, `${name}.jsonl`);
-    const { url, worker, spool, heard, ...more } = this.#options;
+    const { url, worker, spool, heard, node = process.execPath, ...more } = this.#options;
     const queues = { default: 3, ...(spawned.ordered === true ? { ordered: { weight: 1, concurrency: 1 } } : {}) };
     const options = {
       name,
@@ -78,6 +80,7 @@ export class Children {
     // What a dying process has to say of its heap is of no interest.
     const stdio = ["ignore", "ignore", spawned.heapMb === undefined ? "inherit" : "ignore", "ipc"] as const;
     const child = fork(new URL(`${kind}.mjs`, import.meta.url).pathname, [JSON.stringify(options)], {
+      execPath: node,
       execArgv,
       stdio: [...stdio],
       env: { ...process.env, ...spawned.env },

@@ -57,7 +57,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
   const journal = new Journal(join(folder, "supervisor.jsonl"));
   const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s" } as const;
   const spool = options.spool && { directory: join(folder, "spool"), trustAfter, ...options.spool };
-  const children = new Children({ url: stage.url, worker, spool }, folder, journal);
+  const children = new Children({ url: stage.url, worker, spool, node: stage.node }, folder, journal);
   const scene = new Scene(stage, children, journal, folder, seeded(options.seed));
   const watch = new Watch(() => [journal.file, ...children.journals]);
   try {

@@ -7,6 +7,7 @@ import type { Children } from "./children.js";
 import type { Hosts } from "./hosts.js";
 import type { Journal } from "./journal.js";
 import type { Line } from "./line.js";
+import type { Named } from "./named.js";
 
 /** The servers of an episode. */
 export interface Stage extends AsyncDisposable {
@@ -22,9 +23,12 @@ export interface Stage extends AsyncDisposable {
   readonly replica?: RedisServer;
   readonly hosts?: Hosts;
   readonly line?: Line;
+  readonly named?: Named;
+  /** What runs the scripts of producers and workers. Default: this Node. */
+  readonly node?: string;
 }
 
-export type StageKind = "server" | "sentinel" | "cluster" | "hosts" | "line";
+export type StageKind = "server" | "sentinel" | "cluster" | "hosts" | "line" | "named";
 
 /** What a row's fault gets to work on. */
 export class Scene {
@@ -72,6 +76,10 @@ export class Scene {
 
   get line(): Line {
     return there(this.stage.line);
+  }
+
+  get named(): Named {
+    return there(this.stage.named);
   }
 
   get replica(): RedisServer {

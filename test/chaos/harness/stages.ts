@@ -5,6 +5,7 @@ import { RedisSentinels } from "../../support/redis-sentinels.js";
 import { RedisServer, type ServerOptions } from "../../support/redis-server.js";
 import { Hosts } from "./hosts.js";
 import { Line } from "./line.js";
+import { Named } from "./named.js";
 import type { Row } from "./row.js";
 import type { Stage } from "./scene.js";
 
@@ -29,6 +30,8 @@ export async function stageOf(
       return (await Hosts.start(folder)).stage();
     case "line":
       return (await Line.start(folder)).stage();
+    case "named":
+      return (await Named.start(folder, durable)).stage();
   }
 }
 

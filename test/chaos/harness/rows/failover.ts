@@ -91,6 +91,18 @@ export const sentinelRows: readonly Row[] = [
     },
   },
   {
+    row: 60,
+    name: "the master's name moves to its replica",
+    stage: "named",
+    lacks: lacksHosts,
+    holdMs: 500,
+    loses: unreplicated,
+    async inject(scene) {
+      scene.forgets("another server has the name");
+      await scene.named.move();
+    },
+  },
+  {
     row: 38,
     name: "Sentinel: two Sentinels killed",
     stage: "sentinel",
