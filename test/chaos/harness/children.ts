@@ -131,7 +131,7 @@ export class Children {
     if (child.kind === "producer") child.process.send({ do: "stop" });
     else child.process.kill("SIGTERM");
     const late = setTimeout(() => child.process.kill("SIGKILL"), withinMs);
-    await this.#gone(child);
+    await this.#gone(child, withinMs + 20_000);
     clearTimeout(late);
   }
 
@@ -148,8 +148,8 @@ export class Children {
     return this.#children.filter((one) => one.kind === kind && !one.leaving && !isGone(one));
   }
 
-  #gone(child: Child): Promise<boolean> {
-    return until(`${child.name} has ended`, () => isGone(child), 120_000);
+  #gone(child: Child, withinMs = 120_000): Promise<boolean> {
+    return until(`${child.name} has ended`, () => isGone(child), withinMs);
   }
 }
 

@@ -102,7 +102,10 @@ async function send(calls, promise) {
 
 tellMemory(journal);
 if (options.tells) {
-  const telling = setInterval(() => void process.send?.({ made, accepted }), 250);
+  const telling = setInterval(async () => {
+    const spooled = (await broker.spool?.stats().catch(() => undefined))?.tasks ?? 0;
+    process.send?.({ made, accepted, spooled });
+  }, 250);
   process.once("disconnect", () => clearInterval(telling));
 }
 let owed = 0;
@@ -137,7 +140,7 @@ async function stop() {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   await broker.close();
-  if (options.tells) process.send({ made, accepted });
+  if (options.tells) process.send({ made, accepted, spooled: 0 });
   process.disconnect();
 }
 

@@ -108,4 +108,5 @@ export class Schedule {
   }
 }
 
-export const between = (random: () => number) => sleep(150 + random() * 400);
+/** From half of it to one and a half. */
+export const between = (random: () => number, meanMs: number) => sleep(meanMs * (0.5 + random()));

@@ -14,18 +14,20 @@ const { values } = parseArgs({
     faults: { type: "string", default: "500" },
     mode: { type: "string", default: modes.map(({ name }) => name).join(",") },
     minutes: { type: "string", default: "120" },
+    gap: { type: "string", default: "2000" },
     rate: { type: "string", default: "1800" },
     out: { type: "string", default: ".cache/chaos" },
   },
 });
-/** `npm run chaos -- --soak [--tasks n] [--faults n] [--mode none,retries,all] [--minutes m] [--rate n] [--seed n]`; docs/operate/soak.md says more. */
-const [seed, tasks, faults, minutes, perSecond] = [
+/** `npm run chaos -- --soak [--tasks n] [--faults n] [--mode none,retries,all] [--minutes m] [--rate n] [--gap ms] [--seed n]`; docs/operate/soak.md says more. */
+const [seed, tasks, faults, minutes, perSecond, gapMs] = [
   values.seed,
   values.tasks,
   values.faults,
   values.minutes,
   values.rate,
-].map(Number) as [number, number, number, number, number];
+  values.gap,
+].map(Number) as [number, number, number, number, number, number];
 const wanted = values.mode.split(",").map((name) => {
   const mode = modes.find((one) => one.name === name);
   if (mode === undefined) throw new Error(`--mode takes ${modes.map((one) => one.name).join(", ")}, got ${name}`);
@@ -45,7 +47,7 @@ for (const mode of wanted) {
   say(`${startedAt} ${mode.name}: seed ${seed}, Node ${process.version}, Redis ${redis}`);
   const tell = (line: string) => say(`${mode.name}: ${line}`);
   // oxlint-disable-next-line no-await-in-loop -- one after the other, for the machine is one
-  const soak = await runSoak({ mode, tasks, faults, seed, minutes, perSecond, tell });
+  const soak = await runSoak({ mode, tasks, faults, seed, minutes, perSecond, gapMs, tell });
   const { faults: injected, ...rest } = soak;
   const { name, says } = mode;
   const report: SoakReport = {

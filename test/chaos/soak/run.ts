@@ -23,6 +23,8 @@ export interface SoakOptions {
   readonly perSecond: number;
   /** Ends after so long, however many there were. */
   readonly minutes: number;
+  /** Between the end of a fault and the next one, on average. */
+  readonly gapMs: number;
   readonly tell: (line: string) => void;
 }
 
@@ -44,11 +46,20 @@ const producers = 3;
 const workers = 3;
 /** A sixth of the default, as in the rows. */
 const leaseDuration = "5s";
+/** What the spools may hold, in seconds of calls: 20 s pass before they let go of a task. */
+const mostSpooledS = 40;
 /** More than this in the queue: producers wait, as those would that must not run out of room. */
 const mostPending = 5_000;
 /** What a fault left behind is over: leases that it broke have run out and their tasks have been taken again. */
 const calmMs = 10_000;
 const restMs = 300_000;
+
+/** What a producer says of itself. */
+interface Counts {
+  readonly made: number;
+  readonly accepted: number;
+  readonly spooled: number;
+}
 
 /** Real processes, faults without a break until there were enough of them and of tasks, then rest, then the checker. */
 export async function runSoak(options: SoakOptions): Promise<Soak> {
@@ -59,7 +70,7 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
   const stage = await soakStage(mode, forgets);
   // Whoever injects faults, and what is being started, goes before those that only have much to do.
   const nice = Math.min(19, getPriority() + 5);
-  const counts = new Map<string, { made: number; accepted: number }>();
+  const counts = new Map<string, Counts>();
   const children = new Children(
     {
       url: stage.url,
@@ -79,7 +90,7 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
       },
       workers: { handlerMs: 5, nice },
       heard: (name, message) => {
-        if (typeof message === "object") counts.set(name, message as { made: number; accepted: number });
+        if (typeof message === "object") counts.set(name, message as Counts);
       },
     },
     folder,
@@ -87,7 +98,8 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
   );
   const scene = new Scene(stage, children, journal, folder, seeded(seed));
   const sum = (what: "made" | "accepted") => [...counts.values()].reduce((all, one) => all + one[what], 0);
-  const pacing = new Pacing(stage, children, options.perSecond / producers);
+  const spooled = () => children.producers.reduce((all, { name }) => all + (counts.get(name)?.spooled ?? 0), 0);
+  const pacing = new Pacing(stage, children, spooled, options.perSecond);
   const startedMs = nowMs();
   try {
     for (let n = 0; n < producers; n++) await children.add("producer");
@@ -97,11 +109,11 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
     const faults: SoakFaultTimes[] = [];
     const endMs = startedMs + options.minutes * 60_000;
     while ((faults.length < options.faults || sum("made") < options.tasks) && nowMs() < endMs) {
-      await between(scene.random);
+      await between(scene.random, options.gapMs);
       faults.push(await inject(await schedule.next(stage), faults.length, scene, options));
       if (faults.length % 20 === 0)
         options.tell(
-          `${((nowMs() - startedMs) / 1_000).toFixed(0)} s: ${faults.length} faults, ${sum("made")} calls, ${sum("accepted")} accepted, ${await pacing.pending()} pending`,
+          `${((nowMs() - startedMs) / 1_000).toFixed(0)} s: ${faults.length} faults, ${sum("made")} calls, ${sum("accepted")} accepted, ${await pacing.pending()} pending, ${spooled()} spooled`,
         );
     }
     await sleep(calmMs);
@@ -162,14 +174,17 @@ async function attempt(what: () => Promise<void> | void, trouble: (error: unknow
 class Pacing {
   readonly #stage: SoakStage;
   readonly #children: Children;
+  readonly #spooled: () => number;
+  /** Of all producers. */
   readonly #perSecond: number;
   readonly #timer: NodeJS.Timeout;
   #held = false;
   #over = false;
 
-  constructor(stage: SoakStage, children: Children, perSecond: number) {
+  constructor(stage: SoakStage, children: Children, spooled: () => number, perSecond: number) {
     this.#stage = stage;
     this.#children = children;
+    this.#spooled = spooled;
     this.#perSecond = perSecond;
     this.#timer = setInterval(() => void this.#look().catch(() => undefined), 500);
   }
@@ -186,10 +201,11 @@ class Pacing {
   async #look(): Promise<void> {
     const pending = await this.pending();
     if (pending < 0 || this.#over) return;
-    const held = pending > (this.#held ? mostPending / 2 : mostPending);
+    const load = Math.max(pending / mostPending, this.#spooled() / (mostSpooledS * this.#perSecond));
+    const held = load > (this.#held ? 0.75 : 1);
     if (held === this.#held) return;
     this.#held = held;
-    const perSecond = held ? 0 : this.#perSecond;
+    const perSecond = held ? 0 : this.#perSecond / producers;
     for (const { process: producer } of this.#children.producers) producer.send({ do: "pace", perSecond });
   }
 }
