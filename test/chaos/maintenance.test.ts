@@ -129,6 +129,17 @@ describeRedis("a Redis that is well, a master, two replicas and three Sentinels,
     expect([...runs].filter(([, list]) => list.length > 1)).toEqual([]);
   });
 
+  it("is left as it is by who may not freeze it", async () => {
+    const master = await masterNow();
+    await master.admin.call("ACL", "SETUSER", "worker", "on", ">pw", "~*", "&*", "+@all", "-client|pause");
+    await using broker = connect(redis.url, { log: silent, username: "worker", password: "pw", timeout: "10s" });
+    await expect(new Inspector(broker).failOver()).rejects.toMatchObject({
+      code: "BROKER_INCOMPATIBLE",
+      data: { problem: expect.stringMatching(/^CLIENT PAUSE is not allowed for this user: .*\+client\|pause/) },
+    });
+    expect(await masterNow()).toBe(master);
+  });
+
   it("loses what was acknowledged when the Sentinels are told without more ado", async () => {
     const master = await masterNow();
     const stranger = new Stranger(servers, master);

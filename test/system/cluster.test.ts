@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
-import { type Broker, Client, connect, defineTask, Worker, type WorkerOptions } from "../../src/index.js";
+import { type Broker, Client, connect, defineTask, Inspector, Worker, type WorkerOptions } from "../../src/index.js";
 import { recipe } from "../support/recipes.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis } from "../support/redis-server.js";
@@ -97,6 +97,25 @@ describeRedis("client and worker on a Cluster of three masters", () => {
     await until("all are done", async () => (await counts(queues)) === 0, 20_000);
 
     expect(runs).toHaveLength(3);
+  });
+
+  it("takes and starts nothing on any node during maintenance, and says what to type for a failover", async () => {
+    const queues = queuesOnAllNodes("still", 1);
+    const requests = queues.map((queue) => ping(undefined, { queue }));
+    await client.enqueueAll(requests);
+    const inspector = new Inspector(broker);
+    const { servers, active } = await inspector.beginMaintenance({ reason: "a new disk" });
+    expect([servers.length, active]).toEqual([3, 0]);
+    const runs = await begin(queues);
+    const tried = requests.map((request) =>
+      client.enqueue(request, { timeout: "1s" }).catch((error: Error) => error.message),
+    );
+    for (const told of await Promise.all(tried)) expect(told).toMatch(/maintenance until .*: a new disk/);
+    await expect(inspector.failOver()).rejects.toThrow("CLUSTER FAILOVER on a replica of each shard");
+    expect(runs).toEqual([]);
+
+    expect((await inspector.endMaintenance()).queues).toEqual(expect.arrayContaining(queues));
+    await until("all run", () => runs.length === queues.length);
   });
 
   it("loses and doubles nothing while a queue's slot moves to another node", async () => {
