@@ -1,11 +1,10 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Incarnation } from "../../src/broker/incarnation.js";
 import { HoldfastError } from "../../src/core/errors.js";
-import type { BrokerEvent } from "../../src/core/telemetry.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
 import { redisBroker } from "../../src/redis/index.js";
+import { brokerEvents } from "../support/broker-events.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
@@ -28,14 +27,7 @@ function ignoreAway(error: unknown): undefined[] {
 }
 
 describe("incarnations", () => {
-  const events: BrokerEvent[] = [];
-  const listener = (event: unknown) => void events.push(event as BrokerEvent);
-  beforeEach(() => {
-    events.length = 0;
-    subscribe("holdfast.broker", listener);
-  });
-  afterEach(() => unsubscribe("holdfast.broker", listener));
-  const eventsOf = (event: string) => events.filter((one) => one.event === event);
+  const eventsOf = brokerEvents();
   const withBroker = async (url: string, body: (broker: Broker) => Promise<void>) => {
     const broker = redisBroker({ url, log: quiet });
     try {
@@ -86,7 +78,7 @@ describe("incarnations", () => {
         await server.start();
         const third = await told(broker);
         expect(new Set([first.id, second.id, third.id]).size).toBe(3);
-        expect(eventsOf("incarnationChanged").map((event) => "changed" in event && event.changed)).toEqual([
+        expect(eventsOf("incarnationChanged").map(({ changed }) => changed)).toEqual([
           ["data"],
           ["run id", "replication id", "data"],
         ]);
@@ -232,9 +224,7 @@ describe("incarnations", () => {
           30_000,
         );
         expect(last.id).not.toBe(before[0]!.id);
-        expect(
-          new Set(eventsOf("incarnationChanged").flatMap((event) => ("queues" in event ? event.queues : []))),
-        ).toEqual(new Set([mine]));
+        expect(new Set(eventsOf("incarnationChanged").flatMap(({ queues }) => queues))).toEqual(new Set([mine]));
       });
     }, 60_000);
   });

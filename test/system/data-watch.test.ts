@@ -1,6 +1,6 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import { type BrokerEvent, Client, connect, defineTask, Inspector, Worker } from "../../src/index.js";
+import { expect, it } from "vitest";
+import { Client, connect, defineTask, Inspector, Worker } from "../../src/index.js";
+import { brokerEvents } from "../support/broker-events.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
@@ -10,15 +10,7 @@ const quiet = { debug: silent, info: silent, warn: silent, error: silent };
 const work = defineTask<{ n: number }>("work");
 
 describeRedis("clients and workers without a spool", () => {
-  const events: BrokerEvent[] = [];
-  const listener = (event: unknown) => void events.push(event as BrokerEvent);
-  beforeEach(() => {
-    events.length = 0;
-    subscribe("holdfast.broker", listener);
-  });
-  afterEach(() => unsubscribe("holdfast.broker", listener));
-  const eventsOf = <E extends BrokerEvent["event"]>(event: E) =>
-    events.filter((one): one is Extract<BrokerEvent, { event: E }> => one.event === event);
+  const eventsOf = brokerEvents();
 
   it("notice a Redis that comes back empty, and put its queues among all queues again", async () => {
     await using server = await RedisServer.start();
