@@ -145,7 +145,8 @@ export class ProcessOutages implements OutageRecorder {
     const { id, beganAtMs, endedAtMs, problem, before, after = tally, change } = open;
     const since = (name: keyof Tallied, until: Readonly<Tallied> = tally) => until[name] - before[name];
     const producer = (name: keyof Tallied) => since(name, after);
-    const delivered = since("delivered") - since("replayed");
+    // What lay in the spool before is delivered, too.
+    const delivered = Math.min(producer("spooled"), Math.max(0, since("delivered") - since("replayed")));
     return {
       id,
       process: `${hostname()}:${process.pid}`,
@@ -161,8 +162,8 @@ export class ProcessOutages implements OutageRecorder {
         refused: producer("refused"),
         unknown: producer("unknown"),
         turnedAway: producer("turnedAway"),
-        waiting: Math.max(0, since("spooled") - Math.max(0, delivered) - since("parked")),
-        delivered: Math.max(0, delivered),
+        waiting: Math.max(0, producer("spooled") - delivered - since("parked")),
+        delivered,
         duplicates: since("duplicates"),
         replayed: since("replayed"),
         parked: since("parked"),

@@ -33,7 +33,8 @@ export interface DeliveryOptions {
 }
 
 export interface DeliveryEvents {
-  onAnswered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[]): void;
+  /** `counts`: the data that took them are those that there are; else they are sent again. */
+  onAnswered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[], counts: boolean): void;
   onParked(task: SpooledTask, problem: string): void;
   onTrouble(queue: string, trouble: Trouble, error: Error): void;
   onStoreTrouble(error: unknown): void;
@@ -328,8 +329,9 @@ export class Delivery {
     const answered = rows.map(({ sequence, task }, n) => {
       return { sequence, id: task.message.id, outcome: receipts[n]!, atMs, storageMs };
     });
-    this.#events.onAnswered(rows, receipts);
-    if (this.#rule.answered(queue, era, answered)) this.#looks.watch();
+    const counts = this.#rule.answered(queue, era, answered);
+    this.#events.onAnswered(rows, receipts, counts);
+    if (counts) this.#looks.watch();
     else this.rewind(rows[0]!.sequence);
     return { how: "answered" };
   }

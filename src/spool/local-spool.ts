@@ -261,9 +261,9 @@ export class LocalSpool implements Spool {
     return this.#works;
   }
 
-  #answered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[]): void {
+  #answered(tasks: readonly SpooledTask[], receipts: readonly EnqueueReceipt[], counts: boolean): void {
     this.#counters.delivered += tasks.length;
-    this.#tally(tasks, receipts);
+    if (counts) this.#tally(tasks, receipts);
     this.#fileProblem = undefined;
     for (const { task } of tasks) this.#locks.remove(task);
     if (this.#away) this.#options.log.warn({ broker: this.#storage.label }, "storage takes spooled tasks again");

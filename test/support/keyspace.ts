@@ -8,7 +8,7 @@ type Content = string | string[] | Record<string, string>;
  */
 export async function keyspace(redis: Redis): Promise<Record<string, Content>> {
   const keys = (await redis.keys("*"))
-    .filter((key) => key !== "holdfast:schema" && !key.startsWith("holdfast:data"))
+    .filter((key) => key !== "holdfast:schema" && !/^holdfast:(data|outages)/.test(key))
     .toSorted();
   return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, await content(redis, key)] as const)));
 }
