@@ -343,6 +343,21 @@ describe("a client with a spool", () => {
     });
     expect(client.counters().failed).toBe(2);
   });
+
+  it("does not say of a list that nothing was accepted where storage has some of it and the spool is full", async () => {
+    const storage = new Storage({ spool: new MemorySpool(0), parts: true });
+    storage.away.add("b");
+
+    const error = await failure(
+      clientOn(storage).enqueueAll([ping({ n: 1 }, { queue: "a", id: "1" }), ping({ n: 2 }, { queue: "b", id: "2" })]),
+    );
+
+    expect(error).toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      data: { outcome: "unknown", taskIds: ["1", "2"] },
+      cause: { code: "SPOOL_FULL" },
+    });
+  });
 });
 
 describe("what a task is accepted by", () => {

@@ -117,7 +117,16 @@ export class Sender {
     if (failures.length === 0) return tasks.map((task) => receipts.get(task)!);
     const gravest = failures.find((error) => !isUnavailable(error)) ?? failures[0];
     // The receipts of those that are in are lost with the error.
-    throw isUnavailable(gravest) ? concerning(gravest, tasks, receipts.size > 0 || failures.some(isUnknown)) : gravest;
+    const someIn = receipts.size > 0 || failures.some(isUnknown);
+    if (isUnavailable(gravest)) throw concerning(gravest, tasks, someIn);
+    throw someIn && HoldfastError.is(gravest, "SPOOL_FULL") ? this.#inPart(gravest, tasks) : gravest;
+  }
+
+  /** A spool that is full has taken nothing of its part; it does not know of the others. */
+  #inPart(full: HoldfastError<"SPOOL_FULL">, tasks: readonly NewTask[]): Unavailable {
+    const problem = `some of these tasks may be in, the others were to be spooled: ${full.message}`;
+    const error = { broker: this.#broker.label, problem, outcome: "unknown", taskIds: [] } as const;
+    return concerning(new HoldfastError("BROKER_UNAVAILABLE", error), tasks, true, full);
   }
 
   #flush(): void {
