@@ -141,23 +141,31 @@ export class Model {
         task.sent = undefined;
         return;
       case "released":
-        task.returns += 1;
+        if (outcome.unstarted !== true) task.returns += 1;
         task.state = "pending";
         return;
     }
     outcome satisfies never;
   }
 
-  lease({ queues, limit, leaseMs, suspects, requestId }: LeaseRequest): ModelTask[] {
+  lease({ queues, limit, leaseMs, suspects, requestId, startable = limit, limits = {} }: LeaseRequest): ModelTask[] {
     const leased: ModelTask[] = [];
     let doubtful = suspects;
+    let most = limit;
     for (const queue of queues) {
+      const before = leased.length;
       for (const id of this.#line(queue).slice()) {
         const task = this.tasks.get(keyOf({ queue, id }))!;
-        if (leased.length >= limit || (task.crashes > 0 && doubtful === 0)) continue;
+        if (leased.length >= Math.min(most, before + (limits[queue] ?? limit))) break;
+        if (task.crashes > 0 && doubtful === 0) continue;
         // One whose next crash would be its last goes alone, or later.
         if (leased.some(isLast) || (leased.length > 0 && isLast(task))) continue;
-        if (task.crashes > 0) doubtful -= 1;
+        // Not leased ahead, nor is anything beside it, or in its stead.
+        if ((task.crashes > 0 || task.atMostOnce) && leased.length >= startable) {
+          most = leased.length;
+          break;
+        }
+        if (task.crashes > 0) [doubtful, most] = [doubtful - 1, Math.min(most, startable)];
         this.#line(queue).splice(this.#line(queue).indexOf(id), 1);
         task.state = "active";
         task.token = requestId;
