@@ -15,8 +15,20 @@ const { open } = (await import(`./contenders/${library}.js`)) as { open: Open };
 const say = (...words: readonly unknown[]) => void process.stdout.write(`${JSON.stringify(words)}\n`);
 const tell = (text: string) => say("told", text);
 const reasonOf = (error: unknown) => {
-  const { code, message } = error as { code?: string; message?: string };
-  return `${code ?? ""} ${message ?? String(error)}`.trim().split("\n")[0]!.slice(0, 200);
+  const {
+    code = "",
+    data,
+    message = String(error),
+  } = error as {
+    code?: string;
+    data?: { outcome?: string };
+    message?: string;
+  };
+  const words = [code, data?.outcome ?? "", message.split("\n")[0]];
+  return words
+    .filter((word) => word !== "")
+    .join(" ")
+    .slice(0, 200);
 };
 // What a library throws beside its calls is a thing it says, and no end of the process.
 process.on("unhandledRejection", (error) => tell(reasonOf(error)));
@@ -71,7 +83,10 @@ async function handle(ask: Ask): Promise<unknown> {
   }
 }
 
-createInterface({ input: process.stdin }).on("line", (line) => {
+const asks = createInterface({ input: process.stdin });
+// Whoever asked is gone.
+asks.on("close", () => process.exit(0));
+asks.on("line", (line) => {
   const ask = JSON.parse(line) as Ask;
   void handle(ask).then(
     (value) => say("reply", ask.id, value ?? null),

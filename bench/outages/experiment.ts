@@ -34,5 +34,9 @@ export const orNever = (ms: number | undefined, boundS: number) => (ms === undef
 export function answered(answer: Answer | undefined, boundS: number): string {
   if (answer === undefined) return `no answer in ${boundS} s`;
   const [word] = answer.word.split(" ");
-  return `${answer.ok ? word : "refused"} after ${seconds(answer.tookMs)}`;
+  const refused = saysUnknown(answer) ? "outcome unknown" : "refused";
+  return `${answer.ok ? word : refused} after ${seconds(answer.tookMs)}`;
 }
+
+/** A refusal that says that the task may be in all the same. */
+export const saysUnknown = ({ ok, word }: Answer) => !ok && word.startsWith("BROKER_UNAVAILABLE unknown");

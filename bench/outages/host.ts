@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { build } from "esbuild";
 import type { Left } from "./contender.js";
 
 /** A line to an actor. */
@@ -36,12 +37,23 @@ const go = {
   folder: join(import.meta.dirname, "../go"),
   program: join(import.meta.dirname, "../../.cache/go/outages"),
 };
-
 const goVersion = () => /asynq v(\S+)/.exec(readFileSync(join(go.folder, "go.mod"), "utf8"))![1]!;
+/** As deep as this folder, so that imports find the same. */
+const built = join(import.meta.dirname, "../.cache");
 
-/** Build what must be built before an actor of this contender can start. */
-export function prepare(contender: string): void {
-  if (contender === "asynq") execFileSync("go", ["build", "-o", go.program, "./outages"], { cwd: go.folder });
+/** Build the actors: in JavaScript, for there are many of them, and each starts the sooner. */
+export async function prepare(contenders: readonly string[]): Promise<void> {
+  if (contenders.includes("asynq")) execFileSync("go", ["build", "-o", go.program, "./outages"], { cwd: go.folder });
+  const libraries = contenders.filter((name) => name !== "asynq").map((name) => name.split(":")[0]!);
+  const entryPoints = ["actor", "contender", ...new Set(libraries.map((name) => `contenders/${name}`))];
+  await build({
+    entryPoints: entryPoints.map((name) => join(import.meta.dirname, `${name}.ts`)),
+    outbase: import.meta.dirname,
+    outdir: built,
+    format: "esm",
+    target: "node20",
+    logLevel: "warning",
+  });
 }
 
 /** A process of a contender, and all that it has told. */
@@ -58,11 +70,11 @@ export class Host {
 
   /** Started and loaded, not yet connected. */
   static async start(contender: string, folder: string): Promise<Host> {
-    const actor = join(import.meta.dirname, "actor.ts");
+    const actor = join(built, "actor.js");
     const child =
       contender === "asynq"
         ? spawn(go.program, [goVersion()], { stdio: ["pipe", "pipe", "ignore"] })
-        : spawn(process.execPath, ["--import", "tsx", actor, contender, folder], { stdio: ["pipe", "pipe", "ignore"] });
+        : spawn(process.execPath, [actor, contender, folder], { stdio: ["pipe", "pipe", "ignore"] });
     const host = new Host(child);
     await new Promise<unknown>((resolve, reject) => {
       host.#replies.set(0, resolve);

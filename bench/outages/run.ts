@@ -21,11 +21,10 @@ import { type Outcome, table } from "./table.js";
 const experiments = [...producers, ...workers, ...state];
 /** What runs at the same time; the longest go together. */
 const waves = [
-  ["never-up", "killed", "producer-killed"],
+  ["never-up", "killed", "producer-killed", "shutdown"],
   ["load"],
-  ["lost-replies", "lost-replies-ids", "empty"],
-  ["in-flight-10", "idle-20", "shutdown"],
-  ["in-flight-45", "idle-90"],
+  ["lost-replies", "lost-replies-ids", "empty", "idle-20"],
+  ["in-flight-10", "in-flight-45", "idle-90"],
 ];
 const there = ["holdfast:spool", "holdfast", "bullmq", "bullmq:fail-fast", "bee-queue"];
 // Go's asynq where there is Go.
@@ -43,10 +42,11 @@ const contenders = values.contenders.split(",");
 for (const name of only) if (!experiments.some((one) => one.name === name)) throw new Error(`no experiment ${name}`);
 for (const name of contenders) if (!all.includes(name)) throw new Error(`no contender ${name}: ${all.join(", ")}`);
 
-// Every server and process that is under way is ended with this one.
+// Every server that is under way is ended when this process exits, and the actors end when nobody asks any more.
 process.setMaxListeners(100);
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const startMs = performance.now();
-for (const contender of contenders) prepare(contender);
+await prepare(contenders);
 const redis = /v=(\S+)/.exec(execFileSync("redis-server", ["--version"], { encoding: "utf8" }))![1];
 const about = `${new Date().toISOString().slice(0, 10)}, Redis ${redis}, Node ${process.version}, ${cpus().length} cores`;
 console.log(about);
