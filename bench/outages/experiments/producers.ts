@@ -97,10 +97,10 @@ const load = experiment({
   durable: true,
   boundS: 120,
   async run(scene) {
-    const count = 1_600;
+    const count = 800;
     const [producer, worker] = await scene.hosts(2);
     await producer!.open(scene.server.url);
-    const enqueued = producer!.enqueue({ count, perSecond: 200 });
+    const enqueued = producer!.enqueue({ count, perSecond: 100 });
     await sleep(2_000);
     await scene.server.kill();
     await sleep(3_000);
@@ -115,7 +115,7 @@ const load = experiment({
   },
   rows: [
     {
-      says: "200 calls a second for 8 s; Redis killed for 3 s of them",
+      says: "100 calls a second for 8 s; Redis killed for 3 s of them",
       cell: (all) => `${parts(all)}; slowest ${seconds(all.slowestMs)}; lost ${all.lost}, run twice ${all.runTwice}`,
       target: `${patience}; lost 0, run twice 0`,
       holds: ({ lost, runTwice, unanswered, slowestMs }) =>
