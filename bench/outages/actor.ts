@@ -78,6 +78,11 @@ async function handle(ask: Ask): Promise<unknown> {
       return contender.left();
     case "counts":
       return counts;
+    case "held": {
+      gc!();
+      const { heapUsed, external } = process.memoryUsage();
+      return (heapUsed + external) / 1_048_576;
+    }
     case "stop":
       return contender.stop();
   }

@@ -10,7 +10,7 @@ import type { Left } from "./contender.js";
 /** A line to an actor. */
 export interface Ask {
   readonly id: number;
-  readonly verb: "open" | "enqueue" | "work" | "repeat" | "left" | "counts" | "stop";
+  readonly verb: "open" | "enqueue" | "work" | "repeat" | "left" | "counts" | "held" | "stop";
   readonly url?: string;
   /** enqueue: tasks `from` … `from + count - 1`, so many a second, or all at once. */
   readonly from?: number;
@@ -74,7 +74,7 @@ export class Host {
     const child =
       contender === "asynq"
         ? spawn(go.program, [goVersion()], { stdio: ["pipe", "pipe", "ignore"] })
-        : spawn(process.execPath, [actor, contender, folder], { stdio: ["pipe", "pipe", "ignore"] });
+        : spawn(process.execPath, ["--expose-gc", actor, contender, folder], { stdio: ["pipe", "pipe", "ignore"] });
     const host = new Host(child);
     await new Promise<unknown>((resolve, reject) => {
       host.#replies.set(0, resolve);
@@ -114,6 +114,11 @@ export class Host {
 
   async counts(): Promise<{ accepted: number; refused: number }> {
     return (await this.#ask({ verb: "counts" })) as { accepted: number; refused: number };
+  }
+
+  /** What it holds when all garbage is collected, MB. */
+  async heldMb(): Promise<number> {
+    return (await this.#ask({ verb: "held" })) as number;
   }
 
   /** How long its worker's stop took, ms; undefined when it has not ended within `boundMs`. */

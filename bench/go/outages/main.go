@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,6 +129,11 @@ func (a *actor) handle(one ask) (any, error) {
 		return map[string]int{"waiting": waiting, "dead": info.Archived}, nil
 	case "counts":
 		return a.counts(), nil
+	case "held":
+		var memory runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&memory)
+		return float64(memory.HeapAlloc+memory.StackInuse) / (1 << 20), nil
 	case "stop":
 		a.server.Shutdown()
 		return nil, nil
