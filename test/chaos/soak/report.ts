@@ -16,12 +16,15 @@ const listed = (counts: Readonly<Record<string, number>>) =>
     .map(([name, count]) => `${number(count)} ${name}`)
     .join(", ") || "0";
 
+/** Where producers were held back to the end nothing was called any more: null, once it was JSON. */
+const time = (ms: number | null) => (ms === null || !Number.isFinite(ms) ? "–" : `${ms}`);
+
 /** Markdown. */
 export function reportText({ mode, seed, startedAt, node, redis, seconds, faults, verdict }: SoakReport): string {
   const { counts, duplicates, broken, cases, perFault, memory } = verdict;
   const rows = perFault.map(
     (one) =>
-      `| ${one.name} | ${one.times} | ${number(one.calls)} | ${number(one.refused)} | ${number(one.unknown)} | ${number(one.lost)} | ${listed(one.duplicates)} | ${one.recoveryMs.p50} / ${one.recoveryMs.p95} |`,
+      `| ${one.name} | ${one.times} | ${number(one.calls)} | ${number(one.refused)} | ${number(one.unknown)} | ${number(one.lost)} | ${listed(one.duplicates)} | ${time(one.recoveryMs.p50)} / ${time(one.recoveryMs.p95)} |`,
   );
   const most = Object.entries(memory).map(([kind, bytes]) => `${kind} ${Math.round(bytes / 2 ** 20)} MB`);
   return `### ${mode.name}: ${mode.says}
