@@ -30,6 +30,7 @@ const longest = [
   "conformance/incarnations",
   "model/model",
   "system/cluster-node-away",
+  "chaos/outage",
 ];
 
 class LongestFirst extends BaseSequencer {
