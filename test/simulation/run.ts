@@ -24,7 +24,7 @@ export interface Run {
 }
 
 /** By then all that waits has come to rest, whatever was wrong before. */
-const restMs = 150_000;
+const restMs = 60_000;
 const stopMs = 30_000;
 /** So long after the last fault may have begun there are still calls, ms. */
 const afterwardsMs = 1_500;
