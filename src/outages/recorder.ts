@@ -179,11 +179,13 @@ export class ProcessOutages implements OutageRecorder {
     const { updatedAtMs, ...rest } = record;
     const text = JSON.stringify(rest);
     if (!matters(record, updatedAtMs) || text === open.written) return;
-    this.#writing = this.#writing.then(async () => {
-      await this.#local?.writeOutages([record]).catch(ignored);
-      if (record.endedAtMs === undefined) return;
-      await this.#source.writeOutages([record]).then(() => void (open.written = text), ignored);
-    });
+    this.#writing = this.#writing.then(() => this.#writeNow(open, record, text));
+  }
+
+  async #writeNow(open: Open, record: OutageRecord, text: string): Promise<void> {
+    await this.#local?.writeOutages([record]).catch(ignored);
+    if (record.endedAtMs === undefined) return;
+    await this.#source.writeOutages([record]).then(() => void (open.written = text), ignored);
   }
 
   /** What a process that died knew is told by the next one that uses its spool's directory. */

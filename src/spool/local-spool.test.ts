@@ -128,7 +128,8 @@ describe("a broker's spool", () => {
 
   it("does not send again what is released while the store is read", async () => {
     const { store, storage, spool, accept } = open();
-    const { read, release } = store;
+    const read = store.read.bind(store);
+    const release = store.release.bind(store);
     let goOn = () => {};
     const gate = new Promise<void>((resolve) => (goOn = resolve));
     storage.trustAfterMs = 60_000;
@@ -137,7 +138,7 @@ describe("a broker's spool", () => {
     let reads = 0;
     let releases = 0;
     store.read = async (after, limit) => {
-      const rows = await read.call(store, after, limit);
+      const rows = await read(after, limit);
       reads += rows.length;
       await gate;
       return rows;
@@ -145,7 +146,7 @@ describe("a broker's spool", () => {
     store.release = async (ended) => {
       releases += ended.length;
       await gate;
-      return release.call(store, ended);
+      return release(ended);
     };
 
     storage.incarnations = async (queues) =>

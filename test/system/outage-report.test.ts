@@ -22,7 +22,10 @@ const quiet = { debug: silent, info: silent, warn: silent, error: silent };
 const work = defineTask<{ n: number }>("work");
 /** What a process wrote that is gone. */
 const record = {
-  ...{ id: "0190a0a0-0000-7000-8000-000000000000", process: "gone:1", broker: "redis://gone", problem: "refused" },
+  id: "0190a0a0-0000-7000-8000-000000000000",
+  process: "gone:1",
+  broker: "redis://gone",
+  problem: "refused",
   counts: { spooled: 11, waiting: 11 },
 };
 const some = (count: number) => Array.from({ length: count }, (_, n) => work({ n }));
@@ -47,7 +50,7 @@ describeRedis("the outage report", () => {
   /** A connection that is not yet known to be lost takes them. */
   const failed = ({ notSent, unknown }: Outage["counts"]) => notSent + unknown;
   /** Tasks that the server has, of all that were enqueued. */
-  const inRedis = async (server: RedisServer) => Number(await server.admin.llen("asynq:{default}:pending"));
+  const inRedis = (server: RedisServer) => server.admin.llen("asynq:{default}:pending");
   const marked = (server: RedisServer) =>
     until("it has its mark", async () => (await server.admin.exists("holdfast:data")) === 1);
 

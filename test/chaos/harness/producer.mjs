@@ -102,10 +102,11 @@ async function send(calls, promise) {
 
 tellMemory(journal);
 if (options.tells) {
-  const telling = setInterval(async () => {
+  const tell = async () => {
     const spooled = (await broker.spool?.stats().catch(() => undefined))?.tasks ?? 0;
     process.send?.({ made, accepted, spooled });
-  }, 250);
+  };
+  const telling = setInterval(() => void tell(), 250);
   process.once("disconnect", () => clearInterval(telling));
 }
 let owed = 0;
