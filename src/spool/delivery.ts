@@ -28,6 +28,8 @@ export interface DeliveryOptions {
   readonly pace: Pace;
   /** How long at most what is answered is held, ms. */
   readonly heldMs: () => number;
+  /** The queues that have tasks behind this sequence, as far as is known. */
+  readonly waiting: (after: number) => Iterable<string>;
   /** It was released, and the store does not say so yet: a read that was under way may still tell of it. */
   readonly isLeaving: (sequence: number) => boolean;
 }
@@ -126,7 +128,7 @@ export class Delivery {
     for (const lane of this.#troubles.dueLanes(nowMs)) this.#beside(lane.queue, lane.first, this.#probe(lane));
     for (const aside of this.#troubles.dueAside(nowMs)) this.#tryAside(aside);
     const dueInMs = () => Math.max(1, this.#troubles.nextMs() - performance.now());
-    if (this.#rule.size >= mostHeld) return dueInMs();
+    if (this.#rule.size >= mostHeld || this.#allInTrouble()) return dueInMs();
     if (this.#pausedUntilMs > nowMs) return Math.min(this.#pausedUntilMs - nowMs, dueInMs());
 
     const from = this.#cursor;
@@ -136,6 +138,12 @@ export class Delivery {
     const chosen = this.#choose(rows);
     if (chosen.length > 0) await this.#send(chosen);
     return 0;
+  }
+
+  /** Nothing is left but queues that wait for storage: the cursor would walk over all they hold, and come back for it. */
+  #allInTrouble(): boolean {
+    const waiting = [...this.#options.waiting(this.#cursor)];
+    return waiting.length > 0 && waiting.every((queue) => this.#troubles.lane(queue) !== undefined);
   }
 
   /** The first of them that may be sent; the cursor moves behind them. */

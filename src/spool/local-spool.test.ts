@@ -126,6 +126,29 @@ describe("a broker's spool", () => {
     expect(spool.counters()).toMatchObject({ replayed: 3, released: 5 });
   });
 
+  it("does not read all that it holds with each outage", async () => {
+    const { store, storage, spool, accept, empty } = open();
+    const taken = storage.answer;
+    storage.answer = () => away();
+    let rows = 0;
+    const read = store.read.bind(store);
+    store.read = async (after, limit) => {
+      const found = await read(after, limit);
+      rows += found.length;
+      return found;
+    };
+    await accept(ids(3_000));
+    await until("it was tried several times", () => storage.calls.length > 10);
+
+    // One step, and one task for each further try.
+    expect(rows).toBeLessThan(512 + 2 * storage.calls.length);
+
+    storage.answer = taken;
+    spool.nudge();
+    await empty();
+    expect(spool.counters().delivered).toBe(3_000);
+  });
+
   it("does not send again what is released while the store is read", async () => {
     const { store, storage, spool, accept } = open();
     const read = store.read.bind(store);

@@ -214,6 +214,10 @@ export class LocalSpool implements Spool {
     accepted.last = Math.max(accepted.last, last);
   }
 
+  *#waiting(after: number): Generator<string> {
+    for (const [queue, { last }] of this.#accepted) if (last > after) yield queue;
+  }
+
   #of(queue: string): { last: number; underWay: number } {
     let accepted = this.#accepted.get(queue);
     if (accepted === undefined) this.#accepted.set(queue, (accepted = { last: 0, underWay: 0 }));
@@ -241,6 +245,7 @@ export class LocalSpool implements Spool {
         pace,
         maxPerSecond,
         heldMs: () => this.#heldMs(),
+        waiting: (after) => this.#waiting(after),
         isLeaving: (sequence) => this.#leavingSequences.has(sequence),
       },
       {
