@@ -25,13 +25,9 @@ interface Gap {
 /** What else a look has told of the server that has the mark. */
 interface Data {
   readonly mark: Mark;
-  readonly runId: string;
-  /** 0: unknown. */
+  /** 0: unknown. Only said beside a loss: fewer than before may as well have been worked off. */
   readonly keys: number;
 }
-
-/** A change from this many keys to a tenth of them is a loss. */
-const manyKeys = 100;
 
 /** The marks that this process has seen, so that it notices data that are others, or older. */
 export class DataMarks {
@@ -69,13 +65,9 @@ export class DataMarks {
     const counts = now.keys > 0 || before.keys > 0 ? `: ${now.keys} keys, there were ${before.keys}` : "";
     if (before.mark.id !== id) return { problem: `it has other data${counts}`, keptUntilMs: undefined };
     const fresh = gaps.filter(({ noticedMs }) => noticedMs > before.mark.reachesMs);
-    if (fresh.length > 0) {
-      const keptUntilMs = Math.min(...fresh.map(({ fromMs }) => fromMs));
-      return { problem: `it came back as it was at ${new Date(keptUntilMs).toISOString()}${counts}`, keptUntilMs };
-    }
-    if (now.runId !== before.runId && before.keys >= manyKeys && now.keys < before.keys / 10)
-      return { problem: `it came back with ${now.keys} keys, there were ${before.keys}`, keptUntilMs: undefined };
-    return undefined;
+    if (fresh.length === 0) return undefined;
+    const keptUntilMs = Math.min(...fresh.map(({ fromMs }) => fromMs));
+    return { problem: `it came back as it was at ${new Date(keptUntilMs).toISOString()}${counts}`, keptUntilMs };
   }
 }
 

@@ -108,7 +108,7 @@ export class Incarnations {
   /** All that can be told where the server does not say who it is. @throws BROKER_UNAVAILABLE */
   async marksAlone(withinMs: number): Promise<void> {
     for (const mark of await this.#lookAtMarks(withinMs)) {
-      const loss = this.#marks.lossBy({ mark, runId: "", keys: 0 });
+      const loss = this.#marks.lossBy({ mark, keys: 0 });
       if (loss !== undefined) this.#events.onLost(loss, { appendOnly: false, incarnation: "" });
     }
   }
@@ -158,8 +158,8 @@ export class Incarnations {
   }
 
   #compareData(server: ServerLook): void {
-    const { mark, runId, keys } = server;
-    const loss = mark && this.#marks.lossBy({ mark, runId, keys });
+    const { mark, keys } = server;
+    const loss = mark && this.#marks.lossBy({ mark, keys });
     if (loss !== undefined) this.#events.onLost(loss, on(server));
   }
 }
