@@ -107,7 +107,7 @@ function traceOf(commands: readonly (readonly string[])[]): Trace {
   return [...told].toSorted();
 }
 
-/** What a server does now and then, whatever its tasks are: saying that it lives, looking for sets that are over. */
-const round = /asynq:(servers|workers|schedulers)\b|aggregation_sets/;
+/** What is done now and then, whatever the tasks are: saying that one lives, looking for sets that are over, marking the data. */
+const round = /asynq:(servers|workers|schedulers)\b|aggregation_sets|holdfast:data\b/;
 const withoutDays = (line: string) =>
   line.replaceAll(/\b\d{4}-\d\d-\d\d\b/g, "<day>").replaceAll(/(done|req):\S+/g, "$1:…");
