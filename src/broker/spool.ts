@@ -23,6 +23,8 @@ export interface SpoolStore extends AsyncDisposable {
   stats(): Promise<SpoolStats>;
   /** Called when tasks of a process that died have been taken over: they are to be read. */
   onAdopted(listener: (adopted: Adopted) => void): void;
+  /** Called when a task cannot be read, as one of a later Holdfast: the store has parked it, and reading goes on behind it. */
+  onUnreadable(listener: (task: Unreadable) => void): void;
   close(): Promise<void>;
 }
 
@@ -39,6 +41,11 @@ export interface Adopted {
   /** Those of the tasks; and the sequence of the last. */
   readonly queues: readonly string[];
   readonly last: number;
+}
+
+export interface Unreadable {
+  readonly id: string;
+  readonly problem: string;
 }
 
 /** What became of a task that went through the spool. */

@@ -75,9 +75,10 @@ export type BrokerEvent =
   | { readonly event: "replayed"; readonly broker: string; readonly count: number }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }
   | {
-      /** `parked`: a spooled task that storage cannot take. */
+      /** `parked`: a spooled task that storage cannot take, or that this Holdfast cannot read. */
       readonly event: "setAside" | "parked";
       readonly broker: string;
+      /** "" where it cannot be read. */
       readonly queue: string;
       readonly id: string;
       readonly problem: string;

@@ -260,6 +260,7 @@ export class LocalSpool implements Spool {
       log.warn({ broker: this.#storage.label, tasks }, "tasks that a process left behind are delivered from here");
       delivery.goOn();
     });
+    store.onUnreadable(({ id, problem }) => this.#tellParked("", id, problem));
     const { signal } = this.#over;
     const running = Promise.all([delivery.run(signal), this.#looks.run(signal)]);
     this.#works = { store, delivery, running };
@@ -301,11 +302,14 @@ export class LocalSpool implements Spool {
 
   #parked({ task }: SpooledTask, problem: string): void {
     this.#locks.remove(task);
-    const { queue, id } = task.message;
+    this.#tellParked(task.message.queue, task.message.id, problem);
+  }
+
+  #tellParked(queue: string, id: string, problem: string): void {
     const broker = this.#storage.label;
     this.#counters.parked += 1;
     if (this.#storage.tally !== undefined) this.#storage.tally.parked += 1;
-    this.#options.log.error({ broker, queue, id, problem }, "a spooled task is parked: storage could not take it");
+    this.#options.log.error({ broker, queue, id, problem }, "a spooled task is parked: it could not be delivered");
     tellBroker({ event: "parked", broker, queue, id, problem });
   }
 

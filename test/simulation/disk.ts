@@ -109,6 +109,8 @@ export class SimStore implements SpoolStore {
     this.#adopted = listener;
   }
 
+  onUnreadable(): void {}
+
   /** What another process has left. */
   take(rows: readonly SpooledTask[]): void {
     for (const { task, acceptedAtMs } of rows) this.#put([task], acceptedAtMs);

@@ -48,6 +48,8 @@ export class MemorySpoolStore implements SpoolStore {
     this.#adopted = listener;
   }
 
+  onUnreadable(): void {}
+
   async close(): Promise<void> {}
   async [Symbol.asyncDispose](): Promise<void> {}
 }

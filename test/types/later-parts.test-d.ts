@@ -62,6 +62,7 @@ class SketchedStore implements SpoolStore {
     return { tasks, bytes: 0, oldestAtMs: this.#tasks[0]?.acceptedAtMs, parked: 0, maxBytes: 1, maxTasks: 1_000 };
   }
   onAdopted(): void {}
+  onUnreadable(): void {}
   async close(): Promise<void> {}
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -13,12 +13,18 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Unreadable } from "../../broker/spool.js";
 import type { NewTask } from "../../core/message.js";
 import { newTask } from "../../../test/support/builders.js";
 import { silent } from "../../../test/support/silent.js";
 import { until } from "../../../test/support/until.js";
+import { loadDriver } from "../driver.js";
+import { pack } from "../packed.js";
+import { FileSpool } from "./file-spool.js";
 import { FileSpoolStore } from "./file-spool-store.js";
-import type { FileSpoolOptions } from "./spool-options.js";
+import { encodeRecord } from "./record.js";
+import { SpoolFile } from "./spool-file.js";
+import { type FileSpoolOptions, spoolPlan } from "./spool-options.js";
 
 const t0 = 1_800_000_000_000;
 const tasks = (...ids: string[]): NewTask[] => ids.map((id) => newTask({ id, payload: Buffer.from("a secret word") }));
@@ -124,6 +130,38 @@ describe("a spool's directory", () => {
     expect([...(await held(three)), ...(await held(four))]).toEqual(["a"]);
     expect(await held(two)).toEqual(["b"]);
     expect(homes()).toHaveLength(3);
+  });
+
+  it("parks what a later Holdfast left and this one cannot read, as it is, and gives back all the others", async () => {
+    const left = new FileSpool(await loadDriver(), spoolPlan(directory), 0, () => {});
+    const ids = ["x", "y", "a", "z", "b"];
+    const records = tasks(...ids).map((task) => encodeRecord(task));
+    for (const n of [0, 1, 3]) records[n]![0] = 2;
+    left.run([{ verb: "append", ids, records: pack(records), nowMs: t0 }]);
+    left.close();
+
+    const store = open();
+    const unreadable: Unreadable[] = [];
+    store.onUnreadable((task) => unreadable.push(task));
+    await store.stats();
+
+    const read: string[] = [];
+    await until("the others are read", async () => {
+      // Two at a time: of the first two none can be read.
+      for (let after = 0, rows; (rows = await store.read(after, 2)).length > 0; after = rows.at(-1)!.sequence) {
+        read.push(...rows.map(({ task }) => task.message.id));
+      }
+      return read.length > 0;
+    });
+    expect(read).toEqual(["a", "b"]);
+    expect(unreadable.map(({ id }) => id)).toEqual(["x", "y", "z"]);
+    expect(unreadable[0]!.problem).toContain("not a record of this Holdfast");
+    expect(await store.stats()).toMatchObject({ tasks: 2, parked: 3 });
+    expect(await store.outcomes(["x"])).toEqual([{ ...unreadable[0], status: "parked" }]);
+    await store.close();
+    const file = SpoolFile.open(await loadDriver(), join(directory, homes()[0]!, "spool.db"), []);
+    expect(Buffer.from(file.parkedAfter(0)!.record)).toEqual(Buffer.from(records[0]!));
+    file.close();
   });
 
   it("may hold what is not ours, which stays as it is", async () => {

@@ -1,4 +1,4 @@
-import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../../broker/spool.js";
+import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore, Unreadable } from "../../broker/spool.js";
 import { HoldfastError } from "../../core/errors.js";
 import { consoleLogger, type Logger } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
@@ -27,6 +27,7 @@ export class FileSpoolStore implements SpoolStore {
   readonly #log: Logger;
   readonly #thread: ThreadLink<ToSpoolThread, SpoolReply, SpoolNotice>;
   readonly #listeners: ((adopted: Adopted) => void)[] = [];
+  readonly #unreadableListeners: ((task: Unreadable) => void)[] = [];
   readonly #underWay = new UnderWay("the spool");
   #lastRead = 0;
   #closing: Promise<void> | undefined;
@@ -51,14 +52,29 @@ export class FileSpoolStore implements SpoolStore {
   }
 
   async read(after: number, limit: number): Promise<readonly SpooledTask[]> {
-    const { tasks, records } = await this.#ask<ReadReply>({ verb: "read", after, limit });
-    this.#lastRead = Math.max(this.#lastRead, tasks.at(-1)?.sequence ?? 0);
-    const bytes = unpack(records);
-    return tasks.map(({ sequence, atMs }, index) => ({
-      sequence,
-      acceptedAtMs: atMs,
-      task: decodeRecord(bytes[index]!),
-    }));
+    for (let from = after; ;) {
+      // oxlint-disable-next-line no-await-in-loop -- where none could be read, the next are what was asked for
+      const { tasks, records } = await this.#ask<ReadReply>({ verb: "read", after: from, limit });
+      const last = tasks.at(-1)?.sequence;
+      if (last === undefined) return [];
+      this.#lastRead = Math.max(this.#lastRead, last);
+      const bytes = unpack(records);
+      const read: SpooledTask[] = [];
+      const parked: { sequence: number; outcome: SpoolOutcome & { readonly status: "parked" } }[] = [];
+      for (const [n, { sequence, id, atMs }] of tasks.entries()) {
+        try {
+          read.push({ sequence, acceptedAtMs: atMs, task: decodeRecord(bytes[n]!) });
+        } catch (error) {
+          const problem = `it cannot be read: ${(error as Error).message}`.slice(0, 500);
+          parked.push({ sequence, outcome: { status: "parked", id, problem } });
+        }
+      }
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      if (parked.length > 0) await this.release(parked);
+      for (const { outcome } of parked) for (const listener of this.#unreadableListeners) listener(outcome);
+      if (read.length > 0) return read;
+      from = last;
+    }
   }
 
   async release(ended: readonly Ended[]): Promise<void> {
@@ -75,6 +91,10 @@ export class FileSpoolStore implements SpoolStore {
 
   onAdopted(listener: (adopted: Adopted) => void): void {
     this.#listeners.push(listener);
+  }
+
+  onUnreadable(listener: (task: Unreadable) => void): void {
+    this.#unreadableListeners.push(listener);
   }
 
   close(): Promise<void> {

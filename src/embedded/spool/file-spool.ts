@@ -211,7 +211,7 @@ export class FileSpool {
     const most = this.#held.bytes > readBytes ? file.within(readBytes, after, limit) : limit;
     const tasks = file.tasks(after, most);
     return {
-      tasks: tasks.map(({ sequence, atMs }) => ({ sequence, atMs })),
+      tasks: tasks.map(({ sequence, id, atMs }) => ({ sequence, id, atMs })),
       records: pack(tasks.map(({ record }) => record)),
     };
   }

@@ -17,7 +17,7 @@ export interface Ended {
 }
 
 export interface ReadReply {
-  readonly tasks: readonly { readonly sequence: number; readonly atMs: number }[];
+  readonly tasks: readonly { readonly sequence: number; readonly id: string; readonly atMs: number }[];
   readonly records: Packed;
 }
 
