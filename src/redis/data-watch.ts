@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 /** Each call costs the comparison of two numbers; a look at the marks is one small script. */
 const everyMs = 10_000;
-/** While a failover is under way nobody can say which data there are. */
+/** While a failover is under way nobody can say which data there are; on a replica, say, nobody ever can. */
 const againMs = 1_000;
+const longestMs = 60_000;
+/** About an hour. After that the next connection or queue makes it look again. */
 const tries = 60;
 
 /** The looks, none of which rejects; false: it could not be told. */
@@ -17,7 +17,8 @@ export interface WatchLooks {
 /** Looks whether the data are still those that there were: after each connection, and every ten seconds of use. */
 export class DataWatch {
   readonly #looks: WatchLooks;
-  readonly #over = new AbortController();
+  #closed = false;
+  #wake = () => {};
   #looking: Promise<void> | undefined;
   #again = false;
   #nextMs = Number.POSITIVE_INFINITY;
@@ -47,20 +48,35 @@ export class DataWatch {
   }
 
   async close(): Promise<void> {
-    this.#over.abort();
+    this.#closed = true;
+    this.#wake();
     await this.#looking;
   }
 
   async #look(): Promise<void> {
-    const { signal } = this.#over;
-    for (let tried = 0; this.#again && tried < tries && !signal.aborted; tried++) {
+    let waitMs = againMs;
+    for (let tried = 1; this.#again && !this.#closed; tried++) {
       this.#again = false;
       this.#nextMs = performance.now() + everyMs;
-      if (await this.#looks.whole()) tried = -1;
-      else {
-        this.#again = true;
-        await sleep(againMs, undefined, { signal, ref: false }).catch(() => undefined);
+      if (await this.#looks.whole()) {
+        tried = 0;
+        waitMs = againMs;
+        continue;
       }
+      this.#again = tried < tries;
+      if (this.#again && !this.#closed) await this.#pause(waitMs);
+      waitMs = Math.min(2 * waitMs, longestMs);
     }
+  }
+
+  /** A connection that was made meanwhile does not end it: on a replica each call makes one. */
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }
