@@ -14,6 +14,8 @@ export interface Confirmed {
 
 /** How a connection's server confirms: what to send behind the writes, and what its replies mean. */
 export interface Witness {
+  /** Why it can never say how many replicas have something, where it cannot. */
+  readonly uncounted?: HoldfastError<"BROKER_INCOMPATIBLE">;
   commands(replicas: number, waitMs: number): Outgoing[];
   /** @throws BROKER_INCOMPATIBLE; BROKER_UNAVAILABLE where it cannot be confirmed now */
   read(replies: readonly Reply[]): Confirmed;
@@ -66,6 +68,11 @@ const waitAofWitness = (broker: string): Witness => ({
  * known. It is asked each time, for settings can be changed while it runs.
  */
 const alwaysWitness = (broker: string): Witness => ({
+  uncounted: new HoldfastError("BROKER_INCOMPATIBLE", {
+    broker,
+    problem:
+      'accept "fsync" with replicas needs Redis 7.2 or newer (WAITAOF): an older one cannot say what they have on disk',
+  }),
   commands: () => [{ name: "CONFIG", args: ["GET", "*append*"] }],
   read([reply]) {
     if (reply instanceof LinkError) throw unable(broker, reply, "where there is no WAITAOF (Redis 7.2), ");

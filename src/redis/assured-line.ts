@@ -105,7 +105,11 @@ export class AssuredLine {
 
   async #round(): Promise<void> {
     const { connection, witness } = await this.#ready();
+    // Before they are written: nobody could ever confirm them.
+    if (witness.uncounted !== undefined)
+      for (const job of this.#jobs) if (job.replicas > 0) job.settle(witness.uncounted);
     const jobs = [...this.#jobs];
+    if (jobs.length === 0) return;
     const fresh = jobs.filter(({ replies }) => replies === undefined);
     const writes = fresh.flatMap((job) => this.#writes(job));
     const barriers = [...new Set(fresh.flatMap((job) => job.barriers))].map((key): Outgoing => ({

@@ -252,6 +252,28 @@ describeRedis('accept: "fsync"', () => {
     expect(await server.admin.exists("asynq:{default}:pending")).toBe(0);
   });
 
+  it("says at once that before 7.2 replicas cannot be counted, and writes nothing", async () => {
+    const server = await serverWith(aof);
+    let looks = 0;
+    const script: Script = (name) => {
+      if (name === "CONFIG") looks += 1;
+      return name === "WAITAOF" ? new Error("ERR unknown command 'WAITAOF'") : undefined;
+    };
+    const stub = opened(await RespStub.before(server.port, script));
+    const client = new Client(brokerAt(stub.url), { accept: "fsync", timeout: "1s" });
+
+    const [counted, uncounted] = await Promise.all([
+      failure(client.enqueue(ping({ n: 1 }), { replicas: 1 })),
+      client.enqueue(ping({ n: 2 }, { id: "without" })),
+    ]);
+
+    expect(counted).toMatchObject({ code: "BROKER_INCOMPATIBLE" });
+    expect(counted!.message).toContain("with replicas needs Redis 7.2");
+    expect(uncounted.status).toBe("enqueued");
+    expect(await server.admin.lrange("asynq:{default}:pending", 0, -1)).toEqual(["without"]);
+    expect(looks).toBeLessThan(5);
+  });
+
   it("notices that the setting was changed", async () => {
     const server = await serverWith(aof);
     const client = new Client(brokerAt(server.url), { accept: "fsync" });
