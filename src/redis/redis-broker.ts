@@ -151,8 +151,9 @@ export class RedisBroker implements Broker {
     for (const { message } of tasks) this.#used.fill(message.queue);
     const receipts = await this.#run(
       async (link) => {
-        const kept = await this.#foreignQueues.kept(link, tasks, nowMs);
-        return enqueue(link, kept, nowMs, Math.min(timeoutMs, untilMs - performance.now()), this.#known);
+        const leftMs = () => Math.min(timeoutMs, untilMs - performance.now());
+        const kept = await this.#foreignQueues.kept(link, tasks, nowMs, leftMs());
+        return enqueue(link, kept, nowMs, leftMs(), this.#known);
       },
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );

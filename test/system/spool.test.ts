@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeServer } from "../../src/core/worker-codec.js";
 import { Client, connect, defineTask, type SpoolOptions, Worker } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { RespStub } from "../support/resp-stub.js";
 import { until } from "../support/until.js";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -90,25 +91,50 @@ describeRedis("a spool in front of a real server", () => {
     expect(await server.admin.smembers("asynq:queues")).toEqual(["default"]);
   });
 
-  it("has what Go workers may finish kept for a minute, for they remember nothing of it", async () => {
-    await using server = await RedisServer.start();
-    const key = "asynq:servers:{go:2:b}";
-    const theirs = { host: "go", pid: 2, serverId: "b", concurrency: 1, queues: { shared: 6 } };
-    const record = { strictPriority: false, status: "active", startedAtNs: 0n, activeWorkers: 0 };
-    await server.admin.set(key, encodeServer({ ...theirs, ...record }));
-    await server.admin.zadd("asynq:servers", Math.ceil(Date.now() / 1_000) + 60, key);
-    const storage = broker(server.url);
-    const client = new Client(storage, { accept: "spool" });
-    const own = await client.enqueue(work({ n: 1 }, { queue: "own" }));
-    const shared = await client.enqueue(work({ n: 2 }, { queue: "shared" }));
-    const longer = await client.enqueue(work({ n: 3 }, { queue: "shared", retention: "1h" }));
-    await until("they are there", async () => (await client.outcome(longer.id))?.status === "enqueued");
-    const found = await storage.find([
-      { queue: "own", id: own.id },
-      { queue: "shared", id: shared.id },
-      { queue: "shared", id: longer.id },
-    ]);
-    expect(found.map((task) => task?.message?.retentionMs)).toEqual([0, 60_000, 3_600_000]);
+  describe("beside Go workers, which remember nothing of what they have finished", () => {
+    const goWorker = async ({ admin }: RedisServer) => {
+      const key = "asynq:servers:{go:2:b}";
+      const theirs = { host: "go", pid: 2, serverId: "b", concurrency: 1, queues: { shared: 6 } };
+      const record = { strictPriority: false, status: "active", startedAtNs: 0n, activeWorkers: 0 };
+      await admin.set(key, encodeServer({ ...theirs, ...record }));
+      await admin.zadd("asynq:servers", Math.ceil(Date.now() / 1_000) + 60, key);
+    };
+
+    it("has all that they may finish kept for a minute, also what goes out together", async () => {
+      await using server = await RedisServer.start();
+      await goWorker(server);
+      const storage = broker(server.url);
+      const client = new Client(storage, { accept: "spool" });
+      const tasks = [
+        work({ n: 1 }, { queue: "own" }),
+        work({ n: 2 }, { queue: "shared" }),
+        work({ n: 3 }, { queue: "shared", retention: "1h" }),
+      ];
+      const refs = (await client.enqueueAll(tasks)).map(({ id }, n) => ({ queue: n === 0 ? "own" : "shared", id }));
+      await until("they are there", async () => (await storage.find(refs)).every((task) => task !== undefined));
+      const found = await storage.find(refs);
+      expect(found.map((task) => task?.message?.retentionMs)).toEqual([0, 60_000, 3_600_000]);
+    });
+
+    it("looks for them again soon when the first look failed", async () => {
+      await using server = await RedisServer.start();
+      await goWorker(server);
+      let looks = 0;
+      await using stub = await RespStub.before(server.port, (name, args) =>
+        name === "ZRANGE" && args[0] === "asynq:servers" && ++looks === 1 ? new Error("LOADING") : undefined,
+      );
+      const storage = broker(stub.url);
+      const client = new Client(storage, { accept: "spool" });
+      await until("one is kept", async () => {
+        const ref = { queue: "shared", id: (await client.enqueue(work({ n: 1 }, { queue: "shared" }))).id };
+        const [found] = await until("it is there", async () => {
+          const there = await storage.find([ref]);
+          return there[0] === undefined ? undefined : there;
+        });
+        return found?.message?.retentionMs === 60_000;
+      });
+      expect(looks).toBe(2);
+    });
   });
 
   it("is for those alone who may see which server it is", async () => {
