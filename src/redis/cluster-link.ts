@@ -97,7 +97,8 @@ export class ClusterLink implements RedisLink {
 
   async nodes(): Promise<readonly RedisNode[]> {
     const map = await this.#presentMap();
-    return [...new Set(map.filter((name) => name !== undefined))].map((name) => this.#alone(name));
+    const names = [...new Set(map.filter((name) => name !== undefined))];
+    return names.map((name) => ({ ...this.#alone(name), firstSlot: map.indexOf(name) }));
   }
 
   async nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]> {

@@ -3,6 +3,7 @@ import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { keysOf, nodeDataKey, pendingKey } from "./keys.js";
 import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
 import { Saves } from "./saves.js";
+import { isForbidden } from "./server-error.js";
 import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
 import { slotOf, tagOf } from "./slots.js";
 
@@ -27,11 +28,13 @@ export class ClusterLooks {
   readonly #link: RedisLink;
   readonly #marks: DataMarks;
   readonly #saves = new Saves();
+  readonly #onForbidden: (problem: string) => void;
   #nodeTimeoutMs: number | undefined;
 
-  constructor(link: RedisLink, marks: DataMarks) {
+  constructor(link: RedisLink, marks: DataMarks, onForbidden: (problem: string) => void) {
     this.#link = link;
     this.#marks = marks;
+    this.#onForbidden = onForbidden;
   }
 
   /** How long a master must be silent before the others take it for dead. */
@@ -39,7 +42,15 @@ export class ClusterLooks {
     return this.#nodeTimeoutMs ?? usualNodeTimeoutMs;
   }
 
-  /** For each queue, and all masters that could be looked at. */
+  /** Where each master has its mark, by the link's own map. @throws BROKER_UNAVAILABLE */
+  async markKeys(): Promise<string[]> {
+    return (await this.#link.nodes()).map(({ firstSlot = 0 }) => nodeDataKey(tagOf(firstSlot)));
+  }
+
+  /**
+   * For each queue, and all masters that could be looked at.
+   * @throws BROKER_INCOMPATIBLE where they do not tell who they are, or who owns which slots
+   */
   async of(
     queues: readonly string[],
     settings: boolean,
@@ -80,6 +91,12 @@ export class ClusterLooks {
     const askedMs = this.#link.clock.nowMs();
     try {
       const [nodes, ...rest] = await node.run(calls, options);
+      if (nodes instanceof LinkError && isForbidden(nodes)) {
+        const problem =
+          "CLUSTER NODES is not allowed for this user, and only that tells who owns a queue's slot: allow +cluster|nodes";
+        this.#onForbidden(problem);
+        throw new HoldfastError("BROKER_INCOMPATIBLE", { broker: this.#link.label, problem });
+      }
       const view = nodes === undefined || nodes instanceof LinkError ? undefined : viewOf(nodes);
       if (view === undefined) return undefined;
       const timeoutMs = settings ? Number(valueOf(rest.at(-1))) : 0;

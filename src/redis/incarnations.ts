@@ -11,6 +11,8 @@ import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
 export interface IncarnationEvents {
   onChanged(change: Change): void;
   onLost(loss: DataLoss, on: On): void;
+  /** This user may not ask a Cluster who has which slots; told with each look. */
+  onForbidden(problem: string): void;
 }
 
 /** What the data are on. */
@@ -55,7 +57,10 @@ export class Incarnations {
     this.#link = link;
     this.#events = events;
     this.#sentinels = options.kind === "sentinel" ? new SentinelWatch(options) : undefined;
-    this.#cluster = options.kind === "cluster" ? new ClusterLooks(link, this.#marks) : undefined;
+    this.#cluster =
+      options.kind === "cluster"
+        ? new ClusterLooks(link, this.#marks, (problem) => events.onForbidden(problem))
+        : undefined;
   }
 
   /** Until something was seen, the longest that it may be with usual settings. */
@@ -99,7 +104,8 @@ export class Incarnations {
 
   /** A look at the marks alone. False: the data are not what they were; `of` tells more. @throws BROKER_UNAVAILABLE */
   async areSame(withinMs: number): Promise<boolean> {
-    const marks = await this.#lookAtMarks(withinMs);
+    const keys = this.#cluster === undefined ? [dataKey] : this.#marks.keys;
+    const marks = await this.#lookAtMarks(keys, withinMs);
     const same = marks.every((mark) => this.#marks.isSame(mark));
     if (same) for (const mark of marks) this.#marks.renew(mark);
     return same;
@@ -107,14 +113,14 @@ export class Incarnations {
 
   /** All that can be told where the server does not say who it is. @throws BROKER_UNAVAILABLE */
   async marksAlone(withinMs: number): Promise<void> {
-    for (const mark of await this.#lookAtMarks(withinMs)) {
+    const keys = (await this.#cluster?.markKeys()) ?? [dataKey];
+    for (const mark of await this.#lookAtMarks(keys, withinMs)) {
       const loss = this.#marks.lossBy({ mark, keys: 0 });
       if (loss !== undefined) this.#events.onLost(loss, { appendOnly: false, incarnation: "" });
     }
   }
 
-  async #lookAtMarks(withinMs: number): Promise<Mark[]> {
-    const keys = this.#cluster === undefined ? [dataKey] : this.#marks.keys;
+  async #lookAtMarks(keys: readonly string[], withinMs: number): Promise<Mark[]> {
     const nowMs = this.#link.clock.nowMs();
     const calls = keys.map((key) => this.#marks.call(key, nowMs));
     const replies = await this.#link.run(calls, { timeoutMs: withinMs, insist: false });

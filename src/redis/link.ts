@@ -52,6 +52,8 @@ export type Caller = Pick<RedisLink, "label" | "run">;
 export interface RedisNode {
   /** For connections of one's own. */
   readonly address: RedisAddress;
+  /** The first that it has of a Cluster's slots, as far as is known. */
+  readonly firstSlot?: number;
   /** As the link's, on this server whatever the keys. */
   run(calls: readonly (ScriptCall | Command)[], options?: RunOptions): Promise<Reply[]>;
 }

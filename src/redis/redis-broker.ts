@@ -124,6 +124,7 @@ export class RedisBroker implements Broker {
     this.#incarnations = new Incarnations(link, linkOptions, {
       onChanged: (change) => this.#changed(change),
       onLost: (...loss) => this.#lost(...loss),
+      onForbidden: (problem) => this.#tellForbidden(problem, blindSays),
     });
     this.#watch = new DataWatch({ whole: () => this.#lookAtData(), quick: () => this.#glanceAtData() });
     this.#used = new UsedQueues(() => {
@@ -314,7 +315,7 @@ export class RedisBroker implements Broker {
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {
     const options = this.#linkOptions;
     const events = {
-      onForbidden: (problem: string) => this.#tellForbidden(problem),
+      onForbidden: (problem: string) => this.#tellForbidden(problem, slowSays),
       onClosed: () => this.#subscriptions.delete(subscription),
     };
     let subscription: ClusterSubscription | RedisSubscription;
@@ -435,11 +436,9 @@ export class RedisBroker implements Broker {
     await this.#underWay.run(() => this.#link.run(calls, { timeoutMs: lookMs })).catch(() => undefined);
   }
 
-  #tellForbidden(problem: string): void {
+  #tellForbidden(problem: string, says: string): void {
     if (this.#forbidden.has(problem)) return;
     this.#forbidden.add(problem);
-    const says =
-      "without this right of the Redis user, tasks and cancellations are found by looking, which takes longer";
     this.#check.log.warn({ broker: this.label, problem }, says);
   }
 
@@ -466,6 +465,10 @@ export class RedisBroker implements Broker {
   }
 }
 
+const slowSays =
+  "without this right of the Redis user, tasks and cancellations are found by looking, which takes longer";
+const blindSays =
+  "a node that is restarted, or another one in its place, cannot be told: only data that come back empty or older are noticed";
 const changedSays =
   "Redis was restarted, or is another server: what it acknowledged in the last moments before may be gone";
 const lostSays =

@@ -81,17 +81,23 @@ describeRedis("clients and workers without a spool", () => {
   });
 
   it("notice a Cluster's node that comes back empty, and go by the others", async () => {
-    await using cluster = await RedisCluster.start();
-    await using broker = connect(cluster.url, { log: quiet });
-    const client = new Client(broker, { timeout: "20s" });
-    await client.enqueueAll(["a", "b"].map((queue) => work({ n: 1 }, { queue })));
+    const user = ["looking on nopass +@all ~* &* -cluster|nodes"];
+    await using cluster = await RedisCluster.start(3, { user });
+    // One that may not ask who has which slots goes by the marks alone, and says so.
+    const said: unknown[] = [];
+    const log = { ...quiet, warn: (data: object) => void said.push(data) };
+    await using looking = connect(cluster.url.replace("//", "//looking:x@"), { log });
+    await looking.ping();
     const node = cluster.masterOf("asynq:{a}:");
     expect(node).not.toBe(cluster.masterOf("asynq:{b}:"));
     const marks = async () => {
       const counts = cluster.masters.map(async ({ admin }) => (await admin.keys("holdfast:data:*")).length);
       return (await Promise.all(counts)).every((count) => count === 1);
     };
-    await until("each node has its mark", marks);
+    await until("each node has its mark", marks, 20_000);
+    await using broker = connect(cluster.url, { log: quiet });
+    const client = new Client(broker, { timeout: "20s" });
+    await client.enqueueAll(["a", "b"].map((queue) => work({ n: 1 }, { queue })));
     // It knows both queues' nodes.
     await broker.incarnations(["a", "b"], 2_000);
 
@@ -99,11 +105,13 @@ describeRedis("clients and workers without a spool", () => {
     await node.start();
     await client.enqueue(work({ n: 2 }, { queue: "a" }));
 
-    await until("it has told it", () => eventsOf("dataLost").length === 1, 30_000);
+    await looking.ping("a");
+    await until("both have told it", () => eventsOf("dataLost").length === 2, 30_000);
     expect(eventsOf("incarnationChanged")[0]).toMatchObject({
       queues: ["a"],
       changed: expect.arrayContaining(["run id", "data"]),
     });
-    expect(eventsOf("dataLost")).toHaveLength(1);
+    expect(eventsOf("dataLost")).toHaveLength(2);
+    expect(said).toEqual([expect.objectContaining({ problem: expect.stringContaining("allow +cluster|nodes") })]);
   }, 60_000);
 });
