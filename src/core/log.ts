@@ -13,3 +13,17 @@ export const consoleLogger: Logger = {
   warn: (fields, sentence) => console.warn(`holdfast: ${sentence}`, fields),
   error: (fields, sentence) => console.error(`holdfast: ${sentence}`, fields),
 };
+
+/** For work that must go on though the user's logger throws: what it did not take is said on stderr. */
+export function unfailing(log: Logger): Logger {
+  const safely =
+    (level: keyof Logger): Logger[keyof Logger] =>
+    (fields, sentence) => {
+      try {
+        log[level](fields, sentence);
+      } catch (error) {
+        consoleLogger[level](fields, `${sentence} (the logger failed: ${String(error)})`);
+      }
+    };
+  return { debug: safely("debug"), info: safely("info"), warn: safely("warn"), error: safely("error") };
+}

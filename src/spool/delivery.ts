@@ -170,9 +170,21 @@ export class Delivery {
     );
   }
 
-  /** Each queue's by themselves: trouble with one is none of the others'. */
+  /** Where it cannot be said what became of them, they come again. */
   async #send(chosen: readonly SpooledTask[]): Promise<void> {
     const parts = byQueue(chosen);
+    try {
+      await this.#sendParts(chosen, parts);
+    } catch (error) {
+      this.#cursor = Math.min(this.#cursor, chosen[0]!.sequence - 1);
+      throw error;
+    } finally {
+      for (const queue of parts.keys()) this.#sending.delete(queue);
+    }
+  }
+
+  /** Each queue's by themselves: trouble with one is none of the others'. */
+  async #sendParts(chosen: readonly SpooledTask[], parts: ReadonlyMap<string, readonly SpooledTask[]>): Promise<void> {
     const unseen = [...parts.keys()].filter((queue) => this.#rule.eraOf(queue) === undefined);
     if (unseen.length > 0) await this.#looks.at(unseen);
     const { maxPerSecond } = this.#options;
@@ -195,7 +207,6 @@ export class Delivery {
       const [row] = parts.get(queue)!;
       this.#beside(queue, row!.sequence, this.#late(queue, row!.sequence, sent));
     }
-    for (const queue of parts.keys()) this.#sending.delete(queue);
     this.#size = allWell ? Math.min(most, this.#size * 8) : 1;
   }
 

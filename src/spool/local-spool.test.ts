@@ -1,63 +1,16 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { newTask } from "../../test/support/builders.js";
 import { MemorySpoolStore } from "../../test/support/memory-spool-store.js";
+import { MoodyStorage } from "../../test/support/moody-storage.js";
 import { until } from "../../test/support/until.js";
-import type { EnqueueReceipt } from "../broker/broker.js";
-import type { Incarnation } from "../broker/incarnation.js";
-import { DisciplinedClock } from "../core/clock.js";
 import { type CallOutcome, HoldfastError } from "../core/errors.js";
 import { newId } from "../core/ids.js";
-import type { TaskInfo } from "../core/info.js";
-import type { NewTask, TaskMessage } from "../core/message.js";
-import type { SpoolStorage } from "./delivery.js";
+import type { NewTask } from "../core/message.js";
 import { LocalSpool, type LocalSpoolOptions } from "./local-spool.js";
 
 const away = (outcome: CallOutcome = "notSent") =>
   new HoldfastError("BROKER_UNAVAILABLE", { broker: "test", problem: "away", outcome, taskIds: [] });
 const failed = () => new HoldfastError("BROKER_FAILED", { broker: "test", problem: "a key is in the way" });
-
-/** A storage whose moods a test sets. */
-class MoodyStorage implements SpoolStorage {
-  readonly label = "test";
-  readonly clock = new DisciplinedClock();
-  trustAfterMs = 50;
-  incarnation: Incarnation | undefined = { id: "one", persistence: "aof" };
-  /** What it says to a task; an error fails the call that has it. */
-  answer: (task: NewTask) => EnqueueReceipt | Error = ({ message }) => {
-    return { status: "enqueued", id: message.id, state: "pending" };
-  };
-  unfit: Error | undefined;
-  readonly calls: NewTask[][] = [];
-  readonly stored = new Map<string, TaskMessage>();
-
-  async enqueue(tasks: readonly NewTask[]): Promise<EnqueueReceipt[]> {
-    this.calls.push([...tasks]);
-    const answers = tasks.map((task) => this.answer(task));
-    const error = answers.find((answer) => answer instanceof Error);
-    if (error !== undefined) throw error;
-    const receipts = answers as EnqueueReceipt[];
-    for (const [n, { message }] of tasks.entries())
-      if (receipts[n]!.status === "enqueued") this.stored.set(message.id, message);
-    return receipts;
-  }
-
-  async incarnations(queues: readonly string[]): Promise<(Incarnation | undefined)[]> {
-    if (this.unfit !== undefined) throw this.unfit;
-    return queues.map(() => this.incarnation);
-  }
-
-  async find(refs: readonly { readonly id: string }[]): Promise<(TaskInfo | undefined)[]> {
-    return refs.map(({ id }) => {
-      const message = this.stored.get(id);
-      return message === undefined ? undefined : ({ id, message, state: "retry" } as TaskInfo);
-    });
-  }
-
-  /** Ids in the order in which they were sent. */
-  get sent(): string[] {
-    return this.calls.flat().map(({ message }) => message.id);
-  }
-}
 
 const pace = { awayMs: 10, longestAwayMs: 40, failedMs: 10, longestFailedMs: 40, parkAfter: 4 };
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt } from "../broker/receipt.js";
 import type { Incarnation } from "../broker/incarnation.js";
 import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
-import type { Logger } from "../core/log.js";
+import { type Logger, unfailing } from "../core/log.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { UnderWay } from "../core/under-way.js";
@@ -77,7 +77,8 @@ export class LocalSpool implements Spool {
 
   constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
     this.#storage = storage;
-    this.#options = options;
+    const log = unfailing(options.log);
+    this.#options = { ...options, log };
     this.#accepting = new UnderWay(`the spool of ${storage.label}`);
     const { trustAfterMs, afterSave = false } = options;
     const trust = () => ({ afterMs: trustAfterMs ?? storage.trustAfterMs, afterSave });
@@ -85,7 +86,9 @@ export class LocalSpool implements Spool {
       onReleased: (tasks) => this.#release(tasks),
       onAgain: (tasks) => this.#sendAgain(tasks),
       onFound: (found) => this.#learn(found),
-      onUnfit: (error) => options.log.error({ broker: storage.label, problem: error.data.problem }, unfitSays),
+      onUnfit: (error) => log.error({ broker: storage.label, problem: error.data.problem }, unfitSays),
+      onTrouble: (error) =>
+        log.error({ broker: storage.label, error }, "the spool's look at storage failed; looking again"),
     });
   }
 

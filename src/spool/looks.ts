@@ -14,6 +14,8 @@ export interface LookEvents {
   /** As each queue's data were found. */
   onFound(found: Incarnation): void;
   onUnfit(error: HoldfastError<"BROKER_INCOMPATIBLE">): void;
+  /** A look failed otherwise; said once, until one is well. */
+  onTrouble(error: unknown): void;
 }
 
 /** Looks at the incarnations of queues as long as something was sent there that is not released, and before the first is. */
@@ -26,6 +28,7 @@ export class Looks {
   /** One at a time: what they find counts in the order in which they began. */
   #last: Promise<void> = Promise.resolve();
   #unfit: HoldfastError<"BROKER_INCOMPATIBLE"> | undefined;
+  #inTrouble = false;
 
   constructor(storage: Identifying, rule: ReleaseRule, trust: () => Trust, events: LookEvents) {
     this.#storage = storage;
@@ -46,8 +49,20 @@ export class Looks {
 
   /** Look now, at these too. Never rejects: what cannot be told stays unknown. */
   at(queues: readonly string[]): Promise<void> {
-    this.#last = this.#last.then(() => this.#look([...new Set([...queues, ...this.#rule.queues()])]));
+    this.#last = this.#last.then(() => this.#safely([...new Set([...queues, ...this.#rule.queues()])]));
     return this.#last;
+  }
+
+  /** Whatever fails in one look, there is a next: without it nothing would leave the spool any more. */
+  async #safely(queues: readonly string[]): Promise<void> {
+    try {
+      await this.#look(queues);
+      this.#inTrouble = false;
+    } catch (error) {
+      const isNew = !this.#inTrouble;
+      this.#inTrouble = true;
+      if (isNew) this.#events.onTrouble(error);
+    }
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -68,14 +83,12 @@ export class Looks {
     if (found === undefined) return;
     const trust = this.#trust();
     const verdicts: Verdict[] = [];
-    for (const [n, queue] of queues.entries()) {
-      verdicts.push(this.#rule.look(queue, found[n], askedMs, trust));
-      if (found[n] !== undefined) this.#events.onFound(found[n]);
-    }
+    for (const [n, queue] of queues.entries()) verdicts.push(this.#rule.look(queue, found[n], askedMs, trust));
     const again = verdicts.flatMap((verdict) => verdict.again);
     const released = verdicts.flatMap((verdict) => verdict.released);
     if (again.length > 0) this.#events.onAgain(again);
     if (released.length > 0) this.#events.onReleased(released);
+    for (const one of found) if (one !== undefined) this.#events.onFound(one);
   }
 
   /** Undefined where nothing was learned. */
@@ -86,8 +99,9 @@ export class Looks {
       return found;
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) {
-        if (this.#unfit === undefined) this.#events.onUnfit(error);
+        const isNew = this.#unfit === undefined;
         this.#unfit = error;
+        if (isNew) this.#events.onUnfit(error);
       }
       return undefined;
     }

@@ -1,6 +1,6 @@
 import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore, Unreadable } from "../../broker/spool.js";
 import { HoldfastError } from "../../core/errors.js";
-import { consoleLogger, type Logger } from "../../core/log.js";
+import { consoleLogger, type Logger, unfailing } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
 import { tellBroker } from "../../core/telemetry.js";
 import { UnderWay } from "../../core/under-way.js";
@@ -35,7 +35,7 @@ export class FileSpoolStore implements SpoolStore {
   /** @throws OPTION_INVALID; what is wrong with the directory itself is told by the first call */
   constructor(options: string | FileSpoolOptions, log: Logger = consoleLogger) {
     this.#plan = spoolPlan(options);
-    this.#log = log;
+    this.#log = unfailing(log);
     this.#thread = new ThreadLink({
       name: "embedded/spool/spool-thread",
       data: (): SpoolThreadData => ({ plan: this.#plan, after: this.#lastRead }),
