@@ -169,7 +169,7 @@ describeRedis('accept: "replicas"', () => {
 
     const data = { outcome: "unknown", taskIds: ["one"] };
     expect(await waiting).toMatchObject({ code: "BROKER_UNAVAILABLE", data });
-    const other = new Client(brokerAt(server.url), { accept: "replicas", timeout: "300ms" });
+    const other = new Client(brokerAt(server.url), { accept: "replicas", timeout: "1500ms" });
     expect(await failure(other.enqueue(ping({ n: 2 })))).toMatchObject({
       code: "BROKER_UNAVAILABLE",
       data: { outcome: "refused" },
