@@ -41,6 +41,8 @@ export interface Replication {
     readonly online: boolean;
     /** How much of that it has. */
     readonly offset: number;
+    /** How long ago it last said so, s: 0 or 1 for one that is well. */
+    readonly silentS: number;
   }[];
 }
 

@@ -9,7 +9,8 @@ export function replicationOf(server: string, info: Readonly<Record<string, stri
     .map(([, line]) => {
       const fields = Object.fromEntries(line.split(",").map((field) => field.split("=", 2) as [string, string]));
       const at = hostAndPort({ host: fields["ip"] ?? "", port: Number(fields["port"]) });
-      return { server: at, online: fields["state"] === "online", offset: totalOf(fields["offset"]) };
+      const [offset, silentS] = [totalOf(fields["offset"]), totalOf(fields["lag"])];
+      return { server: at, online: fields["state"] === "online", offset, silentS };
     });
   return { server, offset: totalOf(info["master_repl_offset"]), replicas };
 }

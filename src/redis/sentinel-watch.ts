@@ -22,6 +22,7 @@ export class SentinelWatch {
   readonly #place: SentinelPlace;
   readonly #connections = new Map<RedisAddress, Connection>();
   #downAfterMs: number | undefined;
+  #soonestDownMs: number | undefined;
   #closed = false;
 
   constructor(place: SentinelPlace) {
@@ -31,6 +32,11 @@ export class SentinelWatch {
   /** How long a master must be silent before they take it for dead. */
   get downAfterMs(): number {
     return this.#downAfterMs ?? usualDownAfterMs;
+  }
+
+  /** The same for the least patient of them. */
+  get soonestDownMs(): number {
+    return this.#soonestDownMs ?? usualDownAfterMs;
   }
 
   /** Undefined unless a majority answers, and none of those is at work on a failover. */
@@ -43,7 +49,9 @@ export class SentinelWatch {
     if (sightings.length < majority || sightings.some(({ flags }) => flags.includes("failover_in_progress"))) {
       return undefined;
     }
-    this.#downAfterMs = Math.max(...sightings.map(({ downAfterMs }) => downAfterMs));
+    const patience = sightings.map(({ downAfterMs }) => downAfterMs);
+    this.#downAfterMs = Math.max(...patience);
+    this.#soonestDownMs = Math.min(...patience);
     const newest = Math.max(...sightings.map(({ epoch }) => epoch));
     const informed = sightings.filter(({ epoch }) => epoch === newest);
     const { host, port, epoch, runId } = informed.find((sighting) => sighting.runId !== "") ?? informed[0]!;

@@ -57,7 +57,11 @@ describeRedis("a Redis that is well, a master, two replicas and three Sentinels,
   let fleet: Fleet;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "holdfast-maintenance-"));
-    redis = await RedisSentinels.start({ replicas: 2 });
+    // The freeze before they are told is a third of it, and replicas say where they are once a second.
+    redis = await RedisSentinels.start({
+      replicas: 2,
+      sentinel: { sentinel: ["down-after-milliseconds tasks 6000"] },
+    });
     servers = [redis.master, ...redis.replicas];
     // On a busy machine a process takes its time to get going.
     fleet = new Fleet(`${redis.url}&timeout=10s`, folder, { concurrency: 20, handlerMs: 20 });
@@ -138,6 +142,60 @@ describeRedis("a Redis that is well, a master, two replicas and three Sentinels,
       data: { problem: expect.stringMatching(/^CLIENT PAUSE is not allowed for this user: .*\+client\|pause/) },
     });
     expect(await masterNow()).toBe(master);
+  });
+
+  it("is left as it is when a replica hangs: before the freeze, or as it begins", async () => {
+    const master = await masterNow();
+    const replica = servers.find((server) => server !== master)!;
+    const epoch = async () => {
+      const all = await Promise.all(
+        redis.sentinels.map(({ admin }) => admin.call("SENTINEL", "MASTER", "tasks") as Promise<string[]>),
+      );
+      return all.map((fields) =>
+        ["port", "flags", "config-epoch"].map((name) => fields[fields.indexOf(name) + 1]).join(" "),
+      );
+    };
+    const before = await epoch();
+    const stranger = new Stranger(servers, master);
+    let over = false;
+    const writing = (async () => {
+      while (!over) await Promise.all([stranger.write(), sleep(1)]);
+    })();
+    const looking = master.admin.duplicate();
+    const freezes = async () =>
+      Number(/cmdstat_client\|pause:calls=(\d+)/.exec(await looking.info("commandstats"))?.[1] ?? 0);
+    const earlier = await freezes();
+    const hanging = until("it is frozen", async () => (await freezes()) > earlier).then(() => replica.freeze());
+    await using broker = connect(redis.url, { log: silent });
+    const inspector = new Inspector(broker);
+    const refused = {
+      code: "BROKER_UNAVAILABLE",
+      data: {
+        outcome: "refused",
+        problem: `${replica.place} did not get to where the master is: nothing was changed`,
+      },
+    };
+    try {
+      const frozenAtMs = performance.now();
+      await expect(inspector.failOver({ within: "60s" })).rejects.toMatchObject(refused);
+      expect(performance.now() - frozenAtMs).toBeLessThan(5_000);
+      expect(await freezes()).toBe(earlier + 1);
+      const acknowledged = stranger.acknowledged.size;
+      await until("it takes writes again", () => stranger.acknowledged.size > acknowledged + 5);
+      await expect(inspector.failOver()).rejects.toMatchObject(refused);
+      expect(await freezes()).toBe(earlier + 1);
+    } finally {
+      over = true;
+      await hanging.finally(() => replica.thaw());
+      looking.disconnect();
+    }
+    await writing;
+    await until("the replica follows", () => follows(replica));
+    expect(await epoch()).toEqual(before);
+    expect(await masterNow()).toBe(master);
+    const ids = [...stranger.acknowledged];
+    const found = await Promise.all(ids.map((id) => master.admin.exists(`asynq:{default}:t:${id}`)));
+    expect(found).not.toContain(0);
   });
 
   it("loses what was acknowledged when the Sentinels are told without more ado", async () => {
