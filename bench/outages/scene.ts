@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { answersPing } from "../../test/support/answers-ping.js";
 import { RedisServer } from "../../test/support/redis-server.js";
 import { until } from "../../test/support/until.js";
 import { type Answer, Host } from "./host.js";
@@ -74,7 +74,7 @@ export class Scene implements AsyncDisposable {
   /** Redis is back on its data, and takes commands. */
   async redisIsBack(): Promise<void> {
     await this.server.start("listening");
-    await until("Redis takes commands", () => pings(this.server.port), 30_000);
+    await until("Redis takes commands", () => answersPing(this.server.port), 30_000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,18 +83,6 @@ export class Scene implements AsyncDisposable {
     await this.server.stop();
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-function pings(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ port, host: "127.0.0.1" });
-    socket.on("error", () => resolve(false));
-    socket.once("data", (reply) => {
-      resolve(String(reply).startsWith("+PONG"));
-      socket.destroy();
-    });
-    socket.write("PING\r\n");
-  });
 }
 
 /** Whether it comes true in that time. */

@@ -1,26 +1,13 @@
-import { createConnection } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
+import { answersPing } from "../support/answers-ping.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const task = defineTask<{ forMs: number }>("work");
-
-/** Whether it takes commands by now. */
-async function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ port, host: "127.0.0.1" });
-    socket.on("error", () => resolve(false));
-    socket.once("data", (reply) => {
-      resolve(String(reply).startsWith("+PONG"));
-      socket.destroy();
-    });
-    socket.write("PING\r\n");
-  });
-}
 
 const outages = Number(process.env["OUTAGES"] ?? 5);
 
@@ -40,7 +27,7 @@ describeRedis("a worker and an outage", () => {
         await server.kill();
         await sleep(Math.random() * (outages > 5 ? 5_000 : 1_500));
         const started = server.start();
-        await until("Redis takes commands", () => answers(server.port));
+        await until("Redis takes commands", () => answersPing(server.port));
         const backAtMs = performance.now();
         const first = new Promise<void>((resolve) => (taken = resolve));
         await using producer = connect(server.url);
