@@ -20,8 +20,9 @@ for (const type of ["fleet", ...flaky]) {
   });
 }
 await worker.start();
-process.send?.("ready");
+// First: whoever hears that it is ready may stop it at once.
 process.once("SIGTERM", () => void end());
+process.send?.("ready");
 
 async function end() {
   await worker.stop();

@@ -78,13 +78,15 @@ export class Fleet {
   }
 
   /** Stop one, in good order, as a deployment does. */
-  async retire({ child }: Member): Promise<WorkerCounters> {
+  async retire({ number, child }: Member): Promise<WorkerCounters> {
     const told = once(child, "message");
     const exited = once(child, "exit");
     child.kill("SIGTERM");
-    const [counters] = (await told) as [WorkerCounters];
+    const [counters] = await Promise.race([told, exited]);
+    if (typeof counters !== "object" || counters === null)
+      throw new Error(`worker ${number} ended without its counters: ${child.signalCode ?? `exit code ${counters}`}`);
     await exited;
-    return counters;
+    return counters as WorkerCounters;
   }
 
   /** After a failed test: nobody is left behind. */
