@@ -66,5 +66,5 @@ export type {
   WorkerInfo,
 } from "./core/info.js";
 export { openSpools, type SpooledTaskInfo, type SpoolPart, type Spools } from "./embedded/spool/open-spools.js";
-export type { SpoolKey } from "./embedded/spool/spool-options.js";
+export type { EncryptionKey as SpoolKey } from "./core/encryption-key.js";
 export type { Broker, EnqueueReceipt } from "./broker/broker.js";

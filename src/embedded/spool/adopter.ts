@@ -4,7 +4,7 @@ import { Home, homesIn } from "./home.js";
 import { decodeRecord } from "./record.js";
 import { problemOf } from "./spool-error.js";
 import { type StoredTask, UnknownKey } from "./spool-file.js";
-import type { SpoolKeys } from "./spool-options.js";
+import type { EncryptionKeys } from "../../core/encryption-key.js";
 import type { SpoolNews } from "./spool-protocol.js";
 
 /** So many are moved in one transaction. */
@@ -14,12 +14,12 @@ const portionTasks = 500;
 export class Adopter {
   readonly #driver: Driver;
   readonly #own: Home;
-  readonly #keys: SpoolKeys;
+  readonly #keys: EncryptionKeys;
   readonly #adoptions: Adoption[] = [];
   /** What is wrong with a home is said once. */
   readonly #leftAlone = new Set<string>();
 
-  constructor(driver: Driver, own: Home, keys: SpoolKeys) {
+  constructor(driver: Driver, own: Home, keys: EncryptionKeys) {
     this.#driver = driver;
     this.#own = own;
     this.#keys = keys;

@@ -3,9 +3,9 @@ import { inTransaction } from "../transaction.js";
 import { openDead } from "./dead-file.js";
 import type { Home } from "./home.js";
 import { isBroken, problemOf } from "./spool-error.js";
-import { SealBroken } from "./seal.js";
+import { SealBroken } from "../../core/seal.js";
 import type { ParkedTask, SpoolFile, StoredTask } from "./spool-file.js";
-import type { SpoolKeys } from "./spool-options.js";
+import type { EncryptionKeys } from "../../core/encryption-key.js";
 
 /** So much is moved at a time: it costs as much disk, and keeps those waiting that have something to accept. */
 const portionBytes = 8 * 1_048_576;
@@ -47,7 +47,7 @@ export class Adoption {
    * Of a home whose lock is held; undefined when another process has been quicker.
    * @throws UnknownKey, or BROKER_INCOMPATIBLE for a later Holdfast's; then it is as it was, and its lock released
    */
-  static begin(driver: Driver, dead: Home, adopter: Home, keys: SpoolKeys): Adoption | undefined {
+  static begin(driver: Driver, dead: Home, adopter: Home, keys: EncryptionKeys): Adoption | undefined {
     try {
       // Looked into before it gets another name: what cannot be opened keeps its own.
       const { file: looked } = openDead(driver, dead.file, keys);

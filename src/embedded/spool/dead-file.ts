@@ -3,7 +3,7 @@ import { HoldfastError } from "../../core/errors.js";
 import type { Driver } from "../driver.js";
 import { isBroken, problemOf } from "./spool-error.js";
 import { SpoolFile } from "./spool-file.js";
-import type { SpoolKeys } from "./spool-options.js";
+import type { EncryptionKeys } from "../../core/encryption-key.js";
 import { transactionsBehind } from "./write-ahead-log.js";
 
 export interface DeadFile {
@@ -17,7 +17,7 @@ export interface DeadFile {
  * The file of a process that died, as far as it can be read; where its key is not given, all but the records.
  * @throws BROKER_INCOMPATIBLE for a later Holdfast's
  */
-export function openDead(driver: Driver, path: string, keys: SpoolKeys): DeadFile {
+export function openDead(driver: Driver, path: string, keys: EncryptionKeys): DeadFile {
   const log = readLog(`${path}-wal`);
   // SQLite deletes a log when it is done with it, with all that it could not read: a copy is kept, and says so later on.
   const kept = `${path}-wal-damaged`;
@@ -36,7 +36,7 @@ export function openDead(driver: Driver, path: string, keys: SpoolKeys): DeadFil
   }
 }
 
-function openDamaged(driver: Driver, path: string, keys: SpoolKeys): SpoolFile | undefined {
+function openDamaged(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile | undefined {
   try {
     const file = SpoolFile.openDamaged(driver, path, keys);
     if (file.unknownKey === undefined) return file;

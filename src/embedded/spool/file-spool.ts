@@ -10,7 +10,7 @@ import { Adopter } from "./adopter.js";
 import type { Portion } from "./adoption.js";
 import { Ballast } from "./ballast.js";
 import { Home, removeUnfinished } from "./home.js";
-import { prepareDirectory } from "./spool-directory.js";
+import { prepareDirectory } from "../../core/own-directory.js";
 import { asSpoolError, isBroken, problemOf } from "./spool-error.js";
 import { SpoolFile, UnknownKey } from "./spool-file.js";
 import type { SpoolPlan } from "./spool-options.js";
@@ -121,7 +121,7 @@ export class FileSpool {
 
   #begin(): Open {
     const { directory, keys } = this.#plan;
-    const fileSystem = prepareDirectory(directory);
+    const fileSystem = prepareDirectory(directory, "spool.directory");
     const home = Home.create(this.#driver, directory);
     const adopter = new Adopter(this.#driver, home, keys);
     try {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { systemClock } from "../../core/clock.js";
 import type { Driver } from "../driver.js";
 import { isUnopenable } from "../sqlite-error.js";
-import { fsyncDirectory } from "./spool-directory.js";
+import { fsyncDirectory } from "../../core/own-directory.js";
 import { SpoolLock } from "./spool-lock.js";
 
 /** `p-` boot, process, random; behind `.by-` who took it over. */

@@ -9,7 +9,8 @@ import { Home, homesIn, type Owner, ownerOf } from "./home.js";
 import { decodeRecord } from "./record.js";
 import { asSpoolError, isBroken, problemOf } from "./spool-error.js";
 import { type ListedRow, SpoolFile } from "./spool-file.js";
-import { type SpoolKey, spoolKeys, type SpoolKeys, spoolPath } from "./spool-options.js";
+import { type EncryptionKey, type EncryptionKeys, encryptionKeys } from "../../core/encryption-key.js";
+import { spoolPath } from "./spool-options.js";
 
 /** One process's part of a spool. */
 export interface SpoolPart {
@@ -43,22 +44,22 @@ export interface SpooledTaskInfo {
  * for (const { name, alive, tasks } of spools.list()) console.log(name, alive, tasks);
  * @throws OPTION_INVALID BROKER_INCOMPATIBLE
  */
-export async function openSpools(directory: string, options: { readonly key?: SpoolKey } = {}): Promise<Spools> {
+export async function openSpools(directory: string, options: { readonly key?: EncryptionKey } = {}): Promise<Spools> {
   const path = spoolPath(directory, "directory");
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw invalidOption("directory", `must be a spool's directory, ${shown(directory)} is none`);
   }
-  const keys = options.key === undefined ? [] : spoolKeys(options.key, "key");
+  const keys = options.key === undefined ? [] : encryptionKeys(options.key, "key");
   return new Spools(await loadDriver(), path, keys);
 }
 
 /** All calls block until they are done; what a living process has is only looked at. */
 export class Spools {
   readonly #driver: Driver;
-  readonly #keys: SpoolKeys;
+  readonly #keys: EncryptionKeys;
   readonly directory: string;
 
-  constructor(driver: Driver, directory: string, keys: SpoolKeys) {
+  constructor(driver: Driver, directory: string, keys: EncryptionKeys) {
     this.#driver = driver;
     this.directory = directory;
     this.#keys = keys;

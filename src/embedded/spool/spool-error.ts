@@ -1,6 +1,6 @@
 import { HoldfastError } from "../../core/errors.js";
 import { asHoldfastError, isDamage } from "../sqlite-error.js";
-import { SealBroken } from "./seal.js";
+import { SealBroken } from "../../core/seal.js";
 import { UnknownKey } from "./spool-file.js";
 
 /** Whether the file is to be given up, and what can be read of it brought to another one. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import type { SpoolOutcome } from "../../broker/spool.js";
+import type { EncryptionKeys } from "../../core/encryption-key.js";
 import { HoldfastError } from "../../core/errors.js";
 import { openDatabase } from "../database-file.js";
 import type { Database, Driver } from "../driver.js";
@@ -8,8 +9,7 @@ import { preparedOnce, type Sql } from "../sql.js";
 import { damaged } from "../sqlite-error.js";
 import { pragma, schemaOf } from "../tables.js";
 import { inTransaction, whileBusy } from "../transaction.js";
-import { checksum, encryption, keyIdOf, SealBroken, sealedBytes, type Sealer } from "./seal.js";
-import type { SpoolKeys } from "./spool-options.js";
+import { checksum, encryption, keyIdOf, SealBroken, sealedBytes, type Sealer } from "../../core/seal.js";
 import { spoolTables } from "./spool-schema.js";
 
 /**
@@ -48,7 +48,7 @@ export interface ListedRow {
 export class UnknownKey extends Error {
   override readonly name = "UnknownKey";
 
-  constructor(keyId: string, keys: SpoolKeys) {
+  constructor(keyId: string, keys: EncryptionKeys) {
     const given =
       keys.length === 0 ? "and none is given" : `which is not among those given (${keys.map(keyIdOf).join(", ")})`;
     super(
@@ -69,7 +69,7 @@ export class SpoolFile {
   /** Where it is not given, no record can be opened: each throws this. */
   readonly unknownKey: UnknownKey | undefined;
 
-  private constructor(database: Database, { id, key_id: keyId }: Identity, keys: SpoolKeys) {
+  private constructor(database: Database, { id, key_id: keyId }: Identity, keys: EncryptionKeys) {
     if (!(id instanceof Uint8Array)) throw damaged(what, "its id cannot be read");
     this.database = database;
     this.#sql = preparedOnce(database);
@@ -77,12 +77,12 @@ export class SpoolFile {
     this.keyId = keyId ?? undefined;
     const key = keys.find((one) => keyIdOf(one) === keyId);
     this.unknownKey = keyId === null || key !== undefined ? undefined : new UnknownKey(keyId, keys);
-    if (key !== undefined) this.#sealer = encryption(key, id);
+    if (key !== undefined) this.#sealer = encryption(key, id, "spool");
     else this.#sealer = this.unknownKey === undefined ? checksum : closed(this.unknownKey);
   }
 
   /** A new one, sealed with the first of the keys. @throws when somebody else has been there, and chosen otherwise */
-  static create(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+  static create(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile {
     const file = SpoolFile.open(driver, path, keys);
     if (file.keyId === activeId(keys)) return file;
     file.close();
@@ -90,17 +90,17 @@ export class SpoolFile {
   }
 
   /** One that is there says itself which of the keys is its; without that all but the records can be seen. */
-  static open(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+  static open(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile {
     return SpoolFile.#on(openDatabase(driver, path, spoolTables, what), keys);
   }
 
   /** One of which is known that it is damaged: what can be read of it may be read. */
-  static openDamaged(driver: Driver, path: string, keys: SpoolKeys): SpoolFile {
+  static openDamaged(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile {
     return SpoolFile.#on(driver(path), keys);
   }
 
   /** A living process's, of which nothing is changed; undefined while that process has not made it. */
-  static openToLook(driver: Driver, path: string, keys: SpoolKeys): SpoolFile | undefined {
+  static openToLook(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile | undefined {
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
     return SpoolFile.#reading(driver(path, { readOnly: true }), (database) => {
       const found = whileBusy(() => (schemaOf(database, spoolTables, what) === 0 ? undefined : identity(database)));
@@ -110,7 +110,7 @@ export class SpoolFile {
     });
   }
 
-  static #on(database: Database, keys: SpoolKeys): SpoolFile {
+  static #on(database: Database, keys: EncryptionKeys): SpoolFile {
     return SpoolFile.#reading(
       database,
       () =>
@@ -315,13 +315,13 @@ function identity(database: Database): Identity | undefined {
   return database.prepare("SELECT id, key_id FROM file").get() as Identity | undefined;
 }
 
-function newIdentity(database: Database, keys: SpoolKeys): Identity {
+function newIdentity(database: Database, keys: EncryptionKeys): Identity {
   const made = { id: randomBytes(16), key_id: activeId(keys) ?? null };
   database.prepare("INSERT INTO file (id, key_id) VALUES (?, ?)").run(made.id, made.key_id);
   return made;
 }
 
-const activeId = ([active]: SpoolKeys) => active && keyIdOf(active);
+const activeId = ([active]: EncryptionKeys) => active && keyIdOf(active);
 
 const closed = (unknownKey: UnknownKey): Sealer => ({
   bytes: sealedBytes,

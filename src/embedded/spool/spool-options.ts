@@ -1,19 +1,7 @@
 import { resolve as absolute } from "node:path";
+import { type EncryptionKey, type EncryptionKeys, encryptionKeys, keyAllowed } from "../../core/encryption-key.js";
 import { hasControl, invalidOption, shown } from "../../core/errors.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
-
-/** 32 random bytes, as they are or as base64: `openssl rand -base64 32`. */
-export type SpoolKeyBytes = Uint8Array | string;
-
-/** One key; or several by names of one's own, of which `active` is used for what is new: the others still open what is old. */
-export type SpoolKey =
-  | SpoolKeyBytes
-  | { readonly active: string; readonly keys: Readonly<Record<string, SpoolKeyBytes>> };
-
-/** The first is used for what is new. */
-export type SpoolKeys = readonly Uint8Array[];
-
-const keyAllowed = "32 bytes, as a Uint8Array or in base64, or { active, keys } with several of them by name";
 
 export const spoolSettings = {
   directory: setting.text({
@@ -25,9 +13,9 @@ export const spoolSettings = {
   key: {
     kind: "record" as const,
     says: "encrypts what is spooled (AES-256-GCM); none: it is in clear in files that only this user can read",
-    default: undefined as SpoolKey | undefined,
+    default: undefined as EncryptionKey | undefined,
     allowed: keyAllowed,
-    parse: spoolKeys,
+    parse: encryptionKeys,
   },
   maxBytes: setting.integer({
     default: 1_073_741_824,
@@ -53,7 +41,7 @@ export interface FileSpoolOptions extends Given<typeof spoolSettings> {
 /** What the store's thread works with. */
 export interface SpoolPlan {
   readonly directory: string;
-  readonly keys: SpoolKeys;
+  readonly keys: EncryptionKeys;
   readonly maxBytes: number;
   readonly maxTasks: number;
   readonly maxAgeMs: number;
@@ -70,29 +58,3 @@ export function spoolPath(value: unknown, option: string): string {
   if (typeof value === "string" && value.trim() !== "" && !hasControl(value)) return absolute(value);
   throw invalidOption(option, `must be a path, got ${shown(value)}`);
 }
-
-export function spoolKeys(value: unknown, option: string): SpoolKeys {
-  if (typeof value === "string" || value instanceof Uint8Array) return [keyBytes(value, option)];
-  const ring = value as { active?: unknown; keys?: unknown } | null;
-  if (typeof ring !== "object" || ring === null || typeof ring.keys !== "object" || ring.keys === null) {
-    throw invalidOption(option, `must be ${keyAllowed}`);
-  }
-  const { active } = ring;
-  const keys = Object.entries(ring.keys);
-  if (typeof active !== "string" || !keys.some(([name]) => name === active)) {
-    const names = keys.map(([name]) => shown(name)).join(", ");
-    throw invalidOption(`${option}.active`, `must be the name of one of the keys (${names}), got ${shown(active)}`);
-  }
-  return keys
-    .toSorted(([a], [b]) => Number(b === active) - Number(a === active))
-    .map(([name, key]) => keyBytes(key, `${option}.keys.${name.slice(0, 64)}`));
-}
-
-/** What came is not shown: it may be nearly right. */
-function keyBytes(value: unknown, option: string): Uint8Array {
-  const bytes = typeof value === "string" && base64.test(value) ? Buffer.from(value, "base64") : value;
-  if (bytes instanceof Uint8Array && bytes.length === 32) return Uint8Array.from(bytes);
-  throw invalidOption(option, "must be 32 bytes, as a Uint8Array or in base64: openssl rand -base64 32");
-}
-
-const base64 = /^[A-Za-z0-9+/]{43}=$/;

@@ -1,18 +1,22 @@
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, realpathSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import { type HoldfastError, invalidOption, shown } from "../../core/errors.js";
+import { type HoldfastError, invalidOption, shown } from "./errors.js";
 import { type FileSystem, fileSystemOf } from "./file-system.js";
 
 /** What is accepted may be secret, and who may write here may forge tasks. */
 const othersMayWrite = 0o022;
 
+type Refusal = (problem: string) => HoldfastError;
+
 /**
- * The directory of a spool, made when it is missing.
+ * A directory for what has to last: of a spool, or of spilled dead letters. Made when it is missing; `option` is its name in
+ * errors.
  * @throws OPTION_INVALID when it is not one that this user alone can write, or not on this machine
  */
-export function prepareDirectory(directory: string): FileSystem {
-  makeDirectory(directory);
-  requireOwn(directory, lstatSync(directory));
+export function prepareDirectory(directory: string, option: string): FileSystem {
+  const refused = (problem: string): HoldfastError => invalidOption(option, problem);
+  makeDirectory(directory, refused);
+  requireOwn(directory, lstatSync(directory), refused);
   const fileSystem = fileSystemOf(realpathSync(directory));
   if (fileSystem.kind === "network") {
     throw refused(
@@ -23,7 +27,7 @@ export function prepareDirectory(directory: string): FileSystem {
   return fileSystem;
 }
 
-function makeDirectory(directory: string): void {
+function makeDirectory(directory: string, refused: Refusal): void {
   try {
     const first = mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (first !== undefined) fsyncDirectory(dirname(first));
@@ -36,7 +40,7 @@ function makeDirectory(directory: string): void {
   }
 }
 
-function requireOwn(directory: string, stats: Stats): void {
+function requireOwn(directory: string, stats: Stats, refused: Refusal): void {
   const name = shown(directory);
   if (stats.isSymbolicLink()) throw refused(`must not be a symbolic link, as ${name} is: name the directory itself`);
   if (!stats.isDirectory()) throw refused(`must be a directory, ${name} is none`);
@@ -60,5 +64,3 @@ export function fsyncDirectory(directory: string): void {
     closeSync(descriptor);
   }
 }
-
-const refused = (problem: string): HoldfastError => invalidOption("spool.directory", problem);

@@ -51,10 +51,10 @@ function digest(record: Uint8Array, place: Place): Buffer {
 
 /**
  * AES-256-GCM with a key of the file's own, so that random nonces are enough however many files one key is used for:
- * nonce, tag, ciphertext.
+ * nonce, tag, ciphertext. What one kind of file holds opens in no other kind.
  */
-export function encryption(key: Uint8Array, file: Uint8Array): Sealer {
-  const fileKey = Buffer.from(hkdfSync("sha256", key, file, "holdfast spool file", 32));
+export function encryption(key: Uint8Array, file: Uint8Array, use: "spool" | "spill"): Sealer {
+  const fileKey = Buffer.from(hkdfSync("sha256", key, file, `holdfast ${use} file`, 32));
   return {
     bytes: sealedBytes,
     seal(record, place) {
