@@ -45,7 +45,14 @@ const singlePlaces: readonly { what: string; pattern: RegExp; place: string; exc
 
 const longestFile = 500;
 const namelessFile = /^(utils?|helpers?|common|types?|constants?|misc)\.ts$/;
-const barrels = ["index.ts", "redis/index.ts", "embedded/index.ts", "testing/index.ts", "http/index.ts"];
+const barrels = [
+  "index.ts",
+  "redis/index.ts",
+  "embedded/index.ts",
+  "testing/index.ts",
+  "http/index.ts",
+  "deadletter/index.ts",
+];
 
 type Sources = ReadonlyMap<string, string>;
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import type { DeadLetterStore } from "./dead-letters.js";
 import type { OutageStore, Tallied } from "./outage.js";
 import type { Outcome } from "../core/outcome.js";
 import type { Identifying } from "./incarnation.js";
@@ -58,6 +59,8 @@ export interface Broker
   readonly clock: Clock;
   /** Where there are replicas that may take over, so that one can work on storage. */
   readonly standstills?: Standstills | undefined;
+  /** Where dead letters are worked on. */
+  readonly deadLetters?: DeadLetterStore | undefined;
   /** Let go of everything. What is under way is finished first; afterwards every call throws CLOSED. */
   close(): Promise<void>;
 }

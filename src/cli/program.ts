@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { completionCommand } from "./completion/command.js";
+import { dlqCommand } from "./dlq/command.js";
 import { demoCommand } from "./demo/command.js";
 import { helpWidth } from "./flags.js";
 import { groupCommand } from "./group.js";
@@ -37,6 +38,7 @@ export function newProgram(): Command {
     .addCommand(statsCommand())
     .addCommand(queueCommand())
     .addCommand(taskCommand())
+    .addCommand(dlqCommand())
     .addCommand(workerCommand())
     .addCommand(groupCommand())
     .addCommand(spoolCommand())

@@ -41,6 +41,7 @@ import type { Incarnation } from "../broker/incarnation.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { UnderWay } from "../core/under-way.js";
+import { EmbeddedDeadLetters } from "./dead-letters/embedded-dead-letters.js";
 import { memory } from "./database-file.js";
 import { acquireLink } from "./shared-links.js";
 import { enqueueCalls, leasedTasks, settleRows, taskInfo } from "./rows.js";
@@ -52,6 +53,7 @@ import { workerInfo, workerText } from "./workers.js";
 export class EmbeddedBroker implements Broker {
   readonly label: string;
   readonly clock = new DisciplinedClock();
+  readonly deadLetters = new EmbeddedDeadLetters((call) => this.#ask([], call));
   readonly #location: string;
   readonly #link: StoreLink;
   readonly #release: () => Promise<void>;

@@ -1,6 +1,7 @@
 import type { HoldfastError } from "../core/errors.js";
 import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
+import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -50,6 +51,8 @@ const verbs = {
   announce,
   withdraw,
   workers,
+  readDocuments,
+  writeDocuments,
 };
 
 export type Verb = keyof typeof verbs;

@@ -10,6 +10,7 @@ import type { Tables } from "./tables.js";
  * those that live, as JSON.
  *
  * 3: `progress` is what a handler told last, as JSON. 4: `effects` is what its task has had done once (remember.ts).
+ * 5: `document`: the small documents beside dead letters, as "version JSON".
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -104,6 +105,12 @@ CREATE INDEX worker_by_time ON worker (until_ms);
 `,
   "ALTER TABLE task ADD COLUMN progress TEXT;",
   "ALTER TABLE task ADD COLUMN effects TEXT;",
+  `CREATE TABLE document (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  stored TEXT NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;`,
 ];
 
 /** "HfSt" */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { documentKinds } from "../broker/documents.js";
 import * as keys from "./keys.js";
 import { seed } from "../../test/support/seed.js";
 
@@ -8,6 +9,7 @@ fc.configureGlobal({ seed });
 const {
   cancelChannel,
   dataKey,
+  documentsKey,
   keysOf: _,
   outagesKey,
   ownServersKey,
@@ -40,6 +42,7 @@ describe("keys", () => {
           [schemaKey, "schema"],
           [dataKey, "data"],
           [outagesKey, "outages"],
+          ...documentKinds.map((kind) => [documentsKey(kind), `documents: ${kind}`] as const),
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);

@@ -1,3 +1,4 @@
+import type { DocumentKind } from "../broker/documents.js";
 import type { TaskState } from "../core/state.js";
 
 /**
@@ -25,6 +26,8 @@ export const dataKey = "holdfast:data";
 export const nodeDataKey = (tag: string) => `${dataKey}:{${tag}}`;
 /** HASH: what processes know of outages, by the records' ids, as JSON. */
 export const outagesKey = "holdfast:outages";
+/** HASH: small documents beside dead letters, by their ids, each "version JSON". */
+export const documentsKey = (kind: DocumentKind) => `holdfast:dlq:${kind}`;
 
 /** ZSETs: keys of processes that work, and of what they run, by the time at which they expire. */
 export const serversKey = "asynq:servers";

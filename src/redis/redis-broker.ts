@@ -12,6 +12,7 @@ import type {
   Turn,
   TurnReply,
 } from "../broker/broker.js";
+import type { DeadLetterStore } from "../broker/dead-letters.js";
 import type { EffectAnswer, EffectStep } from "../broker/effects.js";
 import type {
   Act,
@@ -45,6 +46,7 @@ import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
+import { RedisDeadLetters } from "./dead-letters/redis-dead-letters.js";
 import { DataWatch } from "./data-watch.js";
 import { dropQueue } from "./drop-queue.js";
 import { isUnreadable } from "./answers.js";
@@ -85,6 +87,7 @@ export class RedisBroker implements Broker {
   readonly label: string;
   readonly spool: Spool | undefined;
   readonly standstills: Standstills;
+  readonly deadLetters: DeadLetterStore;
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
@@ -133,6 +136,7 @@ export class RedisBroker implements Broker {
     });
     link.onConnected(() => this.#fit && this.#watch.changed());
     this.standstills = new RedisStandstills((verb) => this.#run(verb), linkOptions);
+    this.deadLetters = new RedisDeadLetters((verb) => this.#run(verb));
     this.#recorder = openRecorder?.(this);
     this.spool = openSpool?.(this);
   }

@@ -171,6 +171,80 @@ export function cancel(keys: CancelKeys, head: CancelHead): ScriptCall {
   return { script: cancelScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface DocumentKeys {
+  readonly documents: string;
+}
+
+export interface DocumentHead {
+  readonly nowMs: Argument;
+  readonly most: Argument;
+}
+
+export interface DocumentRow {
+  readonly id: Argument;
+  readonly ifVersion: Argument;
+  readonly text: Argument;
+}
+
+export const documentScript: Script = {
+  name: "document",
+  sha1: "e02ce234213e64c89ed94eee3de806f28676e5b7",
+  text: `-- Small JSON documents, each changed only where it still has the version that its writer read ("0": there is none).
+-- Stored as "version text". An empty text deletes.
+-- Reply: an answer a row: the new version, "c" it has another one, "f" there are \`most\` already.
+local documents = unpack(KEYS)
+local deadline_ms, now_ms, most = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local problem = misfit(documents, "hash")
+if problem then return redis.error_reply("WRONGTYPE " .. problem) end
+
+local room = tonumber(most) - redis.call("HLEN", documents)
+local reply = {}
+for i = 1, #ROWS, 3 do
+  local id, if_version, text = unpack(ROWS, i, i + 2)
+  local stored = redis.call("HGET", documents, id)
+  local version = stored and (stored:match("^(%d+) ") or "1") or "0"
+  if version ~= if_version then
+    reply[#reply + 1] = "c"
+  elseif not stored and text ~= "" and room <= 0 then
+    reply[#reply + 1] = "f"
+  else
+    local next_version = string.format("%.0f", math.max(tonumber(now_ms), tonumber(version) + 1))
+    if text ~= "" then
+      redis.call("HSET", documents, id, next_version .. " " .. text)
+      if not stored then room = room - 1 end
+    elseif stored then
+      redis.call("HDEL", documents, id)
+      room = room + 1
+    end
+    reply[#reply + 1] = next_version
+  end
+end
+return reply
+`,
+};
+
+export function document(keys: DocumentKeys, head: DocumentHead, rows: readonly DocumentRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.most];
+  args.push(packedRows(rows, ["id", "ifVersion", "text"]));
+  return { script: documentScript, keys: [keys.documents], args };
+}
+
 export interface DropKeys {
   readonly asynq: string;
   readonly holdfast: string;

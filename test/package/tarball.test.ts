@@ -4,7 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runTool } from "../../scripts/tool.js";
 import { filesIn, installPacked, run, type Installed } from "./installed.js";
 
-const entries = ["holdfast", "holdfast/redis", "holdfast/embedded", "holdfast/testing", "holdfast/http"];
+const entries = [
+  "holdfast",
+  "holdfast/redis",
+  "holdfast/embedded",
+  "holdfast/testing",
+  "holdfast/http",
+  "holdfast/dead-letters",
+];
 const budget = { bytes: 10_000_000, packages: 15 };
 
 interface Lock {
@@ -87,7 +94,8 @@ function code(path: string): string {
 
 /** Every name that an entry's types export; those of types are marked. */
 function publicNames(folder: string, entry: string): string[] {
-  const text = readFileSync(join(folder, "dist/esm", entry.slice("holdfast".length), "index.d.ts"), "utf8");
+  const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const text = readFileSync(join(folder, exports[`.${entry.slice("holdfast".length)}`].import.types), "utf8");
   const listed = [...text.matchAll(/^export (type )?\{([^}]*)\}/gm)].flatMap(([, type = "", list = ""]) =>
     list.split(",").map((item) => `${type}${item.trim().replace(/^(type )?.* as /, "$1")}`),
   );

@@ -1,0 +1,7 @@
+import type { Documents } from "./documents.js";
+
+/**
+ * What an engine does for dead letters beyond tasks on their way: each part of it has a file of its own, here and in the
+ * engines. `broker.deadLetters`; src/deadletter stands on it.
+ */
+export interface DeadLetterStore extends Documents {}

@@ -1,0 +1,14 @@
+import type { DeadLetterStore } from "../broker/dead-letters.js";
+import type { Act } from "../broker/roles.js";
+import type { InspectorBroker } from "../inspector/inspector.js";
+import type { ByOptions } from "../inspector/options.js";
+
+/** What the parts work with. */
+export interface Desk {
+  readonly broker: InspectorBroker;
+  readonly store: DeadLetterStore;
+  /** By the broker's clock, Unix ms. */
+  nowMs(): number;
+  /** Who does it, why, and under which request. @throws OPTION_INVALID naming the verb's option */
+  act(by: ByOptions | undefined, verb: string): Act;
+}
