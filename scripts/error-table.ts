@@ -105,6 +105,14 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     advice:
       "Not accepted, as far as anybody can promise: mend the disk or the directory, and repeat it with the same ids. What was accepted before is still in its file.",
   },
+  SPILL_FAILED: {
+    sample: {
+      path: "/var/lib/shop/dead-letters",
+      problem: "ENOSPC: no space left on device; nothing was deleted that is not in a file",
+    },
+    advice:
+      "Make room, or mend the file's disk, and do it again: what was spilled before is in its file, all else still in storage.",
+  },
   CLOSED: { sample: { what: "the broker" }, advice: "Do not use what you closed." },
   TASK_TIMEOUT: {
     sample: { timeoutMs: 30_000 },

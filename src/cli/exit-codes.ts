@@ -34,6 +34,7 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   BULK_INTERRUPTED: storageExitCode,
   SPOOL_FULL: storageExitCode,
   SPOOL_FAILED: storageExitCode,
+  SPILL_FAILED: storageExitCode,
   CLOSED: storageExitCode,
 };
 

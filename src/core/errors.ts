@@ -44,6 +44,7 @@ const sentences = {
       ? "no room is left on its disk"
       : `${d.tasks} of ${d.maxTasks} tasks, ${d.bytes} of ${d.maxBytes} bytes`),
   SPOOL_FAILED: (d: { directory: string; problem: string }) => `the spool in ${d.directory} failed: ${d.problem}`,
+  SPILL_FAILED: (d: { path: string; problem: string }) => `dead letters in ${d.path}: ${d.problem}`,
   // Nobody: it is over.
   CLOSED: (d: { what: string }) => `${d.what} is closed`,
   // Recorded on the task, and seen in the handler's `signal.reason`.
