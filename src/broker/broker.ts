@@ -1,3 +1,4 @@
+import type { AuditStore } from "./audit.js";
 import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
@@ -57,6 +58,8 @@ export interface Broker
   readonly label: string;
   /** The clock that callers take `nowMs` from; an engine keeps it in step with its storage. */
   readonly clock: Clock;
+  /** What was done by hand. */
+  readonly audit: AuditStore;
   /** Where there are replicas that may take over, so that one can work on storage. */
   readonly standstills?: Standstills | undefined;
   /** Where dead letters are worked on. */

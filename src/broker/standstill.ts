@@ -16,10 +16,11 @@ export interface Standstills {
   replication(): Promise<Replication[]>;
   /**
    * Have a replica become the master, while nobody can write at all. What may go wrong is told before anything is lost.
+   * That it was tried is written down before.
    * @throws OPTION_INVALID where this is not ours to do, with what is
    * @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE
    */
-  failOver(withinMs: number): Promise<FailedOver>;
+  failOver(withinMs: number, by: Act, nowMs: number): Promise<FailedOver>;
 }
 
 export interface Standstill {

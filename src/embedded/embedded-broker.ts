@@ -42,6 +42,7 @@ import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { UnderWay } from "../core/under-way.js";
 import { EmbeddedDeadLetters } from "./dead-letters/embedded-dead-letters.js";
+import { EmbeddedAudit } from "./audit.js";
 import { memory } from "./database-file.js";
 import { acquireLink } from "./shared-links.js";
 import { enqueueCalls, leasedTasks, settleRows, taskInfo } from "./rows.js";
@@ -54,6 +55,7 @@ export class EmbeddedBroker implements Broker {
   readonly label: string;
   readonly clock = new DisciplinedClock();
   readonly deadLetters = new EmbeddedDeadLetters((call) => this.#ask([], call));
+  readonly audit = new EmbeddedAudit((call) => this.#ask([], call));
   readonly #location: string;
   readonly #link: StoreLink;
   readonly #release: () => Promise<void>;

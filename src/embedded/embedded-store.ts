@@ -1,3 +1,4 @@
+import { actLogs, appendActs, readActs } from "./acts.js";
 import type { HoldfastError } from "../core/errors.js";
 import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
@@ -27,6 +28,9 @@ const ping = (_sql: Sql, _args: object) => undefined;
 
 const verbs = {
   ping,
+  appendActs,
+  actLogs,
+  readActs,
   enqueue,
   exchange,
   reclaim,

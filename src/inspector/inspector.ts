@@ -256,7 +256,8 @@ export class Inspector {
    * @throws BROKER_INCOMPATIBLE without a replica, or the right to it; BROKER_UNAVAILABLE when it did not come about in time
    */
   async failOver(options?: given.FailOverOptions): Promise<FailedOver> {
-    return maintaining.failOver(this.#broker, given.failOverOptions(options).withinMs);
+    const { withinMs, ...by } = given.failOverOptions(options);
+    return maintaining.failOver(this.#broker, this.#act(by), withinMs);
   }
 
   /** Workers that are alive, those of other programs on the same storage included, and what they run. */

@@ -87,8 +87,8 @@ export async function maintenanceOf(broker: MaintainedBroker): Promise<QueueMain
   return found.flatMap((one, n) => (one === undefined ? [] : [{ queue: all[n]!, ...one }]));
 }
 
-export async function failOver(broker: MaintainedBroker, withinMs: number): Promise<FailedOver> {
-  return standstillsOf(broker, "failOver").failOver(withinMs);
+export async function failOver(broker: MaintainedBroker, by: Act, withinMs: number): Promise<FailedOver> {
+  return standstillsOf(broker, "failOver").failOver(withinMs, by, broker.clock.nowMs());
 }
 
 /** What a master had when it was first asked is what its replicas are to have: it goes on writing, if only heartbeats. */

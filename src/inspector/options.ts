@@ -129,6 +129,7 @@ export function maintenanceOptions(given: MaintenanceOptions | undefined): Maint
 }
 
 export const failOverSettings = {
+  ...bySettings,
   within: setting.duration({
     default: "15s",
     min: "3s",

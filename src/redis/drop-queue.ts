@@ -1,8 +1,10 @@
+import { droppedAct } from "../broker/audit.js";
 import type { Act, DropReceipt } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
+import { append, lastNumber } from "./audit.js";
 import { listOf, meaningOf } from "./answers.js";
 import { maxRows } from "./batches.js";
-import { keysOf, pendingKey, queuesKey, retryKey, scheduledKey } from "./keys.js";
+import { auditKey, keysOf, pendingKey, queuesKey, retryKey, scheduledKey } from "./keys.js";
 import { LinkError, type RedisLink } from "./link.js";
 import { drop as dropCall } from "./scripts.gen.js";
 
@@ -30,10 +32,17 @@ export async function dropQueue(
     reason: by.reason,
     request: by.requestId,
   };
-  const [reply] = await link.run([dropCall(keysOf(queue), head)]);
+  const [log, reply] = await link.run([
+    { name: "XREVRANGE", args: [auditKey(queue), "+", "-", "COUNT", 1] },
+    dropCall(keysOf(queue), head),
+  ]);
   if (reply instanceof LinkError) throw reply.toError(link.label);
   const receipt = meaningOf(link.label, receipts, String(reply));
-  if (receipt === "dropped") await forget(link, queue);
+  if (receipt === "dropped") {
+    // Its own log is gone with it. Before its name, so that a drop that is cut off here is seen, and done again.
+    await append(link, [{ ...by, ...droppedAct(queue, lastNumber(link, log)) }], nowMs);
+    await forget(link, queue);
+  }
   return receipt;
 }
 

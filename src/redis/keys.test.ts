@@ -10,6 +10,7 @@ const {
   cancelChannel,
   dataKey,
   documentsKey,
+  globalAuditKey,
   keysOf: _,
   outagesKey,
   ownServersKey,
@@ -43,6 +44,7 @@ describe("keys", () => {
           [dataKey, "data"],
           [outagesKey, "outages"],
           ...documentKinds.map((kind) => [documentsKey(kind), `documents: ${kind}`] as const),
+          [globalAuditKey, "acts"],
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);

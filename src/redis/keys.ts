@@ -24,6 +24,8 @@ export const schemaKey = "holdfast:schema";
 export const dataKey = "holdfast:data";
 /** The same for one node of a Cluster: the tag leads to a slot that it has. */
 export const nodeDataKey = (tag: string) => `${dataKey}:{${tag}}`;
+/** STREAM: what was done by hand to no queue, or to several. */
+export const globalAuditKey = "holdfast:audit";
 /** HASH: what processes know of outages, by the records' ids, as JSON. */
 export const outagesKey = "holdfast:outages";
 /** HASH: small documents beside dead letters, by their ids, each "version JSON". */

@@ -44,6 +44,7 @@ import type {
 } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
+import { RedisAudit } from "./audit.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { cancel, cancellations } from "./cancel.js";
 import { RedisDeadLetters } from "./dead-letters/redis-dead-letters.js";
@@ -88,6 +89,7 @@ export class RedisBroker implements Broker {
   readonly spool: Spool | undefined;
   readonly standstills: Standstills;
   readonly deadLetters: DeadLetterStore;
+  readonly audit = new RedisAudit((verb) => this.#run(verb));
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;

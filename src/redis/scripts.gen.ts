@@ -55,6 +55,75 @@ export function announce(keys: AnnounceKeys, head: AnnounceHead, rows: readonly 
   return { script: announceScript, keys: [keys.server, keys.running], args };
 }
 
+export interface AppendActsKeys {
+  readonly log: string;
+}
+
+export interface AppendActsHead {
+  readonly nowMs: Argument;
+}
+
+export interface AppendActsRow {
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+  readonly verb: Argument;
+  readonly what: Argument;
+  readonly count: Argument;
+}
+
+export const appendActsScript: Script = {
+  name: "append_acts",
+  sha1: "3c8384c055d6c6cd9a3375bde4f91e12cc9518f8",
+  text: `-- Append acts to a log that belongs to no queue.
+-- Reply: "appended", or what is wrong with the key.
+local log = unpack(KEYS)
+local deadline_ms, now_ms = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local problem = misfit(log, "stream")
+if problem then return problem end
+for i = 1, #ROWS, 6 do
+  local actor, reason, request, verb, what, count = unpack(ROWS, i, i + 5)
+  record_in(log, now_ms, actor, reason, request, verb, what, count)
+end
+return "appended"
+`,
+};
+
+export function appendActs(keys: AppendActsKeys, head: AppendActsHead, rows: readonly AppendActsRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs];
+  args.push(packedRows(rows, ["actor", "reason", "request", "verb", "what", "count"]));
+  return { script: appendActsScript, keys: [keys.log], args };
+}
+
 export interface BeatKeys {
   readonly set: string;
 }
@@ -109,7 +178,7 @@ export interface CancelHead {
 
 export const cancelScript: Script = {
   name: "cancel",
-  sha1: "70d53b1029f8ad23e36e1507b6916a1fa71bb237",
+  sha1: "ae8ec8b15ea94f6c87aae6988e466375653f620d",
   text: `-- Ask for active tasks of one queue to be aborted: a mark in the task's hash where a worker of ours holds it, which each
 -- renewal of its lease reads, then the id on a channel that all workers hear.
 -- Reply: a letter for each of \`ids\` (JSON), r(equested), a (not active), n(ot found); or { what is wrong with a key }.
@@ -129,10 +198,18 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 
 local lease, leases = asynq .. "lease", holdfast .. "leases"
@@ -264,7 +341,7 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "3bae6b2549313042f3bc65c568e2e8bd009f297d",
+  sha1: "3bbd869f40f514de1c41ba4c94d5707e7e002328",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
@@ -285,10 +362,18 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 
 local function number(...)
@@ -1377,7 +1462,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "6381ca3b6f6f869824eb6e4ffa73729adab8945e",
+  sha1: "e73ad208cc860294f8f0e6a5581a09145813444b",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -1511,10 +1596,18 @@ local function remember(holdfast, ids, spooled)
     end
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -1919,7 +2012,7 @@ export interface PauseHead {
 
 export const pauseScript: Script = {
   name: "pause",
-  sha1: "d1e36713726ce2aac3a8364fd49a49298d62d216",
+  sha1: "2c254393ef71749677829b36b7cd88eb4ea3f9ab",
   text: `-- Pause queues, or let them go on; the queues are known to exist.
 -- KEYS: the two prefixes of each queue.
 -- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
@@ -1938,10 +2031,18 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 
 local function pause(asynq, holdfast)
@@ -3054,7 +3155,7 @@ export interface StandstillHead {
 
 export const standstillScript: Script = {
   name: "standstill",
-  sha1: "049e8f71e5b7691a5b0d8f0cd7179fdac0da27bc",
+  sha1: "211e55c3200efe2c19bb6475641d1002fec5e6d3",
   text: `-- Let queues stand still until a time (ms), or, with 0, go on; the queues are known to exist. What paused workers, Go's
 -- too, expires with it.
 -- KEYS: the two prefixes of each queue.
@@ -3074,10 +3175,18 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 
 local function set(asynq, holdfast)
@@ -3137,7 +3246,7 @@ export interface UpdateHead {
 
 export const updateScript: Script = {
   name: "update",
-  sha1: "7c5d1d785ad7df38fbdca0fb085799e0e9b1a1b3",
+  sha1: "4d011f1e2bc4f929035aca6222f36c9f4db0cf5c",
   text: `-- Another payload for a task that waits: its message, as long as it is the one from which the new one was made, and with
 -- it the unique lock that stands for the payload, for as long as it still holds.
 -- Reply: "updated", "notFound", "wrongState", "duplicate", "changed", or what is wrong with a key.
@@ -3157,10 +3266,18 @@ local function misfit(key, kind)
     return key .. " is a " .. found .. ", not a " .. kind
   end
 end
--- Who did what and why, beside the deed: about the last ten thousand of a queue.
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  redis.call("XADD", holdfast .. "audit", "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
 
 local task = asynq .. "t:" .. id

@@ -2,6 +2,7 @@ import type { Act, PauseReceipt } from "../broker/roles.js";
 import type { FailedOver, Replication, Standstill, Standstills } from "../broker/standstill.js";
 import { floorToS } from "../core/duration.js";
 import { invalidOption } from "../core/errors.js";
+import { append } from "./audit.js";
 import { listOf, throwProblems, totalOf } from "./answers.js";
 import { failOver } from "./fail-over.js";
 import { keysOf, standstillKey } from "./keys.js";
@@ -61,9 +62,12 @@ export class RedisStandstills implements Standstills {
     });
   }
 
-  async failOver(withinMs: number): Promise<FailedOver> {
+  async failOver(withinMs: number, by: Act, nowMs: number): Promise<FailedOver> {
     const options = this.#options;
-    if (options.kind === "sentinel") return failOver(options, withinMs);
+    if (options.kind === "sentinel") {
+      await this.#run((link) => append(link, [{ ...by, verb: "fail over", what: "", count: 0 }], nowMs));
+      return failOver(options, withinMs);
+    }
     const type =
       options.kind === "cluster"
         ? "CLUSTER FAILOVER on a replica of each shard that is to change: it waits for equal offsets by itself"

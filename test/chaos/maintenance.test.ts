@@ -105,8 +105,10 @@ describeRedis("a Redis that is well, a master, two replicas and three Sentinels,
     expect(await inspector.beginMaintenance({ reason: "upgrade" })).toMatchObject({ active: 0, ready: true });
     const refused = receipts.length;
     for (const replica of redis.replicas) await restart(replica, redis.master);
-    const changed = await inspector.failOver();
+    const changed = await inspector.failOver({ reason: "upgrade" });
     const master = await masterNow();
+    const [tried] = await waiting.audit.read([{ log: "" }], 1, true);
+    expect(tried).toMatchObject([{ verb: "fail over", actor: "ann", reason: "upgrade" }]);
     expect(changed).toMatchObject({ from: redis.master.place, to: master.place });
     await restart(redis.master, master);
     expect(await inspector.maintenance()).toMatchObject([{ queue: "default", actor: "ann", reason: "upgrade" }]);

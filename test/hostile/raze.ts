@@ -54,9 +54,17 @@ const isOf = (queue: string, key: string) =>
   key.startsWith(raw(`asynq:{${queue}}:`)) || key.startsWith(raw(`holdfast:{${queue}}:`));
 
 function elsewhere(queue: string, before: Snapshot, after: Snapshot): string[] {
-  return [...before]
-    .filter(([key]) => !isOf(queue, key) && key !== "asynq:queues" && shown(after, key) !== shown(before, key))
-    .map(([key]) => `the drop changed ${key}: ${shown(before, key)} is ${shown(after, key)}`);
+  return (
+    [...before]
+      // Who dropped it is said in the log for all.
+      .filter(
+        ([key]) =>
+          !isOf(queue, key) &&
+          !["asynq:queues", "holdfast:audit"].includes(key) &&
+          shown(after, key) !== shown(before, key),
+      )
+      .map(([key]) => `the drop changed ${key}: ${shown(before, key)} is ${shown(after, key)}`)
+  );
 }
 
 const shown = (space: Snapshot, key: string) =>

@@ -18,8 +18,8 @@ describeRedis("steering on Redis", () => {
   const nowMs = nowS * 1_000 + 500;
   const nowNs = `${nowMs}000000`;
   const by: Act = { actor: "ops", reason: "why", requestId: "r1" };
-  const acted = (verb: string, what: string, count: number) =>
-    `at=${nowMs} actor=ops reason=why request=r1 verb=${verb} what=${what} count=${count}`;
+  const acted = (verb: string, what: string, count: number, n = 1) =>
+    `at=${nowMs} actor=ops reason=why request=r1 verb=${verb} what=${what} count=${count} n=${n}`;
   const manual = JSON.stringify({
     reason: "manual",
     class: "Archived",
@@ -141,7 +141,7 @@ describeRedis("steering on Redis", () => {
         "asynq:{q}:pending": ["b", "a"],
         "asynq:{q}:t:a": task("a"),
         "asynq:{q}:t:b": task("b"),
-        "holdfast:{q}:audit": [acted("run", '["a"]', 1), acted("run", '["b"]', 1)],
+        "holdfast:{q}:audit": [acted("run", '["a"]', 1), acted("run", '["b"]', 1, 2)],
       });
     });
 
@@ -345,7 +345,7 @@ describeRedis("steering on Redis", () => {
     await broker.setPaused(["q"], false, by, nowMs);
     expect(await keyspace(server.admin)).toEqual({
       ...before,
-      "holdfast:{q}:audit": [acted("pause", "", 0), acted("resume", "", 0)],
+      "holdfast:{q}:audit": [acted("pause", "", 0), acted("resume", "", 0, 2)],
     });
     // Workers that sleep watch the pause: its end wakes them.
     expect(await server.admin.multi().ping().exec()).toBeNull();
@@ -392,6 +392,8 @@ describeRedis("steering on Redis", () => {
       return receipt;
     };
 
+    const dropped = (acts: number) => acted("drop", JSON.stringify({ queue: "q", acts }), 0);
+
     it("leaves no key of the queue, whoever made it, and each of the others", async () => {
       for (const state of [...sets, "pending"] as const) await put(state, state);
       for (let n = 0; n < 20; n++) await put(`p${n}`, "pending");
@@ -419,7 +421,7 @@ describeRedis("steering on Redis", () => {
       expect(await drop()).toBe("dropped");
 
       const left = (await server.admin.keys("*")).filter(
-        (key) => !key.startsWith("filler:") && !["holdfast:schema", "holdfast:data"].includes(key),
+        (key) => !key.startsWith("filler:") && !["holdfast:schema", "holdfast:data", "holdfast:audit"].includes(key),
       );
       expect(left.toSorted()).toEqual([...others, "asynq:queues"].toSorted());
       expect(await server.admin.smembers("asynq:queues")).toEqual(["q2"]);
@@ -436,6 +438,7 @@ describeRedis("steering on Redis", () => {
       expect(await keyspace(server.admin)).toEqual({
         "asynq:queues": ["q"],
         "asynq:{aXb?cX}:processed": "1",
+        "holdfast:audit": [acted("drop", JSON.stringify({ queue: name, acts: 0 }), 0)],
       });
     });
 
@@ -471,7 +474,7 @@ describeRedis("steering on Redis", () => {
 
       expect(await drop()).toBe("dropped");
 
-      expect(await keyspace(server.admin)).toEqual({});
+      expect(await keyspace(server.admin)).toEqual({ "holdfast:audit": [dropped(1)] });
     });
 
     it("of a queue whose keys are something else removes them all the same", async () => {
@@ -482,7 +485,7 @@ describeRedis("steering on Redis", () => {
 
       expect(await drop()).toBe("dropped");
 
-      expect(await keyspace(server.admin)).toEqual({});
+      expect(await keyspace(server.admin)).toEqual({ "holdfast:audit": [dropped(0)] });
     });
   });
 });

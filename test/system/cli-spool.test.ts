@@ -115,13 +115,17 @@ describeRedis("holdfast spool drain", () => {
       const dead = new FileSpoolStore(folder, silent);
       await dead.append([newTask({ id: "a", queue: "mail" }), newTask({ id: "b", queue: "mail" })], 1_800_000_000_000);
       await dead.close();
-      const drained = await holdfast(["spool", "drain", folder, "--url", server.url, "--json"]);
+      const drained = await holdfast(["spool", "drain", folder, "--url", server.url, "--json", "--reason", "moved"]);
 
       expect({ status: drained.status, stderr: drained.stderr.includes("failed") }).toEqual({
         status: 0,
         stderr: false,
       });
       expect(JSON.parse(drained.stdout)).toEqual({ delivered: 2, parked: 0, left: 0 });
+      const [[, act] = []] = await server.admin.xrange("holdfast:audit", "-", "+");
+      expect(act).toEqual(
+        expect.arrayContaining(["spool drain", "moved", expect.stringContaining("Redis user default")]),
+      );
       await using broker = connect(server.url, { log: silent });
       expect((await new Inspector(broker).queue("mail")).counts).toMatchObject({ pending: 2 });
     } finally {

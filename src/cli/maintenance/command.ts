@@ -54,12 +54,12 @@ function failoverCommand(): Command {
     )
     .option("--within <TIME>", "Redis may be frozen for so long at the most (15s)");
   return teaching(
-    withStorage(command),
+    withActing(command),
     ["holdfast maintenance failover --url 'redis-sentinel://s1,s2,s3?master=tasks'"],
     "For Redis Cluster, and for a replica without Sentinels, it says what to type: there Redis itself waits for equal offsets.",
-  ).action(async (flags: StorageFlags & { within?: Duration }) =>
+  ).action(async (flags: ActFlags & { within?: Duration }) =>
     withStorageOpen(flags, async ({ inspector }) => {
-      const done = await inspector.failOver({ within: flags.within });
+      const done = await inspector.failOver({ ...(await actOf(flags, inspector)), within: flags.within });
       if (flags.json === true) await printJson(done);
       else {
         await print(

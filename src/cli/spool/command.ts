@@ -6,7 +6,7 @@ import type { Spools } from "../../embedded/spool/open-spools.js";
 import { thisProcess } from "../../inspector/options.js";
 import { confirmed } from "../confirm.js";
 import { storageUrl } from "../env.js";
-import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
+import { type ActFlags, teaching, wholeNumber, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { count, printable } from "../terminal.js";
@@ -85,14 +85,14 @@ function drainCommand(): Command {
     .argument("<DIRECTORY>", "the spool's directory")
     .addOption(keyFileOption());
   return teaching(
-    withStorage(command),
+    withActing(command),
     ["holdfast spool drain /var/lib/shop/spool --url redis://redis-1"],
     "Ctrl-C stops it: what is not delivered then stays where it is, and the same command goes on.",
-  ).action(async (directory: string, flags: StorageFlags & { keyFile?: string }) => {
+  ).action(async (directory: string, flags: ActFlags & { keyFile?: string }) => {
     const url = flags.url ?? storageUrl();
     if (url === undefined) throw invalidOption("--url", "is needed: which Redis were these tasks meant for?");
     const spools = await opened(directory, flags);
-    const result = await untilStopped((signal) => drained(spools, url, keyOf(flags), signal));
+    const result = await untilStopped((signal) => drained(spools, url, keyOf(flags), flags, signal));
     if (flags.json === true) return void (await printJson(result));
     if (result.left > 0) note(`holdfast: called off: ${count(result.left)} tasks are left; the same command goes on.`);
     const parked = result.parked > 0 ? `, ${count(result.parked)} parked` : "";

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { newId } from "../../core/ids.js";
 import { homesIn } from "../../embedded/spool/home.js";
 import type { Spools } from "../../embedded/spool/open-spools.js";
 import type { SpoolKey } from "../../index.js";
+import type { ActFlags } from "../flags.js";
+import { actOf } from "../storage.js";
 
 const lookMs = 200;
 
@@ -16,6 +19,7 @@ export async function drained(
   spools: Spools,
   url: string,
   key: SpoolKey | undefined,
+  flags: ActFlags,
   signal: AbortSignal,
 ): Promise<Drained> {
   const dead = spools.list().filter(({ alive }) => !alive);
@@ -24,7 +28,7 @@ export async function drained(
   if (dead.length === 0) return { delivered: 0, parked: 0, left: 0 };
   // Taken over again, it keeps the first part of its name.
   const names = dead.map(({ name }) => name.replace(/\.by-.*/, ""));
-  const { connect } = await import("../../index.js");
+  const { connect, Inspector } = await import("../../index.js");
   const { directory } = spools;
   const broker = connect(url, { spool: key === undefined ? directory : { directory, key } });
   try {
@@ -36,7 +40,15 @@ export async function drained(
       if (done || signal.aborted) {
         const parked = Math.max(0, stats.parked - parkedBefore);
         const left = done ? 0 : stats.tasks;
-        return { delivered: Math.max(0, tasks - left - parked), parked, left };
+        const delivered = Math.max(0, tasks - left - parked);
+        if (delivered > 0) {
+          const { actor, reason = "" } = await actOf(flags, new Inspector(broker));
+          const nowMs = broker.clock.nowMs();
+          const what = JSON.stringify(names);
+          const act = { actor, reason, requestId: newId(nowMs), verb: "spool drain", what, count: delivered };
+          await broker.audit.append([act], nowMs);
+        }
+        return { delivered, parked, left };
       }
       await sleep(lookMs, undefined, { signal }).catch(() => undefined);
     }
