@@ -1,4 +1,4 @@
-import { type Failure, maxMessageChars, maxStackChars, type Reason } from "../core/outcome.js";
+import { type Failure, maxFingerprintChars, maxMessageChars, maxStackChars, type Reason } from "../core/outcome.js";
 import type { Act } from "./roles.js";
 
 /** What an engine writes of an attempt that nobody was there to settle. */
@@ -49,7 +49,15 @@ export function storedFailure(text: string): Failure | undefined {
     return undefined;
   }
   if (typeof stored !== "object" || stored === null) return undefined;
-  const { reason, class: name, message, stack, startedAtMs, durationMs } = stored as Record<string, unknown>;
+  const {
+    reason,
+    class: name,
+    message,
+    stack,
+    fingerprint,
+    startedAtMs,
+    durationMs,
+  } = stored as Record<string, unknown>;
   // A later release may know more reasons.
   if (typeof reason !== "string" || !/^[a-z_]{1,64}$/.test(reason) || typeof message !== "string") return undefined;
   return {
@@ -57,6 +65,7 @@ export function storedFailure(text: string): Failure | undefined {
     class: typeof name === "string" ? name.slice(0, 128) : "",
     message: message.slice(0, maxMessageChars),
     ...(typeof stack === "string" ? { stack: stack.slice(0, maxStackChars) } : {}),
+    ...(typeof fingerprint === "string" ? { fingerprint: fingerprint.slice(0, maxFingerprintChars) } : {}),
     startedAtMs: timeOf(startedAtMs),
     durationMs: timeOf(durationMs),
   };

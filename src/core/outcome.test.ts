@@ -250,3 +250,22 @@ describe("what handlers throw", () => {
     expect("stack" in failureOf(new Error("boom"), "failed", attempt())).toBe(false);
   });
 });
+
+describe("what a definition says of a cause", () => {
+  const told = (fingerprint: (error: unknown) => unknown) =>
+    failureOf(named("BankError", { code: 7 }), "failed", attempt({ fingerprint })).fingerprint;
+
+  it("goes with the failure, if it is text", () => {
+    expect(told((error) => `bank ${(error as { code: number }).code}`)).toBe("bank 7");
+    expect(told(() => "x".repeat(9_999))).toHaveLength(256);
+    expect(told(() => 7)).toBeUndefined();
+    expect(told(() => "")).toBeUndefined();
+  });
+
+  it("never stands in the way: what throws says nothing", () => {
+    const thrower = () => {
+      throw new Error("no");
+    };
+    expect(told(thrower)).toBeUndefined();
+  });
+});

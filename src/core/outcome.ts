@@ -34,6 +34,8 @@ export interface Failure {
   readonly message: string;
   /** At most 8,192 characters; only where the worker is told to keep stacks. */
   readonly stack?: string;
+  /** What the task's definition says of its cause (defineTask's `fingerprint`); at most 256 characters. */
+  readonly fingerprint?: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
 }
@@ -54,6 +56,8 @@ export interface Attempt {
   readonly startedAtMs: number;
   readonly durationMs: number;
   readonly keepStack: boolean;
+  /** What the task's definition says of an error's cause. */
+  readonly fingerprint?: ((error: unknown) => unknown) | undefined;
   /** It has been started, and must not be started again: it is not given back when its worker stops. */
   readonly atMostOnce: boolean;
 }
@@ -144,22 +148,36 @@ function reasonOf(error: unknown, type: string): Reason {
 const unreadable = "what was thrown could not be read";
 export const maxMessageChars = 4_096;
 export const maxStackChars = 8_192;
+export const maxFingerprintChars = 256;
 
 /** Whatever was thrown (an Error, a string, null, an object whose getters throw) as a record that can be stored. */
 export function failureOf(
   thrown: unknown,
   reason: Reason,
-  attempt: Pick<Attempt, "startedAtMs" | "durationMs" | "keepStack">,
+  attempt: Pick<Attempt, "startedAtMs" | "durationMs" | "keepStack" | "fingerprint">,
 ): Failure {
   const { class: name, message, stack } = described(thrown);
+  const fingerprint = causeOf(thrown, attempt.fingerprint);
   return {
     reason,
     class: name,
     message,
     ...(attempt.keepStack && stack !== "" ? { stack } : {}),
+    ...(fingerprint === "" ? {} : { fingerprint }),
     startedAtMs: attempt.startedAtMs,
     durationMs: attempt.durationMs,
   };
+}
+
+/** "" where nothing, or nothing of use, is said: then the cause is told by the failure itself. */
+function causeOf(thrown: unknown, say: Attempt["fingerprint"]): string {
+  if (say === undefined) return "";
+  try {
+    const said = say(thrown);
+    return typeof said === "string" ? text(said, maxFingerprintChars) : "";
+  } catch {
+    return "";
+  }
 }
 
 function described(thrown: unknown): { class: string; message: string; stack: string } {

@@ -66,6 +66,7 @@ describe("defineTask", () => {
     [{ headers: { a: 1 } }, 'defineTask("t").headers.a'],
     [{ delivery: "exactly-once" }, 'defineTask("t").delivery', /"at-least-once", "at-most-once"/],
     [{ retry: "5s" }, 'defineTask("t").retry', /must be a function/],
+    [{ fingerprint: "x" }, 'defineTask("t").fingerprint', /must be a function/],
     [{ schema: {} }, 'defineTask("t").schema', /Standard Schema/],
     [{ schema: null }, 'defineTask("t").schema', /Standard Schema/],
     [{ result: z.string() }, 'defineTask("t").retention', /with a result/],

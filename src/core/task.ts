@@ -68,6 +68,11 @@ export interface DefinitionOptions<In> extends SharedOptions {
   readonly retry?: RetryPolicy;
   /** At most so many retries of this type a minute, in each worker: what fails beyond that is tried again later. */
   readonly retryBudget?: RetryBudget;
+  /**
+   * What stands for the cause of an error, at most 256 characters: dead letters for which it is the same are one failure
+   * group, also of several types. Default, and where it answers nothing: type, error class, message and stack.
+   */
+  readonly fingerprint?: (error: unknown) => string | undefined;
   /** How the payload becomes bytes. Default: JSON. */
   readonly codec?: Codec<In>;
 }
@@ -107,6 +112,7 @@ export interface TaskDefinition<In, R = void, Out = In> {
   readonly codec: Codec<In>;
   readonly retry: RetryPolicy;
   readonly retryBudget: RetryBudget | undefined;
+  readonly fingerprint: ((error: unknown) => string | undefined) | undefined;
   readonly schema: StandardSchemaV1<In, Out> | undefined;
   readonly result: StandardSchemaV1<unknown, R> | undefined;
 }
@@ -139,10 +145,12 @@ export function defineTask(
   options: DefinitionOptions<Any> & { schema?: StandardSchemaV1<Any, Any>; result?: StandardSchemaV1<Any, Any> } = {},
 ): AnyDefinition {
   taskName(type, "type");
-  const { schema, result, codec = json, retry = asynqBackoff(), retryBudget: given, ...shared } = options;
+  const { schema, result, codec = json, retry = asynqBackoff(), retryBudget: given, fingerprint, ...shared } = options;
   const owner = `defineTask("${type}")`;
   const settled = resolve(taskSettings, shared, owner);
   if (typeof retry !== "function") throw invalidOption(`${owner}.retry`, `must be a function, got ${shown(retry)}`);
+  if (fingerprint !== undefined && typeof fingerprint !== "function")
+    throw invalidOption(`${owner}.fingerprint`, `must be a function, got ${shown(fingerprint)}`);
   const retryBudget = retryBudgetOf(given, `${owner}.retryBudget`);
   for (const [name, one] of Object.entries({ schema, result })) {
     if (one !== undefined && typeof one?.["~standard"]?.validate !== "function") {
@@ -166,6 +174,7 @@ export function defineTask(
     codec,
     retry,
     retryBudget,
+    fingerprint,
     schema,
     result,
   }) as AnyDefinition;

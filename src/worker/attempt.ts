@@ -167,6 +167,7 @@ export class Attempt implements TaskContext {
       startedAtMs: this.startedAtMs,
       durationMs: nowMs - this.startedAtMs,
       keepStack: this.#options.keepStacks,
+      fingerprint: this.#handlers.fingerprintOf(this.type),
     };
     this.#end(verdict(cause, attempt, this.#handlers.policyOf(this.type) ?? unknownTypePolicy, nowMs));
   }

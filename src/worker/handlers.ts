@@ -90,6 +90,11 @@ export class Handlers {
     return this.#entries.get(type)?.retry;
   }
 
+  /** What says which errors of that type have one cause, where its definition does. */
+  fingerprintOf(type: string): AnyDefinition["fingerprint"] {
+    return this.#entries.get(type)?.definition.fingerprint;
+  }
+
   /** How many of a type may run at once, where it has such a bound. */
   limitOf(type: string): number | undefined {
     return this.#entries.get(type)?.concurrency;
