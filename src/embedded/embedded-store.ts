@@ -3,6 +3,7 @@ import type { HoldfastError } from "../core/errors.js";
 import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
+import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -57,6 +58,9 @@ const verbs = {
   workers,
   readDocuments,
   writeDocuments,
+  evict,
+  evicted,
+  diedSince,
 };
 
 export type Verb = keyof typeof verbs;

@@ -11,6 +11,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   request: ["at_ms"],
   act: ["number", "at_ms", "count"],
   worker: ["until_ms"],
+  evicted: ["count"],
 };
 
 /** A row was found that is not called what it says. */

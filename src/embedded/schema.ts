@@ -10,7 +10,8 @@ import type { Tables } from "./tables.js";
  * those that live, as JSON.
  *
  * 3: `progress` is what a handler told last, as JSON. 4: `effects` is what its task has had done once (remember.ts).
- * 5: `document`: the small documents beside dead letters, as "version JSON".
+ * 5: `document`: the small documents beside dead letters, as "version JSON". 6: `evicted` counts dead letters that a policy
+ * took out of storage.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -110,6 +111,12 @@ CREATE INDEX worker_by_time ON worker (until_ms);
   id TEXT NOT NULL,
   stored TEXT NOT NULL,
   PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE evicted (
+  queue TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (queue, cause)
 ) STRICT, WITHOUT ROWID;`,
 ];
 

@@ -104,6 +104,7 @@ export function dropQueue(sql: Sql, { queue, force, limit, by, nowMs }: DropCall
     return "more";
   }
   sql("DELETE FROM day WHERE queue = ?").run(queue);
+  sql("DELETE FROM evicted WHERE queue = ?").run(queue);
   sql("DELETE FROM queue WHERE name = ?").run(queue);
   return "dropped";
 }

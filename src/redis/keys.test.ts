@@ -84,6 +84,7 @@ describe("keys", () => {
       completedKey: "asynq:{q}:completed",
       groupsKey: "asynq:{q}:groups",
       archivedAsideKey: "holdfast:{q}:archived",
+      evictedKey: "holdfast:{q}:evicted",
       pauseKey: "holdfast:{q}:pause",
       standstillKey: "holdfast:{q}:standstill",
       auditKey: "holdfast:{q}:audit",

@@ -63,6 +63,8 @@ export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq
 
 /** ZSET, as asynq's: dead letters that its bounds would delete. */
 export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
+/** HASH: dead letters that a policy has taken out of storage, by cause (broker/eviction.ts). */
+export const evictedKey = (queue: string) => `${keysOf(queue).holdfast}evicted`;
 /** HASH: since when a queue is paused, who did it and why. */
 export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
 /** STRING: until when the queue stands still (ms), since when, who did it and why, with tabs between; expires with it. */

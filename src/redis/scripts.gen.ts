@@ -638,6 +638,206 @@ export function enqueue(keys: EnqueueKeys, head: EnqueueHead, rows: readonly Enq
   return { script: enqueueScript, keys: [keys.asynq, keys.holdfast, keys.queues], args };
 }
 
+export interface EvictKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface EvictHead {
+  readonly nowMs: Argument;
+  readonly horizonMs: Argument;
+  readonly bucketMs: Argument;
+  readonly cause: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export interface EvictRow {
+  readonly id: Argument;
+  readonly diedS: Argument;
+  readonly digest: Argument;
+}
+
+export const evictScript: Script = {
+  name: "evict",
+  sha1: "ec4ac3f9b3d9b879157605f0146e4d3807a6163e",
+  text: `-- Deletes dead letters of one queue that are still what their caller has seen: dead since that second, with that message.
+-- Their unique locks are released. What goes is counted by its cause, and recorded.
+-- Reply: what is wrong with a key, for which nothing was written, or a list of one text with a letter a row: e(victed),
+-- n(ot found: no dead letter any more), c(hanged).
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, horizon_ms, bucket_ms, cause, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
+-- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
+-- Source: https://protobuf.dev/programming-guides/encoding
+local function read_varint(bytes, at)
+  local value, scale = 0, 1
+  for n = at, at + 9 do
+    local byte = bytes:byte(n)
+    if not byte then return end
+    value = value + byte % 128 * scale
+    if byte < 128 then return value, n + 1 end
+    scale = scale * 128
+  end
+end
+
+local function read_message(bytes)
+  local found, at = {}, 1
+  while at <= #bytes do
+    local tag, value
+    tag, at = read_varint(bytes, at)
+    if not tag then return end
+    local wire, number = tag % 8, math.floor(tag / 8)
+    if wire == 0 then
+      value, at = read_varint(bytes, at)
+    elseif wire == 1 or wire == 5 then
+      at = at + (wire == 1 and 8 or 4)
+    elseif wire == 2 then
+      local length
+      length, at = read_varint(bytes, at)
+      if not length then return end
+      if number == 10 then value = bytes:sub(at, at + length - 1) end
+      at = at + length
+    else
+      return
+    end
+    if not at or at > #bytes + 1 then return end
+    found[number] = value
+  end
+  return { most = found[5] or 0, failed = found[6] or 0, lock = found[10] or "" }
+end
+
+-- The message with another number of most retries, in a field appended.
+local function with_retries(bytes, most)
+  local field = { bytes, string.char(40) }
+  repeat
+    local low = most % 128
+    most = (most - low) / 128
+    field[#field + 1] = string.char(most > 0 and low + 128 or low)
+  until most == 0
+  return table.concat(field)
+end
+-- How long ids of finished tasks are remembered, at least: those that came through a spool may come again much later.
+local done_s, spooled_s = 180, 900
+local longest_s = 604800
+
+-- Ids with longer times may be in the same set.
+local function keep_for(key, seconds)
+  if seconds == done_s or redis.call("TTL", key) < seconds then redis.call("EXPIRE", key, seconds) end
+end
+
+-- What a task's hash, or its worker, says of that.
+local function spooled_for(seconds)
+  return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
+end
+-- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
+local function hexes(count)
+  return ("[0-9a-f]"):rep(count)
+end
+local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
+local function made_ms(id)
+  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
+end
+
+-- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
+-- \`spooled\` says of those that came through a spool for how long.
+local function remember(holdfast, ids, spooled)
+  local done = {}
+  for _, id in ipairs(ids) do
+    local made = made_ms(id)
+    if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
+      local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
+      done[bucket] = done[bucket] or { keep_s = done_s }
+      if spooled[id] then done[bucket].keep_s = math.max(done[bucket].keep_s, spooled_for(spooled[id])) end
+      table.insert(done[bucket], id)
+    end
+  end
+  for bucket, young in pairs(done) do
+    local key = holdfast .. bucket
+    if not misfit(key, "set") then
+      redis.call("SADD", key, unpack(young))
+      keep_for(key, young.keep_s)
+    end
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local archived, aside = asynq .. "archived", holdfast .. "archived"
+local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(holdfast .. "evicted", "hash")
+  or misfit(holdfast .. "audit", "stream")
+if problem then return problem end
+
+local receipts, ids, unlink, spooled, seen = {}, {}, {}, {}, {}
+for i = 1, #ROWS, 3 do
+  local id, died_s, digest = unpack(ROWS, i, i + 2)
+  local task = asynq .. "t:" .. id
+  local found = redis.pcall("HMGET", task, "msg", "state", "unique_key", "hf_spool")
+  local message, state, lock = found[1], found[2], found[3]
+  local score = tonumber(redis.call("ZSCORE", archived, id) or redis.call("ZSCORE", aside, id))
+  local receipt = "e"
+  if not message or state ~= "archived" or not score or seen[id] then
+    receipt = "n"
+  elseif math.ceil(score) ~= tonumber(died_s) or redis.sha1hex(message) ~= digest then
+    receipt = "c"
+  else
+    seen[id] = true
+    spooled[id] = found[4]
+    ids[#ids + 1], unlink[#unlink + 1] = id, task
+    lock = lock or (read_message(message) or {}).lock
+    if lock and lock:sub(1, #asynq + 7) == asynq .. "unique:" and redis.pcall("GET", lock) == id then
+      unlink[#unlink + 1] = lock
+    end
+  end
+  receipts[#receipts + 1] = receipt
+end
+
+if #ids > 0 then
+  -- What shrinks comes first: after that, a server whose memory is full lets the rest pass, too.
+  redis.call("ZREM", archived, unpack(ids))
+  redis.call("ZREM", aside, unpack(ids))
+  redis.call("UNLINK", unpack(unlink))
+  remember(holdfast, ids, spooled)
+  redis.pcall("HINCRBY", holdfast .. "evicted", cause, #ids)
+  record(holdfast, now_ms, actor, reason, request, cause:sub(1, 5) == "spill" and "spill" or "evict", cjson.encode(ids), #ids)
+end
+return { table.concat(receipts) }
+`,
+};
+
+export function evict(keys: EvictKeys, head: EvictHead, rows: readonly EvictRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.horizonMs, head.bucketMs, head.cause, head.actor, head.reason, head.request];
+  args.push(packedRows(rows, ["id", "diedS", "digest"]));
+  return { script: evictScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface ExchangeKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -6,6 +6,8 @@ import {
   type StoredDocument,
   textOf,
 } from "../../broker/documents.js";
+import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
+import type { Act } from "../../broker/roles.js";
 import type { StoreLink } from "../store-link.js";
 
 /** Asks the store as the broker does. */
@@ -30,5 +32,27 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
   ): Promise<DocumentReceipt[]> {
     const rows = writes.map(({ id, value, ifVersion }) => ({ id, text: textOf(id, value), ifVersion }));
     return this.#ask((link) => link.call("writeDocuments", { kind, rows, nowMs }));
+  }
+
+  async evict(
+    queue: string,
+    letters: readonly SeenLetter[],
+    cause: EvictionCause,
+    by: Act,
+    nowMs: number,
+  ): Promise<EvictionReceipt[]> {
+    return this.#ask((link) => link.call("evict", { queue, letters, cause, by, nowMs }));
+  }
+
+  async evicted(queues: readonly string[]): Promise<Partial<Record<EvictionCause, number>>[]> {
+    return this.#ask((link) => link.call("evicted", { queues }));
+  }
+
+  async diedSince(queues: readonly string[], timesMs: readonly number[]): Promise<number[][]> {
+    return this.#ask((link) => link.call("diedSince", { queues, timesMs }));
+  }
+
+  async inReachOfGo(queues: readonly string[]): Promise<number[]> {
+    return queues.map(() => 0);
   }
 }

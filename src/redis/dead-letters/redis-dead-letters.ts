@@ -1,7 +1,10 @@
 import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
+import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
+import type { Act } from "../../broker/roles.js";
 import type { RedisLink } from "../link.js";
 import { readDocuments, writeDocuments } from "./documents.js";
+import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
 
 /** Runs a verb as the broker runs its own. */
 export type Run = <T>(verb: (link: RedisLink) => Promise<T>) => Promise<T>;
@@ -24,5 +27,27 @@ export class RedisDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<DocumentReceipt[]> {
     return this.#run((link) => writeDocuments(link, kind, writes, nowMs));
+  }
+
+  async evict(
+    queue: string,
+    letters: readonly SeenLetter[],
+    cause: EvictionCause,
+    by: Act,
+    nowMs: number,
+  ): Promise<EvictionReceipt[]> {
+    return this.#run((link) => evict(link, queue, letters, cause, by, nowMs));
+  }
+
+  async evicted(queues: readonly string[]): Promise<Partial<Record<EvictionCause, number>>[]> {
+    return this.#run((link) => evicted(link, queues));
+  }
+
+  async diedSince(queues: readonly string[], timesMs: readonly number[]): Promise<number[][]> {
+    return this.#run((link) => diedSince(link, queues, timesMs));
+  }
+
+  async inReachOfGo(queues: readonly string[]): Promise<number[]> {
+    return this.#run((link) => inReachOfGo(link, queues));
   }
 }
