@@ -4,6 +4,7 @@ import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
+import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./dead-letters/redrive.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -61,6 +62,12 @@ const verbs = {
   evict,
   evicted,
   diedSince,
+  chooseDead,
+  moveDead,
+  noteRedriven,
+  redriveStand,
+  endRedrive,
+  redrivenTasks,
 };
 
 export type Verb = keyof typeof verbs;

@@ -3,7 +3,7 @@ import type { Sql } from "./sql.js";
 
 /** Every column of whole numbers. */
 const numbers: Readonly<Record<string, readonly string[]>> = {
-  task: ["rank", "since_ms", "crashes", "returns", "at_most_once"],
+  task: ["rank", "since_ms", "crashes", "returns", "at_most_once", "redrives"],
   queue: "paused pending active scheduled retry archived completed processed failed paused_ms".split(" "),
   day: ["day", "processed", "failed"],
   unique_lock: ["until_ms"],
@@ -12,6 +12,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   act: ["number", "at_ms", "count"],
   worker: ["until_ms"],
   evicted: ["count"],
+  redriven: ["by_ms", "ended_ms"],
 };
 
 /** A row was found that is not called what it says. */

@@ -12,6 +12,8 @@ import type { Tables } from "./tables.js";
  * 3: `progress` is what a handler told last, as JSON. 4: `effects` is what its task has had done once (remember.ts).
  * 5: `document`: the small documents beside dead letters, as "version JSON". 6: `evicted` counts dead letters that a policy
  * took out of storage.
+ * 7: `redriven`: what became of each task of a redrive; `by_ms` is when it died (left), or when to look at it (waiting). A
+ * task says which redrive chose it, and how often it was run again.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -118,6 +120,20 @@ CREATE INDEX worker_by_time ON worker (until_ms);
   count INTEGER NOT NULL,
   PRIMARY KEY (queue, cause)
 ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE task ADD COLUMN redrive TEXT;
+ALTER TABLE task ADD COLUMN redrives INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE redriven (
+  redrive TEXT NOT NULL,
+  queue TEXT NOT NULL,
+  id TEXT NOT NULL,
+  became TEXT NOT NULL,
+  by_ms INTEGER NOT NULL,
+  mark TEXT NOT NULL,
+  ended_ms INTEGER,
+  PRIMARY KEY (redrive, queue, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX redriven_next ON redriven (redrive, queue, became, by_ms, id);
+CREATE INDEX redriven_ended ON redriven (ended_ms) WHERE ended_ms IS NOT NULL;`,
 ];
 
 /** "HfSt" */

@@ -72,6 +72,14 @@ export const standstillKey = (queue: string) => `${keysOf(queue).holdfast}stands
 /** STREAM: what was done to the queue and its tasks by hand. */
 export const auditKey = (queue: string) => `${keysOf(queue).holdfast}audit`;
 
+/** HASH: what became of each task of a redrive; ZSETs: those left to move by the time they died, those awaited by the time of the next look; HASH: counts. */
+export const redriveKey = (queue: string, redrive: string) => `${keysOf(queue).holdfast}redrive:${redrive}`;
+export const redriveLeftKey = (queue: string, redrive: string) => `${keysOf(queue).holdfast}redrive-left:${redrive}`;
+export const redriveAwaitedKey = (queue: string, redrive: string) =>
+  `${keysOf(queue).holdfast}redrive-awaited:${redrive}`;
+export const redriveCountsKey = (queue: string, redrive: string) =>
+  `${keysOf(queue).holdfast}redrive-counts:${redrive}`;
+
 /** LIST: a worker's last lease request and what it got; of a call for several queues, at the first. */
 export const requestKey = (queue: string, workerId: string) => `${keysOf(queue).holdfast}req:${workerId}`;
 

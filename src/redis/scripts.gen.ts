@@ -248,6 +248,530 @@ export function cancel(keys: CancelKeys, head: CancelHead): ScriptCall {
   return { script: cancelScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface DeadChooseKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadChooseHead {
+  readonly redrive: Argument;
+  readonly dry: Argument;
+  readonly mayOnce: Argument;
+  readonly most: Argument;
+}
+
+export interface DeadChooseRow {
+  readonly id: Argument;
+  readonly atS: Argument;
+}
+
+export const deadChooseScript: Script = {
+  name: "dead-choose",
+  sha1: "f61bf4c4a492f0cae794df58a37106e218555f78",
+  text: `-- Choose dead letters of one queue for a redrive, or only say which could be (\`dry\`): each is written among those that are
+-- left to move, by the time it became a dead letter, and its hash names the redrive. Repeating it changes nothing.
+-- Reply: what is wrong with a key, for which nothing was written, or an answer a row: "+" chosen, "n" no such task, "w" no
+-- dead letter, "o" it may have run (at most once), "r" another redrive has it, "b" redriven too often, "u" and the id that
+-- holds its unique lock.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, redrive, dry, may_once, most = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- What a redrive keeps in a queue: what became of each task, those left to move, those that are awaited, and counts.
+local function redrive_keys(holdfast, redrive)
+  return holdfast .. "redrive:" .. redrive,
+    holdfast .. "redrive-left:" .. redrive,
+    holdfast .. "redrive-awaited:" .. redrive,
+    holdfast .. "redrive-counts:" .. redrive
+end
+
+local function read_dead(asynq, id)
+  local found = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "state", "unique_key", "hf_crashes", "hf_once", "hf_redrive", "hf_redrives", "hf_spool")
+  local message, state, lock, crashes, once, redrive, redrives, spooled = unpack(found, 1, 8)
+  return message
+    and { message = message, state = state, lock = lock, crashes = crashes, once = once, redrive = redrive, redrives = redrives, spooled = spooled }
+end
+
+-- Whether another redrive, one that has not ended, has the task.
+local function is_redriven(holdfast, redrive, id, task)
+  if not task.redrive or task.redrive == redrive then return false end
+  local _, left, awaited, counts = redrive_keys(holdfast, task.redrive)
+  return redis.pcall("HEXISTS", counts, "ended") ~= 1 and (is_member(left, id) or is_member(awaited, id))
+end
+
+-- Why a task cannot be moved, as a letter; nil when it can.
+local function wrong_with(asynq, holdfast, redrive, id, task, most)
+  if not task or not task.state then return "n" end
+  if task.state ~= "archived" or not is_in_place(asynq, holdfast, id, "archived") then return "w" end
+  if is_redriven(holdfast, redrive, id, task) then return "r" end
+  if (tonumber(task.redrives) or 0) >= tonumber(most) then return "b" end
+  local holder = task.lock and task.lock ~= "" and redis.pcall("GET", task.lock)
+  if type(holder) == "string" and holder ~= id then return "u" .. holder end
+end
+
+local marks, left, _, counts = redrive_keys(holdfast, redrive)
+local problem = misfit(marks, "hash") or misfit(left, "zset") or misfit(counts, "hash")
+if problem then return problem end
+
+local reply, chosen, entries = {}, {}, {}
+for i = 1, #ROWS, 2 do
+  local id, at_s = unpack(ROWS, i, i + 1)
+  local task = read_dead(asynq, id)
+  local answer = wrong_with(asynq, holdfast, redrive, id, task, most)
+  if not answer and task.once == "1" and may_once ~= "1" then answer = "o" end
+  -- What has been moved is not dead any more, and is among the chosen all the same.
+  if dry ~= "1" and redis.call("HEXISTS", marks, id) == 1 then
+    answer = "+"
+  elseif not answer then
+    answer = "+"
+    chosen[#chosen + 1] = id
+    entries[#entries + 1], entries[#entries + 2] = at_s, id
+  end
+  reply[#reply + 1] = answer
+end
+if dry == "1" or #chosen == 0 then return reply end
+
+for _, id in ipairs(chosen) do redis.call("HSET", asynq .. "t:" .. id, "hf_redrive", redrive) end
+redis.call("ZADD", left, "NX", unpack(entries))
+-- There from the beginning, so that a look at an empty redrive finds it.
+redis.call("HSETNX", counts, "gone", 0)
+return reply
+`,
+};
+
+export function deadChoose(keys: DeadChooseKeys, head: DeadChooseHead, rows: readonly DeadChooseRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.redrive, head.dry, head.mayOnce, head.most];
+  args.push(packedRows(rows, ["id", "atS"]));
+  return { script: deadChooseScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface DeadMoveKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadMoveHead {
+  readonly nowMs: Argument;
+  readonly nowNs: Argument;
+  readonly redrive: Argument;
+  readonly to: Argument;
+  readonly dueS: Argument;
+  readonly crashesLeft: Argument;
+  readonly lookMs: Argument;
+  readonly most: Argument;
+  readonly horizonMs: Argument;
+  readonly bucketMs: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+  readonly verb: Argument;
+}
+
+export interface DeadMoveRow {
+  readonly id: Argument;
+  readonly expected: Argument;
+  readonly message: Argument;
+  readonly mark: Argument;
+}
+
+export const deadMoveScript: Script = {
+  name: "dead-move",
+  sha1: "43143e4c072ffd47ba992fd9fa88f34cda1664b0",
+  text: `-- Move dead letters of one queue: to pending, to scheduled (\`due_s\`), or out of the queue ("away", where another queue has
+-- taken them). A row's \`expected\` is the message as it was read, and \`message\` what it becomes. For a redrive only what is
+-- left to move is moved, and is marked and awaited in the same step: so each is moved once, however often this is called.
+-- Reply: what is wrong with a key, for which nothing was written, or an answer a row: "+" moved, "d" not left to move (any
+-- more), "c" its message has changed, and the letters of dead-choose.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, now_ns, redrive, to, due_s, crashes_left, look_ms, most, horizon_ms, bucket_ms, actor, reason, request, verb = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- What a redrive keeps in a queue: what became of each task, those left to move, those that are awaited, and counts.
+local function redrive_keys(holdfast, redrive)
+  return holdfast .. "redrive:" .. redrive,
+    holdfast .. "redrive-left:" .. redrive,
+    holdfast .. "redrive-awaited:" .. redrive,
+    holdfast .. "redrive-counts:" .. redrive
+end
+
+local function read_dead(asynq, id)
+  local found = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "state", "unique_key", "hf_crashes", "hf_once", "hf_redrive", "hf_redrives", "hf_spool")
+  local message, state, lock, crashes, once, redrive, redrives, spooled = unpack(found, 1, 8)
+  return message
+    and { message = message, state = state, lock = lock, crashes = crashes, once = once, redrive = redrive, redrives = redrives, spooled = spooled }
+end
+
+-- Whether another redrive, one that has not ended, has the task.
+local function is_redriven(holdfast, redrive, id, task)
+  if not task.redrive or task.redrive == redrive then return false end
+  local _, left, awaited, counts = redrive_keys(holdfast, task.redrive)
+  return redis.pcall("HEXISTS", counts, "ended") ~= 1 and (is_member(left, id) or is_member(awaited, id))
+end
+
+-- Why a task cannot be moved, as a letter; nil when it can.
+local function wrong_with(asynq, holdfast, redrive, id, task, most)
+  if not task or not task.state then return "n" end
+  if task.state ~= "archived" or not is_in_place(asynq, holdfast, id, "archived") then return "w" end
+  if is_redriven(holdfast, redrive, id, task) then return "r" end
+  if (tonumber(task.redrives) or 0) >= tonumber(most) then return "b" end
+  local holder = task.lock and task.lock ~= "" and redis.pcall("GET", task.lock)
+  if type(holder) == "string" and holder ~= id then return "u" .. holder end
+end
+-- How long ids of finished tasks are remembered, at least: those that came through a spool may come again much later.
+local done_s, spooled_s = 180, 900
+local longest_s = 604800
+
+-- Ids with longer times may be in the same set.
+local function keep_for(key, seconds)
+  if seconds == done_s or redis.call("TTL", key) < seconds then redis.call("EXPIRE", key, seconds) end
+end
+
+-- What a task's hash, or its worker, says of that.
+local function spooled_for(seconds)
+  return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
+end
+-- The time in an id of ours (a UUID version 7), Unix ms; nil for any other.
+local function hexes(count)
+  return ("[0-9a-f]"):rep(count)
+end
+local id_of_ours = "^" .. hexes(8) .. "%-" .. hexes(4) .. "%-7" .. hexes(3) .. "%-[89ab]" .. hexes(3) .. "%-" .. hexes(12) .. "$"
+local function made_ms(id)
+  return id:match(id_of_ours) and tonumber(id:sub(1, 8) .. id:sub(10, 13), 16)
+end
+
+-- An enqueue of tasks that are deleted may still be repeated: as settling does, where a task is deleted at once.
+-- \`spooled\` says of those that came through a spool for how long.
+local function remember(holdfast, ids, spooled)
+  local done = {}
+  for _, id in ipairs(ids) do
+    local made = made_ms(id)
+    if made and (spooled[id] or math.abs(now_ms - made) <= tonumber(horizon_ms)) then
+      local bucket = string.format("%s%d", spooled[id] and "spooled:" or "done:", math.floor(made / bucket_ms))
+      done[bucket] = done[bucket] or { keep_s = done_s }
+      if spooled[id] then done[bucket].keep_s = math.max(done[bucket].keep_s, spooled_for(spooled[id])) end
+      table.insert(done[bucket], id)
+    end
+  end
+  for bucket, young in pairs(done) do
+    local key = holdfast .. bucket
+    if not misfit(key, "set") then
+      redis.call("SADD", key, unpack(young))
+      keep_for(key, young.keep_s)
+    end
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
+local archived, aside = asynq .. "archived", holdfast .. "archived"
+local marks, left, awaited, counts = redrive_keys(holdfast, redrive)
+local problem = misfit(archived, "zset")
+  or misfit(aside, "zset")
+  or misfit(pending, "list")
+  or misfit(scheduled, "zset")
+  or misfit(holdfast .. "audit", "stream")
+if redrive ~= "" then problem = problem or misfit(marks, "hash") or misfit(left, "zset") or misfit(awaited, "zset") or misfit(counts, "hash") end
+if problem then return problem end
+
+local reply, moving, seen = {}, {}, {}
+for i = 1, #ROWS, 4 do
+  local id, expected, message, mark = unpack(ROWS, i, i + 3)
+  local answer
+  if seen[id] or (redrive ~= "" and not is_member(left, id)) then
+    answer = "d"
+  else
+    local task = read_dead(asynq, id)
+    answer = wrong_with(asynq, holdfast, redrive, id, task, most)
+    if not answer and task.message ~= expected then answer = "c" end
+    if not answer then
+      answer = "+"
+      seen[id] = true
+      moving[#moving + 1] = { id = id, task = task, message = message, mark = mark }
+    end
+  end
+  reply[#reply + 1] = answer
+end
+if #moving == 0 then return reply end
+
+local ids, later, looks, written, unlink, spooled = {}, {}, {}, {}, {}, {}
+for n, one in ipairs(moving) do
+  ids[n] = one.id
+  later[2 * n - 1], later[2 * n] = due_s, one.id
+  looks[2 * n - 1], looks[2 * n] = look_ms, one.id
+  written[2 * n - 1], written[2 * n] = one.id, "moved " .. one.mark
+end
+-- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
+redis.call("ZREM", archived, unpack(ids))
+redis.call("ZREM", aside, unpack(ids))
+if redrive ~= "" then redis.call("ZREM", left, unpack(ids)) end
+for _, one in ipairs(moving) do
+  local key = asynq .. "t:" .. one.id
+  if to == "away" then
+    spooled[one.id] = one.task.spooled
+    unlink[#unlink + 1] = key
+    if one.task.lock and redis.pcall("GET", one.task.lock) == one.id then unlink[#unlink + 1] = one.task.lock end
+  else
+    redis.call("HSET", key, "msg", one.message, "state", to, "hf_redrives", (tonumber(one.task.redrives) or 0) + 1)
+    if to == "pending" then redis.call("HSET", key, "pending_since", now_ns) end
+    if redrive ~= "" then redis.call("HSET", key, "hf_redrive", redrive) end
+    -- As often as its attempts a task of which workers died may take another one down.
+    if one.task.crashes and (tonumber(one.task.crashes) or 0) > tonumber(crashes_left) then
+      if tonumber(crashes_left) > 0 then
+        redis.call("HSET", key, "hf_crashes", crashes_left)
+      else
+        redis.call("HDEL", key, "hf_crashes")
+      end
+    end
+  end
+end
+if to == "away" then
+  redis.call("UNLINK", unpack(unlink))
+  remember(holdfast, ids, spooled)
+elseif to == "pending" then
+  redis.call("LPUSH", pending, unpack(ids))
+else
+  redis.call("ZADD", scheduled, unpack(later))
+end
+if redrive ~= "" then
+  redis.call("HSET", marks, unpack(written))
+  redis.call("ZADD", awaited, unpack(looks))
+end
+record(holdfast, now_ms, actor, reason, request, verb, cjson.encode(ids), #ids)
+return reply
+`,
+};
+
+export function deadMove(keys: DeadMoveKeys, head: DeadMoveHead, rows: readonly DeadMoveRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.nowNs, head.redrive, head.to, head.dueS, head.crashesLeft, head.lookMs, head.most, head.horizonMs, head.bucketMs, head.actor, head.reason, head.request, head.verb];
+  args.push(packedRows(rows, ["id", "expected", "message", "mark"]));
+  return { script: deadMoveScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface DeadNoteKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadNoteHead {
+  readonly redrive: Argument;
+}
+
+export interface DeadNoteRow {
+  readonly id: Argument;
+  readonly became: Argument;
+  readonly mark: Argument;
+  readonly lookMs: Argument;
+  readonly fix: Argument;
+  readonly untilS: Argument;
+  readonly expected: Argument;
+  readonly message: Argument;
+}
+
+export const deadNoteScript: Script = {
+  name: "dead-note",
+  sha1: "d848b4b76149b09ec4cc5f6828d9e456b22ecce0",
+  text: `-- Note what became of tasks of a redrive, each once: "waiting" (to be looked at again at \`look_ms\`), "notMoved", or how it
+-- ended. A row with a \`fix\` puts the task itself right, where it is in this queue, if it is still as \`expected\`: a completed
+-- one that was only kept to be seen ends its retention at \`until_s\` ("expire"), a dead letter gets its own \`message\` back
+-- ("restore").
+-- Reply: what is wrong with a key, for which nothing was written, or the number of tasks noted as ended.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, redrive = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- What a redrive keeps in a queue: what became of each task, those left to move, those that are awaited, and counts.
+local function redrive_keys(holdfast, redrive)
+  return holdfast .. "redrive:" .. redrive,
+    holdfast .. "redrive-left:" .. redrive,
+    holdfast .. "redrive-awaited:" .. redrive,
+    holdfast .. "redrive-counts:" .. redrive
+end
+
+local function read_dead(asynq, id)
+  local found = redis.pcall("HMGET", asynq .. "t:" .. id, "msg", "state", "unique_key", "hf_crashes", "hf_once", "hf_redrive", "hf_redrives", "hf_spool")
+  local message, state, lock, crashes, once, redrive, redrives, spooled = unpack(found, 1, 8)
+  return message
+    and { message = message, state = state, lock = lock, crashes = crashes, once = once, redrive = redrive, redrives = redrives, spooled = spooled }
+end
+
+-- Whether another redrive, one that has not ended, has the task.
+local function is_redriven(holdfast, redrive, id, task)
+  if not task.redrive or task.redrive == redrive then return false end
+  local _, left, awaited, counts = redrive_keys(holdfast, task.redrive)
+  return redis.pcall("HEXISTS", counts, "ended") ~= 1 and (is_member(left, id) or is_member(awaited, id))
+end
+
+-- Why a task cannot be moved, as a letter; nil when it can.
+local function wrong_with(asynq, holdfast, redrive, id, task, most)
+  if not task or not task.state then return "n" end
+  if task.state ~= "archived" or not is_in_place(asynq, holdfast, id, "archived") then return "w" end
+  if is_redriven(holdfast, redrive, id, task) then return "r" end
+  if (tonumber(task.redrives) or 0) >= tonumber(most) then return "b" end
+  local holder = task.lock and task.lock ~= "" and redis.pcall("GET", task.lock)
+  if type(holder) == "string" and holder ~= id then return "u" .. holder end
+end
+
+local marks, left, awaited, counts = redrive_keys(holdfast, redrive)
+local completed = asynq .. "completed"
+local problem = misfit(marks, "hash") or misfit(left, "zset") or misfit(awaited, "zset") or misfit(counts, "hash") or misfit(completed, "zset")
+if problem then return problem end
+
+local function put_right(id, fix, until_s, expected, message)
+  local key = asynq .. "t:" .. id
+  local found = redis.pcall("HMGET", key, "state", "msg", "hf_redrive")
+  local state, stored, by = found[1], found[2], found[3]
+  -- In another queue than it was chosen in, its hash says nothing.
+  if (by and by ~= redrive) or stored ~= expected then return end
+  if fix == "expire" and state == "completed" then
+    redis.call("ZADD", completed, "XX", until_s, id)
+  elseif fix == "restore" and state == "archived" then
+    redis.call("HDEL", key, "hf_redrive")
+    redis.call("HSET", key, "msg", message)
+  end
+end
+
+local ended = 0
+for i = 1, #ROWS, 8 do
+  local id, became, mark, look_ms, fix, until_s, expected, message = unpack(ROWS, i, i + 7)
+  if became == "waiting" then
+    redis.call("ZADD", awaited, "XX", look_ms, id)
+  elseif became ~= "" then
+    local was = became == "notMoved" and left or awaited
+    if redis.call("ZREM", was, id) == 1 then
+      redis.call("HSET", marks, id, became .. " " .. mark)
+      redis.call("HINCRBY", counts, became, 1)
+      ended = ended + 1
+    end
+  end
+  if fix ~= "" then put_right(id, fix, until_s, expected, message) end
+end
+return ended
+`,
+};
+
+export function deadNote(keys: DeadNoteKeys, head: DeadNoteHead, rows: readonly DeadNoteRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.redrive];
+  args.push(packedRows(rows, ["id", "became", "mark", "lookMs", "fix", "untilS", "expected", "message"]));
+  return { script: deadNoteScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DocumentKeys {
   readonly documents: string;
 }

@@ -8,6 +8,19 @@ import {
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
 import type { Act } from "../../broker/roles.js";
+import type {
+  ChooseReceipt,
+  Choosing,
+  Chosen,
+  DeadMove,
+  DeadMoveReceipt,
+  DeadMoving,
+  RedriveNote,
+  RedrivenTask,
+  RedriveStand,
+} from "../../broker/redriving.js";
+import type { Page } from "../../core/info.js";
+import { allParts, inParts } from "../parts.js";
 import type { StoreLink } from "../store-link.js";
 
 /** Asks the store as the broker does. */
@@ -54,5 +67,54 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
 
   async inReachOfGo(queues: readonly string[]): Promise<number[]> {
     return queues.map(() => 0);
+  }
+
+  async chooseDead(
+    redrive: string,
+    queue: string,
+    tasks: readonly Chosen[],
+    how: Choosing,
+    nowMs: number,
+  ): Promise<ChooseReceipt[]> {
+    return this.#inParts(tasks, (link, part) => link.call("chooseDead", { redrive, queue, tasks: part, how, nowMs }));
+  }
+
+  async redriveStand(redrive: string, queue: string, limit: number, nowMs: number): Promise<RedriveStand> {
+    return this.#ask((link) => link.call("redriveStand", { redrive, queue, limit, nowMs }));
+  }
+
+  async moveDead(
+    redrive: string,
+    queue: string,
+    moves: readonly DeadMove[],
+    how: DeadMoving,
+    by: Act,
+    nowMs: number,
+  ): Promise<DeadMoveReceipt[]> {
+    return this.#inParts(moves, (link, part) => link.call("moveDead", { redrive, queue, moves: part, how, by, nowMs }));
+  }
+
+  async noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[]): Promise<void> {
+    await this.#inParts(notes, async (link, part) => {
+      await link.call("noteRedriven", { redrive, queue, notes: part });
+      return [];
+    });
+  }
+
+  async endRedrive(redrive: string, queue: string, nowMs: number, keepMs: number): Promise<void> {
+    return this.#ask((link) => link.call("endRedrive", { redrive, queue, nowMs, keepMs }));
+  }
+
+  async redrivenTasks(
+    redrive: string,
+    queue: string,
+    page: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<Page<RedrivenTask>> {
+    return this.#ask((link) => link.call("redrivenTasks", { redrive, queue, page }));
+  }
+
+  /** Long lists travel in parts, each of which is one transaction at the most. */
+  async #inParts<T, R>(list: readonly T[], call: (link: StoreLink, part: readonly T[]) => Promise<R[]>): Promise<R[]> {
+    return this.#ask(async (link) => allParts(await Promise.allSettled(inParts(list).map((part) => call(link, part)))));
   }
 }

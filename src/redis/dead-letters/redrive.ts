@@ -1,0 +1,205 @@
+import { maxCrashes, repeatHorizonMs } from "../../broker/broker.js";
+import {
+  type ChooseReceipt,
+  type Choosing,
+  type Chosen,
+  type DeadMove,
+  type DeadMoveReceipt,
+  type DeadMoving,
+  type NotMovable,
+  type RedriveEnd,
+  redriveEnds,
+  type RedriveNote,
+  type RedrivenTask,
+  type RedriveStand,
+} from "../../broker/redriving.js";
+import type { Act } from "../../broker/roles.js";
+import { ceilToS } from "../../core/duration.js";
+import type { Page } from "../../core/info.js";
+import { countOf, listOf, numberIn, textIn, throwProblems, timeOf, unreadable } from "../answers.js";
+import { batches } from "../batches.js";
+import { bucketMs } from "../done-ids.js";
+import { keysOf, redriveAwaitedKey, redriveCountsKey, redriveKey, redriveLeftKey } from "../keys.js";
+import { type Command, LinkError, type RedisLink, type Reply, type ScriptCall } from "../link.js";
+import { deadChoose, deadMove, deadNote } from "../scripts.gen.js";
+
+const notMovable = {
+  n: "notFound",
+  w: "notDead",
+  o: "atMostOnce",
+  r: "redriving",
+  b: "bound",
+} satisfies Record<string, NotMovable>;
+
+export async function chooseDead(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  tasks: readonly Chosen[],
+  { dry, mayOnce, mostRedrives }: Choosing,
+): Promise<ChooseReceipt[]> {
+  const head = { redrive, dry: dry ? 1 : 0, mayOnce: mayOnce ? 1 : 0, most: mostRedrives };
+  const calls = [...batches(tasks, ({ id }) => id.length)].map((some) =>
+    deadChoose(
+      keysOf(queue),
+      head,
+      some.map(({ id, atMs }) => ({ id, atS: ceilToS(atMs) })),
+    ),
+  );
+  return answersOf(link.label, await run(link, calls), tasks.length, { "+": "chosen", ...notMovable });
+}
+
+export async function moveDead(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  moves: readonly DeadMove[],
+  { to, dueMs = 0, attempts, mostRedrives, lookAtMs, verb }: DeadMoving,
+  by: Act,
+  nowMs: number,
+): Promise<DeadMoveReceipt[]> {
+  const head = {
+    nowMs,
+    nowNs: `${nowMs}000000`,
+    redrive,
+    to,
+    dueS: ceilToS(dueMs),
+    crashesLeft: Math.max(0, maxCrashes - attempts),
+    lookMs: lookAtMs,
+    most: mostRedrives,
+    horizonMs: repeatHorizonMs,
+    bucketMs,
+    actor: by.actor,
+    reason: by.reason,
+    request: by.requestId,
+    verb,
+  };
+  const size = ({ id, expected, message, mark }: DeadMove) =>
+    id.length + expected.length + message.length + mark.length;
+  const calls = [...batches(moves, size)].map((some) => deadMove(keysOf(queue), head, some));
+  const known = { "+": "moved", c: "changed", d: "done", ...notMovable } as const;
+  return answersOf(link.label, await run(link, calls), moves.length, known);
+}
+
+export async function noteRedriven(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  notes: readonly RedriveNote[],
+): Promise<void> {
+  const rows = notes.map(({ id, became, mark, lookAtMs = 0, fix }) => ({
+    id,
+    became,
+    mark,
+    lookMs: lookAtMs,
+    fix: fix?.untilMs !== undefined ? "expire" : fix?.message !== undefined ? "restore" : "",
+    untilS: ceilToS(fix?.untilMs ?? 0),
+    expected: fix?.expected ?? "",
+    message: fix?.message ?? "",
+  }));
+  const calls = [...batches(rows, ({ expected, message }) => expected.length + message.length + 512)].map((some) =>
+    deadNote(keysOf(queue), { redrive }, some),
+  );
+  await run(link, calls);
+}
+
+/** Two trips: what is next, and what is known of what is to be looked at. */
+export async function redriveStand(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  limit: number,
+  nowMs: number,
+): Promise<RedriveStand> {
+  const { marks, left, awaited, counts } = redriveKeys(queue, redrive);
+  const replies = await run(link, [
+    { name: "ZRANGE", args: [left, 0, limit - 1, "WITHSCORES"] },
+    { name: "ZRANGE", args: [awaited, "-inf", nowMs, "BYSCORE", "LIMIT", 0, limit] },
+    { name: "ZCARD", args: [left] },
+    { name: "ZCARD", args: [awaited] },
+    { name: "HMGET", args: [counts, ...redriveEnds] },
+  ]);
+  const scored = listOf(link.label, replies[0]).map(String);
+  const due = listOf(link.label, replies[1]).map(String);
+  const ended = listOf(link.label, replies[4]).map(countOf);
+  const stored = due.length === 0 ? [] : await run(link, [{ name: "HMGET", args: [marks, ...due] }]);
+  const texts = due.length === 0 ? [] : listOf(link.label, stored[0]);
+  return {
+    left: scored.flatMap((id, n) => (n % 2 === 0 ? [{ id, atMs: timeOf(scored[n + 1] ?? "") }] : [])),
+    due: due.map((id, n) => ({ id, mark: markOf(texts[n]).mark })),
+    counts: {
+      left: numberIn(link.label, replies[2]),
+      waiting: numberIn(link.label, replies[3]),
+      ...(Object.fromEntries(redriveEnds.map((end, n) => [end, ended[n]!])) as Record<RedriveEnd, number>),
+    },
+  };
+}
+
+export async function endRedrive(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  nowMs: number,
+  keepMs: number,
+): Promise<void> {
+  const keys = redriveKeys(queue, redrive);
+  await run(link, [
+    { name: "HSET", args: [keys.counts, "ended", nowMs] },
+    ...Object.values(keys).map((key) => ({ name: "PEXPIRE", args: [key, keepMs] })),
+  ]);
+}
+
+export async function redrivenTasks(
+  link: RedisLink,
+  redrive: string,
+  queue: string,
+  { limit, cursor = "0" }: { readonly limit: number; readonly cursor?: string | undefined },
+): Promise<Page<RedrivenTask>> {
+  const [reply] = await run(link, [
+    { name: "HSCAN", args: [redriveKeys(queue, redrive).marks, cursor, "COUNT", limit] },
+  ]);
+  const [next, found] = listOf(link.label, reply);
+  const texts = listOf(link.label, found).map(String);
+  const items = texts.flatMap((id, n) => (n % 2 === 0 ? [{ id, ...markOf(texts[n + 1] ?? "") }] : []));
+  return { items, next: textIn(link.label, next) === "0" ? undefined : String(next) };
+}
+
+const redriveKeys = (queue: string, redrive: string) => ({
+  marks: redriveKey(queue, redrive),
+  left: redriveLeftKey(queue, redrive),
+  awaited: redriveAwaitedKey(queue, redrive),
+  counts: redriveCountsKey(queue, redrive),
+});
+
+const ends: readonly string[] = redriveEnds;
+
+/** "word mark", as the scripts write it; what anybody else wrote there is something that waits, of which nothing is known. */
+function markOf(stored: unknown): Pick<RedrivenTask, "became" | "mark"> {
+  const text = String(stored ?? "");
+  const gap = text.indexOf(" ");
+  const word = text.slice(0, gap);
+  return { became: ends.includes(word) ? (word as RedriveEnd) : "waiting", mark: gap < 0 ? "" : text.slice(gap + 1) };
+}
+
+/** @throws what one of the calls came to */
+async function run(link: RedisLink, calls: readonly (ScriptCall | Command)[]): Promise<Reply[]> {
+  const replies = calls.length === 0 ? [] : await link.run(calls);
+  for (const reply of replies) if (reply instanceof LinkError) throw reply.toError(link.label);
+  throwProblems(link.label, replies.filter((reply, n) => Buffer.isBuffer(reply) && "script" in calls[n]!).map(String));
+  return replies;
+}
+
+function answersOf<S extends string>(
+  broker: string,
+  replies: readonly Reply[],
+  count: number,
+  known: Readonly<Record<string, S>>,
+): { status: S | "conflict"; holder?: string }[] {
+  const words = replies.flatMap((reply) => listOf(broker, reply)).map(String);
+  if (words.length !== count) throw unreadable(broker);
+  return words.map((word) => {
+    if (word.startsWith("u")) return { status: "conflict", holder: word.slice(1) };
+    if (!Object.hasOwn(known, word)) throw unreadable(broker);
+    return { status: known[word]! };
+  });
+}
