@@ -34,6 +34,10 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     advice:
       "The handler returned what its definition does not allow, or more than 1 MiB. It counts as a failed attempt.",
   },
+  SEARCH_INVALID: {
+    sample: { column: 7, problem: 'reason is one of failed, retries_exhausted, …; got "timeot"' },
+    advice: "Correct the search at `data.column` (from 1). [All terms](../guide/dead-letter-search.md).",
+  },
   HANDLER_EXISTS: { sample: { type: "email:welcome" }, advice: "Register each type once per worker." },
   TASK_NOT_FOUND: {
     sample: { queue: "default", id: "0199…" },

@@ -21,6 +21,7 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   PAYLOAD_INVALID: usageExitCode,
   PAYLOAD_TOO_LARGE: usageExitCode,
   RESULT_INVALID: usageExitCode,
+  SEARCH_INVALID: usageExitCode,
   HANDLER_EXISTS: usageExitCode,
   TASK_NOT_FOUND: notFoundExitCode,
   QUEUE_NOT_FOUND: notFoundExitCode,

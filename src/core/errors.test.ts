@@ -35,6 +35,7 @@ describe("HoldfastError", () => {
       pending: 9,
       maxPending: 10,
       key: "K",
+      column: 7,
     } as const;
 
     for (const code of errorCodes) {

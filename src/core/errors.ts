@@ -11,6 +11,7 @@ const sentences = {
     `payload of "${d.type}" has ${d.bytes} bytes, at most ${d.maxBytes} are allowed (maxPayloadBytes): ` +
     "store the data elsewhere and enqueue a reference to it",
   RESULT_INVALID: (d: { type: string; problem: string }) => `result of "${d.type}": ${d.problem}`,
+  SEARCH_INVALID: (d: { column: number; problem: string }) => `the search, column ${d.column}: ${d.problem}`,
   HANDLER_EXISTS: (d: { type: string }) => `a handler for "${d.type}" is already registered`,
   // The caller: look again.
   TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,

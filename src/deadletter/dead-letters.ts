@@ -6,6 +6,9 @@ import type { InspectorBroker } from "../inspector/inspector.js";
 import { actOf, byOptions, inspectorSettings, thisProcess } from "../inspector/options.js";
 import type { QueueInfo } from "../core/info.js";
 import type { Desk } from "./desk.js";
+import type { SearchOptions } from "./search/options.js";
+import type { SearchPage } from "./search/scan.js";
+import { search, searchAll, type SearchAllOptions } from "./search/search.js";
 
 const deadLettersSettings = { actor: inspectorSettings.actor };
 export type DeadLettersOptions = Given<typeof deadLettersSettings>;
@@ -41,5 +44,20 @@ export class DeadLetters {
   async queues(): Promise<QueueInfo[]> {
     const queues = await this.#desk.broker.queues(this.#desk.nowMs());
     return queues.filter(({ counts }) => counts.archived > 0);
+  }
+
+  /**
+   * One page of what a search finds, in all queues unless it names some: `queue:billing err~"timeout" failed:>2h`. What is
+   * not indexed is looked through within bounds, so a page may hold few hits or none though there is more: go on with its
+   * `cursor`. What becomes a dead letter after the first page is left out.
+   * @throws SEARCH_INVALID with the column, and what is allowed there
+   */
+  async search(query: string, options?: SearchOptions): Promise<SearchPage> {
+    return search(this.#desk, query, options);
+  }
+
+  /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */
+  searchAll(query: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
+    return searchAll(this.#desk, query, options);
   }
 }

@@ -18,26 +18,32 @@ export async function pageOf(broker: Looking, selection: Selection, request: Pag
     return { ...page, scanned: page.items.length };
   }
   const { type, ...all } = selection;
+  const ofType = (task: TaskInfo) => task.message?.type === type;
   const scan = new Scan(request.backwards === true);
   while (scan.asked < maxScanned) {
     const wanted = request.limit - scan.items.length;
-    scan.add(await pageWith(broker, all, { ...request, cursor: scan.cursor ?? request.cursor, limit: wanted }, type));
+    scan.add(await pageWith(broker, all, { ...request, cursor: scan.cursor ?? request.cursor, limit: wanted }, ofType));
     if (scan.cursor === undefined || scan.items.length >= request.limit) break;
   }
   return scan.page();
 }
 
-interface Found {
+export interface Found {
   readonly page: Page<TaskInfo>;
   readonly items: readonly TaskInfo[];
   readonly asked: number;
 }
 
-/** Reads many at once. With more of the type than are wanted, it is read again, shorter, so that its cursors fit. */
-async function pageWith(broker: Looking, selection: Selection, request: PageRequest, type: string): Promise<Found> {
+/** Reads many at once. With more that pass than are wanted, it is read again, shorter, so that its cursors fit. */
+export async function pageWith(
+  broker: Looking,
+  selection: Selection,
+  request: PageRequest,
+  passes: (task: TaskInfo) => boolean,
+): Promise<Found> {
   for (let size = scanPage; ;) {
     const page = await broker.list(selection, { ...request, limit: size });
-    const items = page.items.filter((task) => task.message?.type === type);
+    const items = page.items.filter(passes);
     if (items.length <= request.limit) return { page, items, asked: size };
     const inOrder = request.backwards === true ? page.items.toReversed() : page.items;
     const last = request.backwards === true ? items.at(-request.limit) : items[request.limit - 1];

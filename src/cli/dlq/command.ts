@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import { lsCommand } from "./ls.js";
+import { searchCommand } from "./search.js";
 
 export function dlqCommand(): Command {
   return new Command("dlq")
     .summary("dead letters: what failed, why, and what to do about it")
     .description("Dead letters of all queues: what failed, why, and what to do about it.")
-    .addCommand(lsCommand());
+    .addCommand(lsCommand())
+    .addCommand(searchCommand());
 }

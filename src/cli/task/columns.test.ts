@@ -25,8 +25,8 @@ const plain = (lines: readonly string[]) => lines.map((line) => ansis.strip(line
 
 describe("a list of tasks", () => {
   it("tells an error beside its task where it fits, else on a line of its own", () => {
-    const wide = plain(taskListLines([task()], "archived", 61_000, 120));
-    const narrow = plain(taskListLines([task()], "archived", 61_000, 80));
+    const wide = plain(taskListLines([task()], "archived", 61_000, { width: 120 }));
+    const narrow = plain(taskListLines([task()], "archived", 61_000, { width: 80 }));
 
     expect(wide).toHaveLength(2);
     expect(wide[1]).toMatch(/ 0\/25 {2}1 m ago {2}smtp: connection refused by host$/);
@@ -37,12 +37,12 @@ describe("a list of tasks", () => {
 
   it("leaves out what it knows of no task, and what cannot be read has no type", () => {
     const [head, , broken] = plain(
-      taskListLines([task({ state: "active" }), task({ message: undefined })], "active", 0, 80),
+      taskListLines([task({ state: "active" }), task({ message: undefined })], "active", 0, { width: 80 }),
     );
 
     expect(head).toMatch(/^ID +TYPE +PAYLOAD$/);
     expect(broken).toMatch(/ \(unreadable\)$/);
-    expect(plain(taskListLines([task({ crashes: 2, progress: 0.5 })], "active", 0, 120))[0]).toMatch(
+    expect(plain(taskListLines([task({ crashes: 2, progress: 0.5 })], "active", 0, { width: 120 }))[0]).toMatch(
       /^ID +TYPE +CRASHES +PROGRESS +PAYLOAD$/,
     );
   });

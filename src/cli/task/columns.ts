@@ -11,10 +11,10 @@ export function taskListLines(
   tasks: readonly TaskInfo[],
   state: TaskState,
   nowMs: number,
-  width = terminalColumns(),
+  { width = terminalColumns(), queues = false }: { readonly width?: number; readonly queues?: boolean } = {},
 ): string[] {
   const told = columnsOf(state, nowMs).filter(({ cell }) => tasks.some((task) => cell(task) !== ""));
-  const columns = [idColumn, typeColumn, ...told];
+  const columns = [idColumn, ...(queues ? [queueColumn] : []), typeColumn, ...told];
   if (state !== "retry" && state !== "archived") return table(columns, tasks, width);
   const beside = table([...columns, error], tasks, Number.POSITIVE_INFINITY);
   if (beside.every((line) => widthOf(ansis.strip(line)) <= width)) return beside;
@@ -27,6 +27,7 @@ export function taskListLines(
 type TaskColumn = Column<TaskInfo>;
 
 const idColumn: TaskColumn = { head: "ID", cell: ({ id }) => id };
+const queueColumn: TaskColumn = { head: "QUEUE", cell: ({ queue }) => queue, min: 8 };
 const typeColumn: TaskColumn = { head: "TYPE", cell: ({ message }) => message?.type ?? "(unreadable)", min: 10 };
 
 function columnsOf(state: TaskState, nowMs: number): TaskColumn[] {
