@@ -20,6 +20,25 @@ export interface TaskInfo {
   readonly progress?: unknown;
   /** How often a worker died while it ran this task. */
   readonly crashes: number;
+  /** Of a dead letter: somebody looks after it. */
+  readonly acknowledged?: Mark | undefined;
+  /** It has been in the trash. */
+  readonly restored?: Mark | undefined;
+  /** Tasks that were made of it, with another payload mostly; at most 50, the newest last. */
+  readonly copies?: readonly TaskCopy[] | undefined;
+}
+
+/** Who did it, when and why. */
+export interface Mark {
+  readonly atMs: number;
+  readonly actor: string;
+  /** "" where none was given. */
+  readonly reason: string;
+}
+
+export interface TaskCopy extends Mark {
+  readonly queue: string;
+  readonly id: string;
 }
 
 /** One queue, as one may look at it. */

@@ -5,6 +5,9 @@ import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./dead-letters/redrive.js";
+import { adoptLetters, readLetters } from "./dead-letters/letters.js";
+import { acknowledge, beginCopy, endCopy } from "./dead-letters/marks.js";
+import { discard, listTrash, purge, restore } from "./dead-letters/trash.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
 import { exchange } from "./exchange.js";
@@ -68,6 +71,15 @@ const verbs = {
   redriveStand,
   endRedrive,
   redrivenTasks,
+  discard,
+  restore,
+  purge,
+  listTrash,
+  acknowledge,
+  beginCopy,
+  endCopy,
+  readLetters,
+  adoptLetters,
 };
 
 export type Verb = keyof typeof verbs;

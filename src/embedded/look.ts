@@ -15,6 +15,9 @@ export interface InfoRow extends TaskRef {
   readonly result: Uint8Array | null;
   readonly progress: string | null;
   readonly message: Uint8Array;
+  readonly ack: string | null;
+  readonly restored: string | null;
+  readonly copies: string | null;
 }
 
 type QueueRow = Record<StoredState | "paused" | "processed" | "failed", number> & {
@@ -89,7 +92,7 @@ function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number 
   return found;
 }
 
-const columns = "queue, id, state, rank, crashes, failure, result, progress, message";
+const columns = "queue, id, state, rank, crashes, failure, result, progress, message, ack, restored, copies";
 
 export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }): (InfoRow | undefined)[] {
   const one = sql(`SELECT ${columns} FROM task WHERE queue = ? AND id = ?`);

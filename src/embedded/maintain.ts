@@ -1,6 +1,7 @@
 import type { Promotion } from "../broker/broker.js";
 import { floorToS } from "../core/duration.js";
 import { sweepDays } from "./days.js";
+import { emptyTrash } from "./dead-letters/trash.js";
 import { rememberFinished, sweepFinished } from "./finished.js";
 import { sweepRequests } from "./lease-request.js";
 import { Line } from "./line.js";
@@ -48,7 +49,7 @@ function nextDueMs(sql: Sql, queues: readonly string[]): number | undefined {
   return nextS === Number.POSITIVE_INFINITY ? undefined : timeOf(nextS * 1_000);
 }
 
-/** How many completed tasks were deleted. What else has run out, and is nobody's business, goes along. */
+/** How many tasks were deleted that were completed, or discarded. What else has run out, and is nobody's business, goes along. */
 export function prune(sql: Sql, { queues, limit, nowMs }: QueuesCall): number {
   const tally = new Tally();
   let pruned = 0;
@@ -66,6 +67,7 @@ export function prune(sql: Sql, { queues, limit, nowMs }: QueuesCall): number {
       nowMs,
     );
     pruned += past.length;
+    pruned += emptyTrash(sql, queue, limit - pruned, nowMs);
     sweepDays(sql, queue, nowMs);
   }
   tally.write(sql, nowMs);

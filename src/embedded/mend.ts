@@ -13,6 +13,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   worker: ["until_ms"],
   evicted: ["count"],
   redriven: ["by_ms", "ended_ms"],
+  trash: ["until_s", "lock_ms"],
 };
 
 /** A row was found that is not called what it says. */

@@ -1,6 +1,7 @@
 import { storedJson } from "../core/stored-json.js";
 import type { LeasedTask, Settlement } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
+import { standingMark, storedCopies, storedMark } from "../broker/stored-marks.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
@@ -86,6 +87,7 @@ export function leasedTasks({ leased, messages }: ExchangeReply, token: string):
 
 export function taskInfo(row: InfoRow): TaskInfo {
   const { id, queue, state, rank, crashes, failure, result, progress } = row;
+  const archivedAtMs = state === "archived" ? timeOf(rank * 1_000) : undefined;
   const dueAtMs =
     state === "scheduled" || state === "retry" || state === "completed" ? timeOf(rank * 1_000) : undefined;
   return {
@@ -96,10 +98,13 @@ export function taskInfo(row: InfoRow): TaskInfo {
     message: readable(decodeMessage, row.message),
     bytes: row.message,
     dueAtMs,
-    archivedAtMs: state === "archived" ? timeOf(rank * 1_000) : undefined,
+    archivedAtMs,
     result: result ?? undefined,
     failure: failure === null ? undefined : storedFailure(failure),
     progress: storedJson(progress),
     crashes: Math.max(0, crashes),
+    acknowledged: standingMark(row.ack, archivedAtMs),
+    restored: storedMark(row.restored),
+    copies: storedCopies(row.copies),
   };
 }

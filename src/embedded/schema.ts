@@ -14,6 +14,8 @@ import type { Tables } from "./tables.js";
  * took out of storage.
  * 7: `redriven`: what became of each task of a redrive; `by_ms` is when it died (left), or when to look at it (waiting). A
  * task says which redrive chose it, and how often it was run again.
+ * 8: `trash` holds what was discarded: the row of the task, and when it goes for good; `ack`, `restored` and `copies` are
+ * what people did with a dead letter, as JSON.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -134,6 +136,21 @@ CREATE TABLE redriven (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX redriven_next ON redriven (redrive, queue, became, by_ms, id);
 CREATE INDEX redriven_ended ON redriven (ended_ms) WHERE ended_ms IS NOT NULL;`,
+  `CREATE TABLE trash (
+  queue TEXT NOT NULL,
+  id TEXT NOT NULL,
+  until_s INTEGER NOT NULL,
+  stored TEXT NOT NULL,
+  message BLOB NOT NULL,
+  result BLOB,
+  mark TEXT NOT NULL,
+  lock_ms INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (queue, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX trash_by_time ON trash (queue, until_s);
+ALTER TABLE task ADD COLUMN ack TEXT;
+ALTER TABLE task ADD COLUMN restored TEXT;
+ALTER TABLE task ADD COLUMN copies TEXT;`,
 ];
 
 /** "HfSt" */

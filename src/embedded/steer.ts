@@ -4,6 +4,7 @@ import { messageWithPayload } from "../broker/steered.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import { recordAct } from "./acts.js";
+import { dropTrash } from "./dead-letters/trash.js";
 import { readable } from "../core/protobuf.js";
 import { rememberFinished } from "./finished.js";
 import { giveBackLock, lockHolder, takeLock } from "./locks.js";
@@ -81,7 +82,9 @@ export interface DropCall {
 export function dropQueue(sql: Sql, { queue, force, limit, by, nowMs }: DropCall): DropReceipt {
   // By what is there: another program may have written tasks without counting them, or counted what is not there.
   const isThere = (text: string) => sql(text).get(queue) !== undefined;
-  const holdsTasks = isThere("SELECT 1 FROM task WHERE queue = ? LIMIT 1");
+  // What was discarded may still be restored.
+  const holdsTasks =
+    isThere("SELECT 1 FROM task WHERE queue = ? LIMIT 1") || isThere("SELECT 1 FROM trash WHERE queue = ? LIMIT 1");
   if (!holdsTasks && !isThere("SELECT 1 FROM queue WHERE name = ?")) return "notFound";
   if (isThere("SELECT 1 FROM task WHERE queue = ? AND state = 'active' LIMIT 1")) return "active";
   if (holdsTasks && !force) return "notEmpty";
@@ -99,7 +102,7 @@ export function dropQueue(sql: Sql, { queue, force, limit, by, nowMs }: DropCall
   rememberFinished(sql, tasks, nowMs);
   tally.write(sql, nowMs);
   recordAct(sql, queue, { verb: "drop", what: "", count: tasks.length }, by, nowMs);
-  if (more) {
+  if (more || !dropTrash(sql, queue, limit - tasks.length)) {
     pauseQueue(sql, queue, by, nowMs);
     return "more";
   }

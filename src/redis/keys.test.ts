@@ -87,6 +87,7 @@ describe("keys", () => {
       evictedKey: "holdfast:{q}:evicted",
       pauseKey: "holdfast:{q}:pause",
       standstillKey: "holdfast:{q}:standstill",
+      trashKey: "holdfast:{q}:trash",
       auditKey: "holdfast:{q}:audit",
       barrierKey: "holdfast:{q}:barrier",
     });

@@ -65,6 +65,9 @@ export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq
 export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
 /** HASH: dead letters that a policy has taken out of storage, by cause (broker/eviction.ts). */
 export const evictedKey = (queue: string) => `${keysOf(queue).holdfast}evicted`;
+/** ZSET: id of a discarded task by the time at which it is deleted; and HASH: the task. */
+export const trashKey = (queue: string) => `${keysOf(queue).holdfast}trash`;
+export const trashedKey = (queue: string, id: string) => `${trashKey(queue)}:${id}`;
 /** HASH: since when a queue is paused, who did it and why. */
 export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
 /** STRING: until when the queue stands still (ms), since when, who did it and why, with tabs between; expires with it. */

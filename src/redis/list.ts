@@ -21,6 +21,15 @@ interface Ids {
   readonly next: string | undefined;
 }
 
+interface Entries extends Omit<Ids, "ids"> {
+  readonly entries: readonly { readonly id: Buffer; readonly cursor: string }[];
+}
+
+const idsIn = ({ entries, ...places }: Entries): Ids => ({
+  ids: entries.map(({ id }) => idOf(id)).filter((id) => id !== undefined),
+  ...places,
+});
+
 /** A page is never longer, whatever is asked for. */
 const maxPage = 1_000;
 /** How far is looked for a type before the page ends, full or not. */
@@ -112,15 +121,42 @@ async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit
   const [from, rest, ids] = listOf(link.label, reply);
   const first = numberIn(link.label, from);
   const entries = buffersOf(link.label, ids).map((entry, n) => ({ id: entry, cursor: cursorOf(first + n, entry) }));
-  return paged(entries, rest === 1, { cursor, backwards, limit });
+  return idsIn(paged(entries, rest === 1, { cursor, backwards, limit }));
 }
 
 /**
  * By score, and by id where scores are equal, over one sorted set or several as if they were one. A cursor is an entry's
  * score and id, so that it holds also when that entry has moved on.
  */
-async function byScore(link: RedisLink, keys: readonly string[], { cursor, backwards, limit }: Place): Promise<Ids> {
+async function byScore(link: RedisLink, keys: readonly string[], place: Place): Promise<Ids> {
   if (keys.length === 0) return { ids: [], previous: undefined, next: undefined };
+  return idsIn(await entriesByScore(link, keys, place));
+}
+
+/** The same of one sorted set, with the scores. */
+export async function pageByScore(
+  link: RedisLink,
+  key: string,
+  { limit, cursor, backwards = false }: PageRequest,
+): Promise<{
+  readonly entries: readonly { readonly id: string; readonly score: string }[];
+  readonly next: string | undefined;
+  readonly previous: string | undefined;
+}> {
+  const place = { cursor, backwards, limit: Math.max(1, Math.min(limit, maxPage)) };
+  const { entries, ...places } = await entriesByScore(link, [key], place);
+  const named = entries.flatMap(({ id, cursor: at }) => {
+    const text = idOf(id);
+    return text === undefined ? [] : [{ id: text, score: inTwo(at)[0] }];
+  });
+  return { entries: named, ...places };
+}
+
+async function entriesByScore(
+  link: RedisLink,
+  keys: readonly string[],
+  { cursor, backwards, limit }: Place,
+): Promise<Entries> {
   const [score, id] = cursor === undefined ? ["", Buffer.of()] : inTwo(cursor);
   const head = { score: Number.isNaN(scoreOf(score)) ? "0" : score, id, limit, backwards: flag(backwards) };
   const sets = keys.map((set) => ({ set }));
@@ -143,12 +179,12 @@ function paged(
   entries: readonly { readonly id: Buffer; readonly cursor: string }[],
   rest: boolean,
   { cursor, backwards, limit }: Place,
-): Ids {
+): Entries {
   const page = backwards ? entries.slice(-limit) : entries.slice(0, limit);
   const other = rest ? cursor : undefined;
   const more = entries.length > limit;
   return {
-    ids: page.map((entry) => idOf(entry.id)).filter((id) => id !== undefined),
+    entries: page,
     previous: backwards ? (more ? page[0]?.cursor : undefined) : other,
     next: backwards ? other : more ? entries[limit]?.cursor : undefined,
   };

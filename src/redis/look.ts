@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { TaskRef } from "../broker/broker.js";
 import { storedFailure } from "../broker/failures.js";
+import { standingMark, storedCopies, storedMark } from "../broker/stored-marks.js";
 import { decodeMessage } from "../core/codec.js";
 import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
@@ -83,12 +84,23 @@ function pauseOf([pausedS = "", since, actor = "", reason = ""]: readonly string
   return since === pausedS ? { ...pause, actor, reason } : pause;
 }
 
-const fields = ["msg", "state", "result", "hf_failure", "hf_crashes", "hf_progress"] as const;
+/** What `infoFrom` reads of a task's hash. */
+export const taskFields = [
+  "msg",
+  "state",
+  "result",
+  "hf_failure",
+  "hf_crashes",
+  "hf_progress",
+  "hf_ack",
+  "hf_restored",
+  "hf_copies",
+] as const;
 
 /** Two trips: the tasks, and the times of those whose state has one. */
 export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
   const hashes = await link.run(
-    refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...fields] })),
+    refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...taskFields] })),
   );
   const found = hashes.map((hash) => storedTask(hash));
   const asked = refs.flatMap((ref, at) =>
@@ -110,6 +122,15 @@ interface StoredTask {
   readonly failure: Failure | undefined;
   readonly crashes: number;
   readonly progress: unknown;
+  readonly acknowledged: string | undefined;
+  readonly restored: string | undefined;
+  readonly copies: string | undefined;
+}
+
+/** A task by the values of its hash, in the order of `taskFields`, and when it died or is due; undefined where it is none. */
+export function infoFrom(ref: TaskRef, values: readonly Reply[], atMs: number | undefined): TaskInfo | undefined {
+  const task = storedTask([...values]);
+  return task && infoOf(ref, task, atMs);
 }
 
 /** What is no task (a key of another type, a hash without a message) is not found. */
@@ -117,7 +138,7 @@ function storedTask(hash: Reply): StoredTask | undefined {
   // A refusal is the server's; a wrong type is this key's alone.
   if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
   if (!Array.isArray(hash)) return undefined;
-  const [bytes, state, result, failure, crashes, progress] = hash.map((field) =>
+  const [bytes, state, result, failure, crashes, progress, acknowledged, restored, copies] = hash.map((field) =>
     Buffer.isBuffer(field) ? field : undefined,
   );
   if (bytes === undefined || state === undefined) return undefined;
@@ -128,6 +149,9 @@ function storedTask(hash: Reply): StoredTask | undefined {
     failure: failure === undefined ? undefined : storedFailure(String(failure)),
     crashes: countOf(crashes),
     progress: storedJson(progress?.toString()),
+    acknowledged: acknowledged?.toString(),
+    restored: restored?.toString(),
+    copies: copies?.toString(),
   };
 }
 
@@ -150,6 +174,9 @@ function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefin
     failure: lastFailure(task, message),
     progress: task.state === "active" ? task.progress : undefined,
     crashes: task.crashes,
+    acknowledged: archived ? standingMark(task.acknowledged, atMs) : undefined,
+    restored: storedMark(task.restored),
+    copies: storedCopies(task.copies),
   };
 }
 

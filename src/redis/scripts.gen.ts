@@ -3,6 +3,195 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
+export interface AcknowledgeKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface AcknowledgeHead {
+  readonly nowMs: Argument;
+  readonly mark: Argument;
+  readonly ids: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const acknowledgeScript: Script = {
+  name: "acknowledge",
+  sha1: "a061b9e1ea392a9c393ebb42d5fb55a420001fab",
+  text: `-- Dead letters of one queue that somebody looks after: \`mark\` says who and why; "" takes that back.
+-- Reply: a letter an id: a(cknowledged, or taken back), n(ot found), w(rong state); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, mark, ids, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local problem = misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local chosen, letters, seen = {}, {}, {}
+for n, id in ipairs(cjson.decode(ids)) do
+  local state = redis.pcall("HMGET", asynq .. "t:" .. id, "state")[1]
+  letters[n] = not state and "n" or state == "archived" and "a" or "w"
+  if letters[n] == "a" and not seen[id] then chosen[#chosen + 1] = id end
+  seen[id] = true
+end
+if #chosen == 0 then return table.concat(letters) end
+
+for _, id in ipairs(chosen) do
+  -- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
+  redis.call("HDEL", asynq .. "t:" .. id, "hf_ack")
+  if mark ~= "" then redis.call("HSET", asynq .. "t:" .. id, "hf_ack", mark) end
+end
+local verb = mark == "" and "unacknowledge" or "acknowledge"
+record(holdfast, now_ms, actor, reason, request, verb, cjson.encode(chosen), #chosen)
+return table.concat(letters)
+`,
+};
+
+export function acknowledge(keys: AcknowledgeKeys, head: AcknowledgeHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.mark, head.ids, head.actor, head.reason, head.request];
+  return { script: acknowledgeScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface AdoptKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface AdoptHead {
+  readonly nowMs: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export interface AdoptRow {
+  readonly id: Argument;
+  readonly diedS: Argument;
+  readonly message: Argument;
+  readonly lock: Argument;
+  readonly known: Argument;
+}
+
+export const adoptScript: Script = {
+  name: "adopt",
+  sha1: "ed166c5d9b63136c038e1a4b0dfad3db640c5ca2",
+  text: `-- Dead letters that were kept elsewhere come (back) to a queue, as they were. A row is id, when it died (s), message, its
+-- unique lock, which is not taken, and what else is known of it: name and value, one after the other, packed.
+-- Reply: a letter a row: a(dopted), e (there is a task of that id, or the trash holds one); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, keep, before_s, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local archived = asynq .. "archived"
+local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local letters, chosen, adopted, seen = {}, {}, {}, {}
+for i = 1, #ROWS, 5 do
+  local id, died_s, message, lock, known = unpack(ROWS, i, i + 4)
+  local is_there = seen[id] or redis.call("EXISTS", asynq .. "t:" .. id, holdfast .. "trash:" .. id) > 0
+  seen[id] = true
+  letters[#letters + 1] = is_there and "e" or "a"
+  if not is_there then chosen[#chosen + 1], adopted[#adopted + 1] = i, id end
+end
+if #chosen == 0 then return table.concat(letters) end
+
+local entries = {}
+for n, i in ipairs(chosen) do
+  local id, died_s, message, lock, known = unpack(ROWS, i, i + 4)
+  local fields = { "msg", message, "state", "archived" }
+  if lock ~= "" then fields[5], fields[6] = "unique_key", lock end
+  for _, word in ipairs(cmsgpack.unpack(known)) do fields[#fields + 1] = word end
+  redis.call("HSET", asynq .. "t:" .. id, unpack(fields))
+  entries[2 * n - 1], entries[2 * n] = died_s, id
+end
+redis.call("ZADD", archived, unpack(entries))
+move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+record(holdfast, now_ms, actor, reason, request, "import", cjson.encode(adopted), #adopted)
+return table.concat(letters)
+`,
+};
+
+export function adopt(keys: AdoptKeys, head: AdoptHead, rows: readonly AdoptRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.keep, head.beforeS, head.actor, head.reason, head.request];
+  args.push(packedRows(rows, ["id", "diedS", "message", "lock", "known"]));
+  return { script: adoptScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface AnnounceKeys {
   readonly server: string;
   readonly running: string;
@@ -246,6 +435,108 @@ return table.concat(receipts)
 export function cancel(keys: CancelKeys, head: CancelHead): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.ids, head.how, head.channel, head.nowMs, head.actor, head.reason, head.request];
   return { script: cancelScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface CopyKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface CopyHead {
+  readonly nowMs: Argument;
+  readonly id: Argument;
+  readonly act: Argument;
+  readonly note: Argument;
+  readonly most: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const copyScript: Script = {
+  name: "copy",
+  sha1: "886bbd5de15315fbd9c4c34a1707d436c067e942",
+  text: `-- What a dead letter knows of its copies, in three steps (\`act\`): \`begin\` notes the one that is about to be made, \`done\`
+-- that it was, \`refused\` that it was not, and forgets it. An act that comes again finds its own note.
+-- Reply: "begun", "noted", "notFound", "wrongState", or { "known", the note of that request }, or { "problem", what is
+-- wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, id, act, note, most, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local task = asynq .. "t:" .. id
+local found = redis.pcall("HMGET", task, "state", "hf_copies")
+local state, stored = unpack(found, 1, 2)
+if not state then return "notFound" end
+local problem = misfit(holdfast .. "audit", "stream")
+if problem then return { "problem", problem } end
+
+-- Anyone may have written there.
+local readable, copies = pcall(cjson.decode, stored or "[]")
+if not readable or type(copies) ~= "table" then copies = {} end
+local kept, mine = {}, nil
+for _, copy in ipairs(copies) do
+  if type(copy) == "table" then
+    kept[#kept + 1] = copy
+    if copy.request == request then mine = #kept end
+  end
+end
+
+local function write(list)
+  redis.call("HDEL", task, "hf_copies")
+  if #list > 0 then redis.call("HSET", task, "hf_copies", cjson.encode(list)) end
+end
+
+if act == "begin" then
+  if mine then return { "known", cjson.encode(kept[mine]) } end
+  if state ~= "archived" then return "wrongState" end
+  while #kept >= tonumber(most) do table.remove(kept, 1) end
+  kept[#kept + 1] = cjson.decode(note)
+  write(kept)
+  record(holdfast, now_ms, actor, reason, request, "copy", cjson.encode({ id }), 1)
+  return "begun"
+end
+if not mine then return "notFound" end
+if act == "done" then
+  kept[mine].done = true
+else
+  table.remove(kept, mine)
+  record(holdfast, now_ms, actor, reason, request, "copyRefused", cjson.encode({ id }), 1)
+end
+write(kept)
+return "noted"
+`,
+};
+
+export function copy(keys: CopyKeys, head: CopyHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.id, head.act, head.note, head.most, head.actor, head.reason, head.request];
+  return { script: copyScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
 export interface DeadChooseKeys {
@@ -772,6 +1063,188 @@ export function deadNote(keys: DeadNoteKeys, head: DeadNoteHead, rows: readonly 
   return { script: deadNoteScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface DiscardKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DiscardHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly untilS: Argument;
+  readonly ids: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const discardScript: Script = {
+  name: "discard",
+  sha1: "3816e2c2a1c916925f7f05a6fa48a85cade28ec5",
+  text: `-- Dead letters of one queue into its trash, out of which they come back until \`until_s\`. Their unique locks are released;
+-- how long they would have held is noted, for the way back.
+-- Reply: a letter an id: d(iscarded), n(ot found), w(rong state), t(aken: the trash holds another task of that id); or
+-- { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_s, now_ms, until_s, ids, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
+-- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
+-- Source: https://protobuf.dev/programming-guides/encoding
+local function read_varint(bytes, at)
+  local value, scale = 0, 1
+  for n = at, at + 9 do
+    local byte = bytes:byte(n)
+    if not byte then return end
+    value = value + byte % 128 * scale
+    if byte < 128 then return value, n + 1 end
+    scale = scale * 128
+  end
+end
+
+local function read_message(bytes)
+  local found, at = {}, 1
+  while at <= #bytes do
+    local tag, value
+    tag, at = read_varint(bytes, at)
+    if not tag then return end
+    local wire, number = tag % 8, math.floor(tag / 8)
+    if wire == 0 then
+      value, at = read_varint(bytes, at)
+    elseif wire == 1 or wire == 5 then
+      at = at + (wire == 1 and 8 or 4)
+    elseif wire == 2 then
+      local length
+      length, at = read_varint(bytes, at)
+      if not length then return end
+      if number == 10 then value = bytes:sub(at, at + length - 1) end
+      at = at + length
+    else
+      return
+    end
+    if not at or at > #bytes + 1 then return end
+    found[number] = value
+  end
+  return { most = found[5] or 0, failed = found[6] or 0, lock = found[10] or "" }
+end
+
+-- The message with another number of most retries, in a field appended.
+local function with_retries(bytes, most)
+  local field = { bytes, string.char(40) }
+  repeat
+    local low = most % 128
+    most = (most - low) / 128
+    field[#field + 1] = string.char(most > 0 and low + 128 or low)
+  until most == 0
+  return table.concat(field)
+end
+-- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
+-- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
+local sets_by_state = { scheduled = 1, retry = 1, archived = 1, completed = 1 }
+
+local function is_member(key, id)
+  return type(redis.pcall("ZSCORE", key, id)) == "string"
+end
+
+local function is_in_place(asynq, holdfast, id, state)
+  if state == "active" then return is_member(asynq .. "lease", id) end
+  if state == "pending" then
+    return type(redis.pcall("LPOS", asynq .. "pending", id, "RANK", -1, "MAXLEN", 10000)) == "number"
+  end
+  if state == "aggregating" then
+    local group = redis.pcall("HGET", asynq .. "t:" .. id, "group")
+    -- One whose aggregation has begun is in a set of its own, and somebody else's.
+    return type(group) == "string"
+      and (is_member(asynq .. "g:" .. group, id) or redis.call("EXISTS", asynq .. "aggregation_sets") == 1)
+  end
+  return sets_by_state[state] ~= nil
+    and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
+local archived, aside = asynq .. "archived", holdfast .. "archived"
+local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(trash, "zset")
+  or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local chosen, moved, letters, seen = {}, {}, {}, {}
+
+-- The lock, where this task holds it, and until when (ms).
+local function lock_of(id, message, unique_key)
+  local lock = unique_key or (read_message(message) or {}).lock
+  if not lock or lock:sub(1, #asynq + 7) ~= asynq .. "unique:" or redis.pcall("GET", lock) ~= id then return end
+  local left_ms = redis.call("PTTL", lock)
+  return lock, left_ms > 0 and now_ms + left_ms or 0
+end
+
+local function letter_of(id)
+  if seen[id] then return seen[id] == "d" and "n" or seen[id] end
+  local found = redis.pcall("HMGET", tasks .. id, "msg", "state", "unique_key")
+  local message, state, unique_key = unpack(found, 1, 3)
+  if not message or not state then return "n" end
+  if state ~= "archived" or is_member(asynq .. "lease", id) then return "w" end
+  if redis.call("EXISTS", trashed .. id) == 1 then return "t" end
+  local lock, lock_until = lock_of(id, message, unique_key)
+  local score = redis.call("ZSCORE", archived, id) or redis.call("ZSCORE", aside, id) or now_s
+  chosen[#chosen + 1] = { id = id, lock = lock, lock_until = lock_until or 0, score = score }
+  moved[#moved + 1] = id
+  return "d"
+end
+for n, id in ipairs(cjson.decode(ids)) do
+  letters[n] = letter_of(id)
+  seen[id] = letters[n]
+end
+if #chosen == 0 then return table.concat(letters) end
+
+-- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
+redis.call("ZREM", archived, unpack(moved))
+redis.call("ZREM", aside, unpack(moved))
+local entries = {}
+for n, task in ipairs(chosen) do
+  if task.lock then redis.call("UNLINK", task.lock) end
+  local key = trashed .. task.id
+  redis.call("RENAME", tasks .. task.id, key)
+  local mark = { archived = task.score, lock = string.format("%.0f", task.lock_until), at = now_ms, actor = actor, reason = reason }
+  redis.call("HSET", key, "hf_trash", cjson.encode(mark))
+  entries[2 * n - 1], entries[2 * n] = until_s, task.id
+end
+redis.call("ZADD", trash, unpack(entries))
+record(holdfast, now_ms, actor, reason, request, "discard", cjson.encode(moved), #moved)
+return table.concat(letters)
+`,
+};
+
+export function discard(keys: DiscardKeys, head: DiscardHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.untilS, head.ids, head.actor, head.reason, head.request];
+  return { script: discardScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DocumentKeys {
   readonly documents: string;
 }
@@ -865,7 +1338,7 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "3bbd869f40f514de1c41ba4c94d5707e7e002328",
+  sha1: "bf5640e51994544cf64f582194b677d0ce0a257b",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
@@ -921,6 +1394,8 @@ end
 if force ~= "1" then
   local tasks = number("LLEN", asynq .. "pending")
   for _, set in ipairs(sets) do tasks = tasks + number("ZCARD", set) end
+  -- What was discarded may still be restored.
+  tasks = tasks + number("ZCARD", holdfast .. "trash")
   if tasks > 0 then return "notEmpty" end
 end
 
@@ -961,6 +1436,15 @@ for _, set in ipairs(sets) do
   if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
   delete(ids)
   if redis.call("EXISTS", set) == 0 then redis.pcall("ZREM", asynq .. "aggregation_sets", set) end
+end
+if left > 0 then
+  local ids, keys = list_of("ZRANGE", holdfast .. "trash", 0, left - 1), {}
+  for n, id in ipairs(ids) do keys[n] = holdfast .. "trash:" .. id end
+  if #ids > 0 then
+    redis.call("ZREM", holdfast .. "trash", unpack(ids))
+    redis.call("UNLINK", unpack(keys))
+  end
+  left = left - #ids
 end
 if left == 0 then return "more" end
 
@@ -2961,9 +3445,9 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "f2ef1493b0a1ccb78e9731edad38968d38c504cd",
+  sha1: "cac55b6ef5c839f4da9498342221ff15437467d0",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
--- of tasks that a Go peer finished are dropped.
+-- of tasks that a Go peer finished are dropped; what was discarded and is not to be restored any more goes for good.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { how many tasks, notes }; notes are { number, id or "", problem, … }.
 local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
@@ -3063,6 +3547,19 @@ local function is_in_place(asynq, holdfast, id, state)
   return sets_by_state[state] ~= nil
     and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
 end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
 
 local left = tonumber(limit)
 local notes = {}
@@ -3070,6 +3567,7 @@ local notes = {}
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
     or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash") or misfit(holdfast .. "broken", "list")
+    or misfit(holdfast .. "trash", "zset")
 end
 
 local function note(number, id, problem)
@@ -3101,6 +3599,20 @@ local function forget_completed(number, asynq, holdfast)
   redis.call("UNLINK", unpack(tasks))
 end
 
+-- Discarding said until when.
+local function empty_trash(holdfast)
+  local ids = redis.call("ZRANGEBYSCORE", holdfast .. "trash", "-inf", now_s, "LIMIT", 0, left)
+  if #ids == 0 then return end
+  redis.call("ZREM", holdfast .. "trash", unpack(ids))
+  local keys = {}
+  for n, id in ipairs(ids) do keys[n] = holdfast .. "trash:" .. id end
+  redis.call("UNLINK", unpack(keys))
+  left = left - #ids
+  if not misfit(holdfast .. "audit", "stream") then
+    record(holdfast, now_ms, "holdfast", "the time to restore them is over", "", "purge", cjson.encode(ids), #ids)
+  end
+end
+
 -- A sample at each call finds them all in time; those of held leases are left alone.
 local function sweep_leases(asynq, holdfast)
   local ids = redis.call("HRANDFIELD", holdfast .. "leases", 20)
@@ -3116,6 +3628,8 @@ end
 local function is_idle(asynq, holdfast)
   local first = redis.pcall("ZRANGE", asynq .. "completed", 0, 0, "WITHSCORES")
   if first.err or (first[2] and tonumber(first[2]) <= tonumber(now_s)) then return false end
+  local discarded = redis.pcall("ZRANGE", holdfast .. "trash", 0, 0, "WITHSCORES")
+  if discarded.err or (discarded[2] and tonumber(discarded[2]) <= tonumber(now_s)) then return false end
   local archived = redis.pcall("ZCARD", asynq .. "archived")
   if type(archived) ~= "number" or archived > tonumber(keep) then return false end
   if archived > 0 and redis.call("ZCOUNT", asynq .. "archived", "-inf", before_s) > 0 then return false end
@@ -3129,6 +3643,7 @@ for k = 1, #KEYS, 2 do
   if problem == nil then
     forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
+    if left > 0 then empty_trash(holdfast) end
     sweep_leases(asynq, holdfast)
   elseif problem then
     note((k + 1) / 2, "", problem)
@@ -3141,6 +3656,79 @@ return { limit - left, notes }
 export function prune(keys: readonly PruneKeys[], head: PruneHead): ScriptCall {
   const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.keep, head.beforeS, head.limit, head.horizonMs, head.bucketMs];
   return { script: pruneScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface PurgeKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface PurgeHead {
+  readonly nowMs: Argument;
+  readonly ids: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const purgeScript: Script = {
+  name: "purge",
+  sha1: "d74f4194c9f9cfc467fbd5d837b61ca465737e0e",
+  text: `-- Discarded tasks of one queue out of its trash, for good.
+-- Reply: a letter an id: p(urged), n(ot found); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, ids, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local trash, trashed = holdfast .. "trash", holdfast .. "trash:"
+local problem = misfit(trash, "zset") or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local purged, keys, letters, seen = {}, {}, {}, {}
+for n, id in ipairs(cjson.decode(ids)) do
+  local is_there = not seen[id] and (redis.call("ZSCORE", trash, id) or redis.call("EXISTS", trashed .. id) == 1)
+  seen[id] = true
+  letters[n] = is_there and "p" or "n"
+  if is_there then purged[#purged + 1], keys[#keys + 1] = id, trashed .. id end
+end
+if #purged == 0 then return table.concat(letters) end
+
+redis.call("ZREM", trash, unpack(purged))
+redis.call("UNLINK", unpack(keys))
+record(holdfast, now_ms, actor, reason, request, "purge", cjson.encode(purged), #purged)
+return table.concat(letters)
+`,
+};
+
+export function purge(keys: PurgeKeys, head: PurgeHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.ids, head.actor, head.reason, head.request];
+  return { script: purgeScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
 export interface QueuesKeys {
@@ -3861,6 +4449,190 @@ export function report(keys: ReportKeys, _head: Record<never, never>, rows: read
   const args: ScriptCall["args"][number][] = [deadline];
   args.push(packedRows(rows, ["id", "held", "progress"]));
   return { script: reportScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface RestoreKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface RestoreHead {
+  readonly nowS: Argument;
+  readonly nowMs: Argument;
+  readonly keep: Argument;
+  readonly beforeS: Argument;
+  readonly mark: Argument;
+  readonly ids: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const restoreScript: Script = {
+  name: "restore",
+  sha1: "8cf707ebfa1990317a7ab911b645b343b3e9ffab",
+  text: `-- Discarded tasks of one queue back among its dead letters, as old as they were, with \`mark\` to say so. A unique lock
+-- that would still hold is taken again where nobody has it.
+-- Reply: a letter an id: r(estored), l (restored, and another task has its lock), n(ot found), t(aken: there is a task of
+-- that id by now); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_s, now_ms, keep, before_s, mark, ids, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
+-- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
+local function move_aside(asynq, holdfast, keep, before_s, most)
+  local archived = asynq .. "archived"
+  local surplus = redis.call("ZCARD", archived) - keep
+  local old = redis.call("ZCOUNT", archived, "-inf", before_s)
+  local count = math.min(math.max(surplus, old), most)
+  if count <= 0 then return 0 end
+  local oldest = redis.call("ZRANGE", archived, 0, count - 1, "WITHSCORES")
+  local entries = {}
+  for n = 1, #oldest, 2 do
+    entries[n], entries[n + 1] = oldest[n + 1], oldest[n]
+  end
+  redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
+  redis.call("ZADD", holdfast .. "archived", unpack(entries))
+  return count
+end
+-- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
+-- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
+-- Source: https://protobuf.dev/programming-guides/encoding
+local function read_varint(bytes, at)
+  local value, scale = 0, 1
+  for n = at, at + 9 do
+    local byte = bytes:byte(n)
+    if not byte then return end
+    value = value + byte % 128 * scale
+    if byte < 128 then return value, n + 1 end
+    scale = scale * 128
+  end
+end
+
+local function read_message(bytes)
+  local found, at = {}, 1
+  while at <= #bytes do
+    local tag, value
+    tag, at = read_varint(bytes, at)
+    if not tag then return end
+    local wire, number = tag % 8, math.floor(tag / 8)
+    if wire == 0 then
+      value, at = read_varint(bytes, at)
+    elseif wire == 1 or wire == 5 then
+      at = at + (wire == 1 and 8 or 4)
+    elseif wire == 2 then
+      local length
+      length, at = read_varint(bytes, at)
+      if not length then return end
+      if number == 10 then value = bytes:sub(at, at + length - 1) end
+      at = at + length
+    else
+      return
+    end
+    if not at or at > #bytes + 1 then return end
+    found[number] = value
+  end
+  return { most = found[5] or 0, failed = found[6] or 0, lock = found[10] or "" }
+end
+
+-- The message with another number of most retries, in a field appended.
+local function with_retries(bytes, most)
+  local field = { bytes, string.char(40) }
+  repeat
+    local low = most % 128
+    most = (most - low) / 128
+    field[#field + 1] = string.char(most > 0 and low + 128 or low)
+  until most == 0
+  return table.concat(field)
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
+local archived = asynq .. "archived"
+local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset") or misfit(trash, "zset")
+  or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local chosen, moved, letters, seen = {}, {}, {}, {}
+
+-- Anyone may have written there.
+local function noted(text)
+  local readable, note = pcall(cjson.decode, text or "")
+  note = readable and type(note) == "table" and note or {}
+  return tonumber(note.archived) and note.archived or now_s, tonumber(note.lock) or 0
+end
+
+local function letter_of(id)
+  if seen[id] then return seen[id] == "n" and "n" or "t" end
+  local found = redis.pcall("HMGET", trashed .. id, "msg", "unique_key", "hf_trash")
+  local message, unique_key, note = unpack(found, 1, 3)
+  if not message then return "n" end
+  if redis.call("EXISTS", tasks .. id) == 1 then return "t" end
+  local score, lock_until = noted(note)
+  local task = { id = id, score = score }
+  chosen[#chosen + 1] = task
+  moved[#moved + 1] = id
+  local left_ms = lock_until - now_ms
+  if left_ms < 1 then return "r" end
+  local lock = unique_key or (read_message(message) or {}).lock
+  if not lock or lock:sub(1, #asynq + 7) ~= asynq .. "unique:" then return "r" end
+  -- Of two that had the same lock one after the other, one gets it.
+  if redis.call("EXISTS", lock) == 1 or seen[lock] then return "l" end
+  task.lock, task.left_ms, seen[lock] = lock, left_ms, true
+  return "r"
+end
+for n, id in ipairs(cjson.decode(ids)) do
+  letters[n] = letter_of(id)
+  seen[id] = letters[n]
+end
+if #chosen == 0 then return table.concat(letters) end
+
+-- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
+redis.call("ZREM", trash, unpack(moved))
+local entries = {}
+for n, task in ipairs(chosen) do
+  local key = tasks .. task.id
+  redis.call("HDEL", trashed .. task.id, "hf_trash")
+  redis.call("RENAME", trashed .. task.id, key)
+  redis.call("HSET", key, "state", "archived", "hf_restored", mark)
+  if task.lock then redis.call("SET", task.lock, task.id, "PX", string.format("%.0f", task.left_ms)) end
+  entries[2 * n - 1], entries[2 * n] = task.score, task.id
+end
+redis.call("ZADD", archived, unpack(entries))
+move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+record(holdfast, now_ms, actor, reason, request, "restore", cjson.encode(moved), #moved)
+return table.concat(letters)
+`,
+};
+
+export function restore(keys: RestoreKeys, head: RestoreHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowMs, head.keep, head.beforeS, head.mark, head.ids, head.actor, head.reason, head.request];
+  return { script: restoreScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
 export interface StandstillKeys {

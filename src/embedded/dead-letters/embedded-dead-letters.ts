@@ -1,3 +1,4 @@
+import type { TaskRef } from "../../broker/broker.js";
 import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import {
   type DocumentKind,
@@ -7,7 +8,7 @@ import {
   textOf,
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { Act } from "../../broker/roles.js";
+import type { AcknowledgeReceipt, CopyBegun, NewCopy } from "../../broker/letter-marks.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -19,8 +20,12 @@ import type {
   RedrivenTask,
   RedriveStand,
 } from "../../broker/redriving.js";
-import type { Page } from "../../core/info.js";
+import type { Act } from "../../broker/roles.js";
+import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
+import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
+import type { Page, PageRequest } from "../../core/info.js";
 import { allParts, inParts } from "../parts.js";
+import { taskInfo } from "../rows.js";
 import type { StoreLink } from "../store-link.js";
 
 /** Asks the store as the broker does. */
@@ -111,6 +116,55 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     page: { readonly limit: number; readonly cursor?: string | undefined },
   ): Promise<Page<RedrivenTask>> {
     return this.#ask((link) => link.call("redrivenTasks", { redrive, queue, page }));
+  }
+
+  async discard(
+    queue: string,
+    ids: readonly string[],
+    untilMs: number,
+    by: Act,
+    nowMs: number,
+  ): Promise<DiscardReceipt[]> {
+    return this.#inParts(ids, (link, some) => link.call("discard", { queue, ids: some, untilMs, by, nowMs }));
+  }
+
+  async restore(queue: string, ids: readonly string[], by: Act, nowMs: number): Promise<RestoreReceipt[]> {
+    return this.#inParts(ids, (link, some) => link.call("restore", { queue, ids: some, by, nowMs }));
+  }
+
+  async purge(queue: string, ids: readonly string[], by: Act, nowMs: number): Promise<PurgeReceipt[]> {
+    return this.#inParts(ids, (link, some) => link.call("purge", { queue, ids: some, by, nowMs }));
+  }
+
+  async listTrash(queue: string, page: PageRequest): Promise<Page<DiscardedTask>> {
+    const { items, ...places } = await this.#ask((link) => link.call("listTrash", { queue, page }));
+    return { items: items.map(({ row, ...rest }) => ({ task: taskInfo(row), ...rest })), ...places };
+  }
+
+  async acknowledge(
+    queue: string,
+    ids: readonly string[],
+    on: boolean,
+    by: Act,
+    nowMs: number,
+  ): Promise<AcknowledgeReceipt[]> {
+    return this.#inParts(ids, (link, some) => link.call("acknowledge", { queue, ids: some, on, by, nowMs }));
+  }
+
+  async beginCopy(of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {
+    return this.#ask((link) => link.call("beginCopy", { of, copy, by, nowMs }));
+  }
+
+  async endCopy(of: TaskRef, made: boolean, by: Act, nowMs: number): Promise<void> {
+    await this.#ask((link) => link.call("endCopy", { of, made, by, nowMs }));
+  }
+
+  async readLetters(refs: readonly TaskRef[]): Promise<(StoredLetter | undefined)[]> {
+    return this.#inParts(refs, (link, some) => link.call("readLetters", { refs: some }));
+  }
+
+  async adoptLetters(letters: readonly StoredLetter[], by: Act, nowMs: number): Promise<AdoptReceipt[]> {
+    return this.#inParts(letters, (link, some) => link.call("adoptLetters", { letters: some, by, nowMs }));
   }
 
   /** Long lists travel in parts, each of which is one transaction at the most. */

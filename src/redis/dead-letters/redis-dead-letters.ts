@@ -1,10 +1,8 @@
+import type { TaskRef } from "../../broker/broker.js";
 import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { Act } from "../../broker/roles.js";
-import type { RedisLink } from "../link.js";
-import { readDocuments, writeDocuments } from "./documents.js";
-import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
+import type { AcknowledgeReceipt, CopyBegun, NewCopy } from "../../broker/letter-marks.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -16,8 +14,17 @@ import type {
   RedrivenTask,
   RedriveStand,
 } from "../../broker/redriving.js";
-import type { Page } from "../../core/info.js";
+import type { Act } from "../../broker/roles.js";
+import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
+import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
+import type { Page, PageRequest } from "../../core/info.js";
+import type { RedisLink } from "../link.js";
+import { readDocuments, writeDocuments } from "./documents.js";
+import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
+import { adoptLetters, readLetters } from "./letters.js";
+import { acknowledge, beginCopy, endCopy } from "./marks.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./redrive.js";
+import { discard, listTrash, purge, restore } from "./trash.js";
 
 /** Runs a verb as the broker runs its own. */
 export type Run = <T>(verb: (link: RedisLink) => Promise<T>) => Promise<T>;
@@ -103,5 +110,53 @@ export class RedisDeadLetters implements DeadLetterStore {
     page: { readonly limit: number; readonly cursor?: string | undefined },
   ): Promise<Page<RedrivenTask>> {
     return this.#run((link) => redrivenTasks(link, redrive, queue, page));
+  }
+
+  async discard(
+    queue: string,
+    ids: readonly string[],
+    untilMs: number,
+    by: Act,
+    nowMs: number,
+  ): Promise<DiscardReceipt[]> {
+    return this.#run((link) => discard(link, queue, ids, untilMs, by, nowMs));
+  }
+
+  async restore(queue: string, ids: readonly string[], by: Act, nowMs: number): Promise<RestoreReceipt[]> {
+    return this.#run((link) => restore(link, queue, ids, by, nowMs));
+  }
+
+  async purge(queue: string, ids: readonly string[], by: Act, nowMs: number): Promise<PurgeReceipt[]> {
+    return this.#run((link) => purge(link, queue, ids, by, nowMs));
+  }
+
+  async listTrash(queue: string, page: PageRequest): Promise<Page<DiscardedTask>> {
+    return this.#run((link) => listTrash(link, queue, page));
+  }
+
+  async acknowledge(
+    queue: string,
+    ids: readonly string[],
+    on: boolean,
+    by: Act,
+    nowMs: number,
+  ): Promise<AcknowledgeReceipt[]> {
+    return this.#run((link) => acknowledge(link, queue, ids, on, by, nowMs));
+  }
+
+  async beginCopy(of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {
+    return this.#run((link) => beginCopy(link, of, copy, by, nowMs));
+  }
+
+  async endCopy(of: TaskRef, made: boolean, by: Act, nowMs: number): Promise<void> {
+    return this.#run((link) => endCopy(link, of, made, by, nowMs));
+  }
+
+  async readLetters(refs: readonly TaskRef[]): Promise<(StoredLetter | undefined)[]> {
+    return this.#run((link) => readLetters(link, refs));
+  }
+
+  async adoptLetters(letters: readonly StoredLetter[], by: Act, nowMs: number): Promise<AdoptReceipt[]> {
+    return this.#run((link) => adoptLetters(link, letters, by, nowMs));
   }
 }

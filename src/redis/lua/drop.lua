@@ -29,6 +29,8 @@ end
 if force ~= "1" then
   local tasks = number("LLEN", asynq .. "pending")
   for _, set in ipairs(sets) do tasks = tasks + number("ZCARD", set) end
+  -- What was discarded may still be restored.
+  tasks = tasks + number("ZCARD", holdfast .. "trash")
   if tasks > 0 then return "notEmpty" end
 end
 
@@ -69,6 +71,15 @@ for _, set in ipairs(sets) do
   if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
   delete(ids)
   if redis.call("EXISTS", set) == 0 then redis.pcall("ZREM", asynq .. "aggregation_sets", set) end
+end
+if left > 0 then
+  local ids, keys = list_of("ZRANGE", holdfast .. "trash", 0, left - 1), {}
+  for n, id in ipairs(ids) do keys[n] = holdfast .. "trash:" .. id end
+  if #ids > 0 then
+    redis.call("ZREM", holdfast .. "trash", unpack(ids))
+    redis.call("UNLINK", unpack(keys))
+  end
+  left = left - #ids
 end
 if left == 0 then return "more" end
 

@@ -1,5 +1,5 @@
 -- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
--- of tasks that a Go peer finished are dropped.
+-- of tasks that a Go peer finished are dropped; what was discarded and is not to be restored any more goes for good.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { how many tasks, notes }; notes are { number, id or "", problem, … }.
 local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms = unpack(ARGV)
@@ -9,6 +9,7 @@ local deadline_ms, now_s, now_ms, keep, before_s, limit, horizon_ms, bucket_ms =
 --! include keep
 --! include done
 --! include place
+--! include audit
 
 local left = tonumber(limit)
 local notes = {}
@@ -16,6 +17,7 @@ local notes = {}
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "completed", "zset") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
     or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash") or misfit(holdfast .. "broken", "list")
+    or misfit(holdfast .. "trash", "zset")
 end
 
 local function note(number, id, problem)
@@ -47,6 +49,20 @@ local function forget_completed(number, asynq, holdfast)
   redis.call("UNLINK", unpack(tasks))
 end
 
+-- Discarding said until when.
+local function empty_trash(holdfast)
+  local ids = redis.call("ZRANGEBYSCORE", holdfast .. "trash", "-inf", now_s, "LIMIT", 0, left)
+  if #ids == 0 then return end
+  redis.call("ZREM", holdfast .. "trash", unpack(ids))
+  local keys = {}
+  for n, id in ipairs(ids) do keys[n] = holdfast .. "trash:" .. id end
+  redis.call("UNLINK", unpack(keys))
+  left = left - #ids
+  if not misfit(holdfast .. "audit", "stream") then
+    record(holdfast, now_ms, "holdfast", "the time to restore them is over", "", "purge", cjson.encode(ids), #ids)
+  end
+end
+
 -- A sample at each call finds them all in time; those of held leases are left alone.
 local function sweep_leases(asynq, holdfast)
   local ids = redis.call("HRANDFIELD", holdfast .. "leases", 20)
@@ -62,6 +78,8 @@ end
 local function is_idle(asynq, holdfast)
   local first = redis.pcall("ZRANGE", asynq .. "completed", 0, 0, "WITHSCORES")
   if first.err or (first[2] and tonumber(first[2]) <= tonumber(now_s)) then return false end
+  local discarded = redis.pcall("ZRANGE", holdfast .. "trash", 0, 0, "WITHSCORES")
+  if discarded.err or (discarded[2] and tonumber(discarded[2]) <= tonumber(now_s)) then return false end
   local archived = redis.pcall("ZCARD", asynq .. "archived")
   if type(archived) ~= "number" or archived > tonumber(keep) then return false end
   if archived > 0 and redis.call("ZCOUNT", asynq .. "archived", "-inf", before_s) > 0 then return false end
@@ -75,6 +93,7 @@ for k = 1, #KEYS, 2 do
   if problem == nil then
     forget_completed((k + 1) / 2, asynq, holdfast)
     left = left - move_aside(asynq, holdfast, keep, before_s, left)
+    if left > 0 then empty_trash(holdfast) end
     sweep_leases(asynq, holdfast)
   elseif problem then
     note((k + 1) / 2, "", problem)

@@ -1,0 +1,38 @@
+-- Dead letters that were kept elsewhere come (back) to a queue, as they were. A row is id, when it died (s), message, its
+-- unique lock, which is not taken, and what else is known of it: name and value, one after the other, packed.
+-- Reply: a letter a row: a(dopted), e (there is a task of that id, or the trash holds one); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, keep, before_s, actor, reason, request = unpack(ARGV)
+--! include fence
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+--! include types
+--! include archive
+--! include audit
+
+local archived = asynq .. "archived"
+local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local letters, chosen, adopted, seen = {}, {}, {}, {}
+for i = 1, #ROWS, 5 do
+  local id, died_s, message, lock, known = unpack(ROWS, i, i + 4)
+  local is_there = seen[id] or redis.call("EXISTS", asynq .. "t:" .. id, holdfast .. "trash:" .. id) > 0
+  seen[id] = true
+  letters[#letters + 1] = is_there and "e" or "a"
+  if not is_there then chosen[#chosen + 1], adopted[#adopted + 1] = i, id end
+end
+if #chosen == 0 then return table.concat(letters) end
+
+local entries = {}
+for n, i in ipairs(chosen) do
+  local id, died_s, message, lock, known = unpack(ROWS, i, i + 4)
+  local fields = { "msg", message, "state", "archived" }
+  if lock ~= "" then fields[5], fields[6] = "unique_key", lock end
+  for _, word in ipairs(cmsgpack.unpack(known)) do fields[#fields + 1] = word end
+  redis.call("HSET", asynq .. "t:" .. id, unpack(fields))
+  entries[2 * n - 1], entries[2 * n] = died_s, id
+end
+redis.call("ZADD", archived, unpack(entries))
+move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+record(holdfast, now_ms, actor, reason, request, "import", cjson.encode(adopted), #adopted)
+return table.concat(letters)
