@@ -19,6 +19,44 @@ export interface AuditStore {
     limit: number,
     newest?: boolean,
   ): Promise<AuditEntry[][]>;
+  /** Where the sealer is. */
+  sealing(): Promise<Sealing>;
+  /**
+   * Append to the chain, at most 500 records and about 1 MiB, and keep how far each log is sealed. False, and nothing is written, where the chain does not end
+   * any more as it did: another sealer was faster.
+   */
+  seal(records: readonly SealedText[], after: ChainEnd | undefined, places: readonly LogPlace[]): Promise<boolean>;
+  /** Records of the chain from a number on, up to `limit`, in order. */
+  sealed(from: number, limit: number): Promise<SealedText[]>;
+  /** Takes away the records before a number. */
+  trimSealed(before: number): Promise<void>;
+}
+
+/** The last record of a chain: its number, from 1 on, and its hash. */
+export interface ChainEnd {
+  readonly n: number;
+  readonly hash: string;
+}
+
+export interface SealedText extends ChainEnd {
+  /** The record, as one line of JSON. */
+  readonly text: string;
+}
+
+/** How far a log is sealed. */
+export interface LogPlace extends Pick<AuditEntry, "log" | "number"> {
+  /** Of the last act that is; "" where the log is to begin anew, for its queue was dropped. */
+  readonly id: string;
+}
+
+export interface Sealing {
+  readonly places: readonly LogPlace[];
+  /** Of the chain, as it was when the places were kept. A chain that is shorter was cut. */
+  readonly head: ChainEnd | undefined;
+  /** Of what is there. */
+  readonly last: ChainEnd | undefined;
+  /** Records that are there. */
+  readonly count: number;
 }
 
 export interface NewAct extends Act {

@@ -44,6 +44,7 @@ export function appendActs(
 /** Of those queues, too, that were dropped since. */
 export function actLogs(sql: Sql, _args: object): string[] {
   const logs = [""];
+  // A look at each name instead of at each act.
   for (;;) {
     const { next } = sql("SELECT min(queue) AS next FROM act WHERE queue > ?").get(logs.at(-1)!) as {
       next: string | null;

@@ -25,6 +25,7 @@ import { dataVersion, type Signs, signs } from "./signs.js";
 import { preparedOnce, type Sql } from "./sql.js";
 import { asHoldfastError, isHarmless } from "./sqlite-error.js";
 import { cancel, cancellations, dropQueue, setPaused, updatePayload } from "./steer.js";
+import { seal, sealed, sealing, trimSealed } from "./sealed.js";
 import { sizes, storage } from "./storage.js";
 import { inTransaction } from "./transaction.js";
 import { announce, withdraw, workers } from "./workers.js";
@@ -36,6 +37,10 @@ const verbs = {
   appendActs,
   actLogs,
   readActs,
+  sealing,
+  seal,
+  sealed,
+  trimSealed,
   enqueue,
   exchange,
   reclaim,

@@ -151,6 +151,21 @@ CREATE INDEX trash_by_time ON trash (queue, until_s);
 ALTER TABLE task ADD COLUMN ack TEXT;
 ALTER TABLE task ADD COLUMN restored TEXT;
 ALTER TABLE task ADD COLUMN copies TEXT;`,
+  `CREATE TABLE sealed (
+  n INTEGER NOT NULL PRIMARY KEY,
+  hash TEXT NOT NULL,
+  record TEXT NOT NULL
+) STRICT;
+CREATE TABLE sealed_place (
+  log TEXT NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,
+  number INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sealed_head (
+  one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+  n INTEGER NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;`,
 ];
 
 /** "HfSt" */

@@ -3,6 +3,7 @@ import type { Act } from "../broker/roles.js";
 import { invalidOption, shown } from "../core/errors.js";
 import { plainText, storedName } from "../core/names.js";
 import { payloadSettings } from "../core/payload.js";
+import { scrub } from "../core/scrub.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
 
 const text = (max: number, says: string) =>
@@ -174,9 +175,13 @@ export function queueNames(value: unknown, option: string): readonly string[] {
   return value.map((name, n) => storedName(name, `${option}[${n}]`));
 }
 
-/** The act that is kept with what it changed. */
+/** The act that is kept with what it changed; a secret that slipped into its reason is not. */
 export function actOf(by: Resolved<typeof bySettings>, defaultActor: string, newRequestId: () => string): Act {
-  return { actor: by.actor ?? defaultActor, reason: by.reason ?? "", requestId: by.requestId ?? newRequestId() };
+  return {
+    actor: by.actor ?? defaultActor,
+    reason: scrub(by.reason ?? "", 500),
+    requestId: by.requestId ?? newRequestId(),
+  };
 }
 
 /** "ann@web-1 (4711)": the user, the host and the process. */

@@ -1,8 +1,8 @@
-import type { AuditEntry, AuditStore, NewAct } from "../broker/audit.js";
-import { countOf, listOf, throwProblems } from "./answers.js";
-import { auditKey, globalAuditKey, queuesKey } from "./keys.js";
+import type { AuditEntry, AuditStore, ChainEnd, LogPlace, NewAct, SealedText, Sealing } from "../broker/audit.js";
+import { countOf, listOf, numberIn, throwProblems } from "./answers.js";
+import { auditKey, globalAuditKey, queuesKey, sealedKey, sealedPlacesKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
-import { appendActs } from "./scripts.gen.js";
+import { appendActs, seal as sealCall } from "./scripts.gen.js";
 
 type Run = <T>(verb: (link: RedisLink) => Promise<T>) => Promise<T>;
 
@@ -48,6 +48,72 @@ export class RedisAudit implements AuditStore {
       return all;
     });
   }
+
+  async sealing(): Promise<Sealing> {
+    return this.#run(async (link) => {
+      const [stored, last, count] = await link.run([
+        { name: "HGETALL", args: [sealedPlacesKey] },
+        { name: "ZRANGE", args: [sealedKey, -1, -1, "WITHSCORES"] },
+        { name: "ZCARD", args: [sealedKey] },
+      ]);
+      const fields = listOf(link.label, stored).map(String);
+      const places: LogPlace[] = [];
+      let head: ChainEnd | undefined;
+      for (let n = 0; n + 1 < fields.length; n += 2) {
+        const [name, [first = "", second = ""]] = [fields[n]!, fields[n + 1]!.split(" ")];
+        if (name.startsWith("log:"))
+          places.push({ log: name.slice(4), id: first, number: countOf(second) || undefined });
+        else if (name === "head") head = { n: countOf(first), hash: second };
+      }
+      const [end] = textsIn(link, last);
+      return { places, head, last: end && { n: end.n, hash: end.hash }, count: numberIn(link.label, count) };
+    });
+  }
+
+  /** The places follow the chain in a trip of their own: who finds them behind reads what the chain has more. */
+  async seal(
+    records: readonly SealedText[],
+    after: ChainEnd | undefined,
+    places: readonly LogPlace[],
+  ): Promise<boolean> {
+    return this.#run(async (link) => {
+      const rows = records.map(({ n: number, hash, text }) => ({ number, hash, text }));
+      const head = { afterN: after?.n ?? 0, afterHash: after?.hash ?? "" };
+      const [reply] = await link.run([sealCall({ sealed: sealedKey }, head, rows)]);
+      if (reply instanceof LinkError) throw reply.toError(link.label);
+      if (reply === 0) return false;
+      if (reply !== 1) throwProblems(link.label, [String(reply)]);
+      const { n, hash } = records.at(-1)!;
+      const kept = places.flatMap((place) => [`log:${place.log}`, `${place.id} ${place.number ?? 0}`]);
+      const [written] = await link.run([{ name: "HSET", args: [sealedPlacesKey, "head", `${n} ${hash}`, ...kept] }]);
+      if (written instanceof LinkError) throw written.toError(link.label);
+      return true;
+    });
+  }
+
+  async sealed(from: number, limit: number): Promise<SealedText[]> {
+    return this.#run(async (link) => {
+      const range = [sealedKey, from, "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"];
+      const [reply] = await link.run([{ name: "ZRANGE", args: range }]);
+      return textsIn(link, reply);
+    });
+  }
+
+  async trimSealed(before: number): Promise<void> {
+    await this.#run(async (link) => {
+      const [reply] = await link.run([{ name: "ZREMRANGEBYSCORE", args: [sealedKey, "-inf", `(${before}`] }]);
+      if (reply instanceof LinkError) throw reply.toError(link.label);
+    });
+  }
+}
+
+function textsIn(link: RedisLink, reply: Reply | undefined): SealedText[] {
+  const list = listOf(link.label, reply).map(String);
+  return list.flatMap((member, n) => {
+    if (n % 2 === 1) return [];
+    const space = member.indexOf(" ");
+    return [{ n: Number(list[n + 1]), hash: member.slice(0, space), text: member.slice(space + 1) }];
+  });
 }
 
 export const logKey = (log: string) => (log === "" ? globalAuditKey : auditKey(log));
@@ -85,8 +151,8 @@ function entryIn(log: string, [id, stored]: readonly Reply[]): AuditEntry {
   };
 }
 
-/** How many acts a log has counted, from a look at its last one. */
+/** How many acts a log has counted, from a look at its last one; that it is being dropped is none of them. */
 export function lastNumber(link: RedisLink, reply: Reply | undefined): number {
   const [last] = reply === undefined ? [] : entriesIn(link, "", reply);
-  return last?.number ?? 0;
+  return last?.number === undefined ? 0 : last.number - (last.verb === "drop" ? 1 : 0);
 }

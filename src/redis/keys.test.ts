@@ -18,6 +18,8 @@ const {
   serversKey,
   workersKey,
   schemaKey,
+  sealedKey,
+  sealedPlacesKey,
   setsOf,
   ...named
 } = keys;
@@ -45,6 +47,8 @@ describe("keys", () => {
           [outagesKey, "outages"],
           ...documentKinds.map((kind) => [documentsKey(kind), `documents: ${kind}`] as const),
           [globalAuditKey, "acts"],
+          [sealedKey, "sealed acts"],
+          [sealedPlacesKey, "places"],
         ]);
         for (const { of, key } of [...everyKey(q1, i1), ...everyKey(q2, i2)]) {
           expect(meanings.get(key) ?? of).toBe(of);

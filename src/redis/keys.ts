@@ -26,6 +26,9 @@ export const dataKey = "holdfast:data";
 export const nodeDataKey = (tag: string) => `${dataKey}:{${tag}}`;
 /** STREAM: what was done by hand to no queue, or to several. */
 export const globalAuditKey = "holdfast:audit";
+/** ZSET: the sealed chain, `hash record` by number; HASH: how far each log is sealed (`log:<queue>` → `id n`), and its `head`. */
+export const sealedKey = "holdfast:audit:sealed";
+export const sealedPlacesKey = "holdfast:audit:places";
 /** HASH: what processes know of outages, by the records' ids, as JSON. */
 export const outagesKey = "holdfast:outages";
 /** HASH: small documents beside dead letters, by their ids, each "version JSON". */

@@ -4635,6 +4635,63 @@ export function restore(keys: RestoreKeys, head: RestoreHead): ScriptCall {
   return { script: restoreScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface SealKeys {
+  readonly sealed: string;
+}
+
+export interface SealHead {
+  readonly afterN: Argument;
+  readonly afterHash: Argument;
+}
+
+export interface SealRow {
+  readonly number: Argument;
+  readonly hash: Argument;
+  readonly text: Argument;
+}
+
+export const sealScript: Script = {
+  name: "seal",
+  sha1: "51a0f146ea65ee862b3f692262f1c94e6659e73d",
+  text: `-- Append to the sealed chain, as long as it still ends as the sealer has seen it.
+-- Reply: 1, or 0 where it ends otherwise, or what is wrong with the key.
+local sealed = unpack(KEYS)
+local deadline_ms, after_n, after_hash = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local problem = misfit(sealed, "zset")
+if problem then return problem end
+local last, n = unpack(redis.call("ZRANGE", sealed, -1, -1, "WITHSCORES"), 1, 2)
+if tonumber(n or 0) ~= tonumber(after_n) then return 0 end
+if last and last:match("^%S*") ~= after_hash then return 0 end
+for i = 1, #ROWS, 3 do
+  local number, hash, text = unpack(ROWS, i, i + 2)
+  redis.call("ZADD", sealed, number, hash .. " " .. text)
+end
+return 1
+`,
+};
+
+export function seal(keys: SealKeys, head: SealHead, rows: readonly SealRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.afterN, head.afterHash];
+  args.push(packedRows(rows, ["number", "hash", "text"]));
+  return { script: sealScript, keys: [keys.sealed], args };
+}
+
 export interface StandstillKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { Inspector } from "../../src/index.js";
 import { by, describeBroker, type Trial } from "./describe-broker.js";
 
 const read = async (t: Trial, log: string, after?: string, newest = false) =>
@@ -27,6 +28,15 @@ describeBroker("what was done by hand", ({ it }) => {
     expect(await read(t, t.queue, acts[1]!.id, true)).toEqual(acts.slice(2));
     expect(await read(t, t.queue, undefined, true)).toEqual(acts.toReversed());
     expect(await t.broker.audit.read([{ log: t.queue }, { log: "unknown" }], 1)).toEqual([acts.slice(0, 1), []]);
+  });
+
+  it("holds no secret that slipped into a reason", async (t) => {
+    await t.enqueue(["1"]);
+    await new Inspector(t.broker).pause(t.queue, { reason: "moved to redis://ops:hunter2@db-1/0" });
+
+    const [act] = await read(t, t.queue);
+    expect(act!.reason).toContain("moved to");
+    expect(act!.reason).not.toContain("hunter2");
   });
 
   it("is in the log for all where it belongs to no queue", async (t) => {
