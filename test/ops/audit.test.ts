@@ -194,10 +194,10 @@ for (const [name, engine] of Object.entries(engines)) {
   });
 }
 
-function remade(records: readonly AuditRecord[], by: ReturnType<typeof sealingKey>): SealedText[] {
+function remade(records: readonly AuditRecord[], other: ReturnType<typeof sealingKey>): SealedText[] {
   let prev = records[0]!.prev;
   return records.map((record) => {
-    const made = sealedRecord(record, prev, by);
+    const made = sealedRecord(record, prev, other);
     prev = made.hash;
     return textOf(made);
   });
