@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { encoded, hexLines, payloadLines, preview, setOut } from "./payload-view.js";
+import { setOut } from "../core/json-text.js";
+import { encoded, hexLines, payloadLines, preview } from "./payload-view.js";
 
 const bytes = (text: string) => Buffer.from(text);
 

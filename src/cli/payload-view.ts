@@ -1,3 +1,4 @@
+import { isJson, setOut } from "../core/json-text.js";
 import { printable } from "./terminal.js";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -33,37 +34,6 @@ export function payloadLines(bytes: Uint8Array): string[] {
   // A zero byte is UTF-8, but what holds one is no text.
   if (text === undefined || text.includes("\0")) return hexLines(bytes);
   return (isJson(text) ? setOut(text) : text).split(/\r?\n/).map(printable);
-}
-
-export function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Valid JSON with a member a line. Only the blanks between its parts change: numbers keep the digits that they have,
- * which parsing and writing would not promise.
- */
-export function setOut(json: string): string {
-  let out = "";
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  for (const [part] of json.matchAll(/"(?:[^"\\]|\\[^])*"|[{[]\s*[}\]]|[^\s"]/g)) {
-    if (part === "{" || part === "[") {
-      depth += 1;
-      out += part + line();
-    } else if (part === "}" || part === "]") {
-      depth -= 1;
-      out += line() + part;
-    } else if (part === ",") out += part + line();
-    else if (part === ":") out += ": ";
-    else out += /^[{[]./.test(part) ? part[0]! + part.at(-1)! : part;
-  }
-  return out;
 }
 
 /** Sixteen bytes a line: offset, hex, and what is ASCII of them. */

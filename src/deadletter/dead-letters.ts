@@ -1,9 +1,34 @@
+import type { Producing } from "../broker/broker.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
-import { invalidOption, shown } from "../core/errors.js";
+import type { AcknowledgeReceipt } from "../broker/letter-marks.js";
+import type { DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../broker/trash.js";
+import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type Given, resolve } from "../core/settings.js";
 import type { InspectorBroker } from "../inspector/inspector.js";
-import { actOf, byOptions, inspectorSettings, thisProcess } from "../inspector/options.js";
+import {
+  actOf,
+  type ByOptions,
+  byOptions,
+  inspectorSettings,
+  type ListOptions,
+  thisProcess,
+} from "../inspector/options.js";
+import type { IdSelection } from "../inspector/selection.js";
+import { idSelection, type LettersDone } from "./by-ids.js";
+import { copy, type CopyOptions, type CopyResult } from "./copy.js";
+import { replay, type ReplayHandler, type ReplayOptions, type ReplayResult } from "./replay.js";
+import { type ImportOptions, type ImportResult, importRecords, itemsOf, records } from "./transfer.js";
+import {
+  acknowledge,
+  type AcknowledgeOptions,
+  discard,
+  type DiscardOptions,
+  purge,
+  restore,
+  trash,
+  type TrashPage,
+} from "./trash.js";
 import type { QueueInfo } from "../core/info.js";
 import type { Desk } from "./desk.js";
 import type { SearchOptions } from "./search/options.js";
@@ -14,7 +39,8 @@ const deadLettersSettings = { actor: inspectorSettings.actor };
 export type DeadLettersOptions = Given<typeof deadLettersSettings>;
 
 /** What `connect` answers. */
-export type DeadLettersBroker = InspectorBroker & { readonly deadLetters?: DeadLetterStore | undefined };
+export type DeadLettersBroker = InspectorBroker &
+  Pick<Producing, "enqueue"> & { readonly deadLetters?: DeadLetterStore | undefined };
 
 /**
  * Operates the dead letters of all queues: what failed, why, how often, and what to do about it. Every act says who did it
@@ -59,5 +85,81 @@ export class DeadLetters {
   /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */
   searchAll(query: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
     return searchAll(this.#desk, query, options);
+  }
+
+  /**
+   * Out of the way: into the trash of their queue, from which `restore` brings them back, as long as `keep` says (default 14
+   * days). Their unique locks are released. `idTaken`: the trash holds another task of that id.
+   * @throws OPTION_INVALID without a reason; BULK_INTERRUPTED when storage fails after the first 500
+   */
+  async discard(selection: IdSelection, options: DiscardOptions): Promise<LettersDone<DiscardReceipt>> {
+    return discard(this.#desk, selection, options);
+  }
+
+  /**
+   * Back from the trash, with their failure and as old as they were. `withoutLock`: another task has its unique lock by now;
+   * `idTaken`: its id. @throws BULK_INTERRUPTED
+   */
+  async restore(selection: IdSelection, options?: ByOptions): Promise<LettersDone<RestoreReceipt>> {
+    return restore(this.#desk, selection, options);
+  }
+
+  /** Out of the trash before its time, for good. @throws BULK_INTERRUPTED */
+  async purge(selection: IdSelection, options?: ByOptions): Promise<LettersDone<PurgeReceipt>> {
+    return purge(this.#desk, selection, options);
+  }
+
+  /** What the trash of a queue holds, a page of it: what goes first first. */
+  async trash(queue: string, options?: ListOptions): Promise<TrashPage> {
+    return trash(this.#desk, queue, options);
+  }
+
+  /**
+   * Somebody looks after these, or has done by hand what they were to do: noted with who and why, until they die anew.
+   * @throws BULK_INTERRUPTED
+   */
+  async acknowledgeTasks(
+    selection: IdSelection,
+    options?: AcknowledgeOptions,
+  ): Promise<LettersDone<AcknowledgeReceipt>> {
+    return acknowledge(this.#desk, selection, options);
+  }
+
+  /**
+   * A new task of a dead letter's type, with another payload or in another queue. The original stays, and knows its copies;
+   * the copy's header `hf-of` says what it was made of. Under the same `requestId` it is made once, however often it is asked
+   * for. It has all its retries, and no deadline that has passed.
+   * @throws PAYLOAD_INVALID where the payload is no JSON though the original's is, or does not fit the definition
+   * @throws PAYLOAD_TOO_LARGE OPTION_INVALID; BROKER_UNAVAILABLE: call again with the same `requestId`
+   */
+  async copy(queue: string, id: string, options?: CopyOptions): Promise<CopyResult> {
+    return copy(this.#desk, queue, id, options);
+  }
+
+  /**
+   * Runs a handler on a dead letter here, in this process, and leaves the dead letter as it is. No timeout runs; effects
+   * (`once`) that are stored as done are not repeated, others happen.
+   * @throws TASK_NOT_FOUND where there is no such dead letter; OPTION_INVALID where it cannot be decoded
+   */
+  async replay(queue: string, id: string, handler: ReplayHandler, options?: ReplayOptions): Promise<ReplayResult> {
+    const [letter] = await this.#desk.store.readLetters([{ queue, id }]);
+    if (letter === undefined) throw new HoldfastError("TASK_NOT_FOUND", { queue, id });
+    return replay(letter, handler, options);
+  }
+
+  /** Dead letters whole, each as a line of JSON: those of a search, or these. `import` reads them. @throws SEARCH_INVALID */
+  export(what: string | IdSelection, options?: { readonly signal?: AbortSignal }): AsyncGenerator<string, void> {
+    if (typeof what === "string") return records(this.#desk, itemsOf(this.searchAll(what, options ?? {})));
+    const { queue, ids } = idSelection(what, "export");
+    return records(this.#desk, [ids.map((id) => ({ queue, id }))]);
+  }
+
+  /**
+   * Puts back what `export` or a spill file wrote, as it was: a task that is there already is left alone, and so is one in the
+   * trash. Unique locks are not taken.
+   * @throws BULK_INTERRUPTED when storage fails after the first 500: import the same lines again
+   */
+  async import(lines: AsyncIterable<string> | Iterable<string>, options?: ImportOptions): Promise<ImportResult> {
+    return importRecords(this.#desk, lines, options);
   }
 }

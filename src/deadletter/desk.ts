@@ -1,3 +1,4 @@
+import type { Producing } from "../broker/broker.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
 import type { Act } from "../broker/roles.js";
 import type { InspectorBroker } from "../inspector/inspector.js";
@@ -5,7 +6,7 @@ import type { ByOptions } from "../inspector/options.js";
 
 /** What the parts work with. */
 export interface Desk {
-  readonly broker: InspectorBroker;
+  readonly broker: InspectorBroker & Pick<Producing, "enqueue">;
   readonly store: DeadLetterStore;
   /** By the broker's clock, Unix ms. */
   nowMs(): number;

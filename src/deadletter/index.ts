@@ -14,3 +14,9 @@ export { type FieldName as SearchField, searchFields } from "./search/fields.js"
 export type { SearchOptions } from "./search/options.js";
 export type { SearchPage, SearchProgress } from "./search/scan.js";
 export type { SearchAllOptions } from "./search/search.js";
+export type { LetterReceipt, LettersDone } from "./by-ids.js";
+export type { CopyOptions, CopyResult } from "./copy.js";
+export type { ReplayContext, ReplayHandler, ReplayOptions, ReplayResult } from "./replay.js";
+export type { ImportOptions, ImportProgress, ImportResult } from "./transfer.js";
+export type { AcknowledgeOptions, DiscardOptions, TrashPage } from "./trash.js";
+export type { DiscardedTask } from "../broker/trash.js";

@@ -22,7 +22,7 @@ export type InspectorOptions = Given<typeof inspectorSettings>;
 /** One round trip carries at most so many tasks of an act. */
 export const maxBatch = 500;
 
-const bySettings = {
+export const bySettings = {
   actor,
   reason: text(500, "why; kept with the act"),
   requestId: text(200, "the act's id, the same in all its batches; made for you (a UUID) unless given"),

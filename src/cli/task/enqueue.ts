@@ -1,12 +1,13 @@
 import { Command, Option } from "commander";
 import type { Duration, EnqueueReceipt } from "../../index.js";
 import { invalidOption, shown } from "../../core/errors.js";
+import { isJson } from "../../core/json-text.js";
 import { rawBytes } from "../../core/payload.js";
 import type { Setting } from "../../core/settings.js";
 import { callSettings, defineTask } from "../../core/task.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
-import { isJson, textOf } from "../payload-view.js";
+import { textOf } from "../payload-view.js";
 import { note, print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
 import { printable } from "../terminal.js";
