@@ -108,6 +108,15 @@ export class Children {
     await this.add(child.kind, child.spawned.heapMb === undefined ? child.spawned : {});
   }
 
+  /** kill -9 of all of them before anything else happens; then others take their places. */
+  async replaceAll(all: readonly Child[], between: () => void): Promise<void> {
+    const gone = all.map((child) => this.#gone(child));
+    for (const child of all) child.process.kill("SIGKILL");
+    await Promise.all(gone);
+    between();
+    await Promise.all(all.map(({ kind, spawned }) => this.add(kind, spawned)));
+  }
+
   /** kill -9; another one is on its way. */
   kill(child: Child): void {
     child.process.kill("SIGKILL");

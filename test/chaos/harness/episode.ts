@@ -61,7 +61,9 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
   const scene = new Scene(stage, children, journal, folder, seeded(options.seed));
   const watch = new Watch(() => [journal.file, ...children.journals]);
   try {
-    await Promise.all([children.add("producer"), children.add("producer"), children.add("worker", { ordered: true })]);
+    const env = Object.assign({}, ...options.rows.map((row) => row.producers?.(folder)));
+    const producer = () => children.add("producer", { env });
+    await Promise.all([producer(), producer(), children.add("worker", { ordered: true })]);
     await Promise.all([children.add("worker"), children.add("worker")]);
     const injected: Injected[] = [];
     await busySince(nowMs(), watch);

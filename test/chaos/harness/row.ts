@@ -9,6 +9,8 @@ export interface Row {
   readonly stage?: StageKind;
   /** That server's settings; its files belong into that folder. */
   readonly server?: (folder: string) => Pick<ServerOptions, "config" | "env">;
+  /** What producers find in their environment, from the first one on. */
+  readonly producers?: (folder: string) => Readonly<Record<string, string>>;
   /** It makes sense with a spool alone: with these options. */
   readonly spool?: object;
   /** Why this machine cannot run it. */

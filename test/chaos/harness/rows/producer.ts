@@ -1,9 +1,22 @@
-import { rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Row } from "../row.js";
+import { lacksCompiler, shim } from "../shim.js";
 import { fill, lacksRoot, mountMemory, unmount } from "./disk.js";
 
 const spoolIn = (folder: string) => join(folder, "spool");
+const keptIn = (folder: string) => join(folder, "kept");
+
+/** A directory as it was fsynced last: its names, each with the bytes that were fsynced, if any were. */
+function restore(from: string, to: string): void {
+  mkdirSync(to, { mode: 0o700 });
+  for (const name of readFileSync(join(from, ".names"), "utf8").split("\n").filter(Boolean)) {
+    const [kept, place] = [join(from, name), join(to, name)];
+    if (existsSync(join(kept, ".names"))) restore(kept, place);
+    else if (existsSync(kept)) copyFileSync(kept, place);
+    else writeFileSync(place, "");
+  }
+}
 
 /** What becomes of those who enqueue, and of what they have accepted and not delivered. */
 export const producerRows: readonly Row[] = [
@@ -25,6 +38,25 @@ export const producerRows: readonly Row[] = [
       await server.kill();
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       await children.replace(anyOf(children.producers));
+    },
+    heal: ({ server }) => server.start(),
+  },
+  {
+    row: 50,
+    name: "power cut of the producers' host while Redis is away",
+    spool: {},
+    lacks: lacksCompiler,
+    producers: (folder) => ({ LD_PRELOAD: shim("kept", folder), KEPT_OF: spoolIn(folder), KEPT_IN: keptIn(folder) }),
+    holdMs: 500,
+    async inject({ server, children, folder }) {
+      await server.kill();
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      await children.replaceAll(children.producers, () => {
+        rmSync(spoolIn(folder), { recursive: true });
+        restore(keptIn(folder), spoolIn(folder));
+        // Files that come anew begin their own list.
+        rmSync(keptIn(folder), { recursive: true });
+      });
     },
     heal: ({ server }) => server.start(),
   },
