@@ -212,11 +212,11 @@ export class Delivery {
 
   /** Goes on while the steps do: meanwhile nothing else of its queue is sent. */
   #beside(queue: string, first: number, work: Promise<void>): void {
-    this.#troubles.busy(queue, first);
+    this.#troubles.busy(queue, first, this.#cursor + 1);
     const done = work
       .catch((error: unknown) => {
         this.#events.onStoreTrouble(error);
-        this.#troubles.stop(queue, first, "away", performance.now());
+        this.#halt(queue, first, "away");
       })
       .finally(() => {
         this.#alone.delete(done);
@@ -241,6 +241,11 @@ export class Delivery {
     if (trouble === "away") this.#troubles.hasten();
     this.#size = Math.max(this.#size, 8);
     return this.#resume(queue, first);
+  }
+
+  /** The cursor may have been sent back while this task was under way: it will pass by what the queue has from there on. */
+  #halt(queue: string, first: number, trouble: Trouble): void {
+    this.#troubles.stop(queue, first, this.#cursor + 1, trouble, performance.now());
   }
 
   #resume(queue: string, first: number): void {
@@ -280,7 +285,7 @@ export class Delivery {
       return await this.#tryDeliver(queue, rows);
     } catch (error) {
       this.#events.onStoreTrouble(error);
-      this.#troubles.stop(queue, rows[0]!.sequence, "away", performance.now());
+      this.#halt(queue, rows[0]!.sequence, "away");
       return false;
     }
   }
@@ -302,7 +307,7 @@ export class Delivery {
   async #stop(queue: string, row: SpooledTask, { how, error }: Exclude<Put, { how: "answered" }>): Promise<boolean> {
     this.#events.onTrouble(queue, how, error);
     if (how === "failed" && (await this.#setAside(queue, row, error))) return true;
-    this.#troubles.stop(queue, row.sequence, how, performance.now());
+    this.#halt(queue, row.sequence, how);
     const lane = this.#troubles.lane(queue)!;
     if (how !== "failed" || !this.#troubles.isHopeless(lane)) return false;
     await this.#park(row, error);

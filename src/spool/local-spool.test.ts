@@ -79,6 +79,32 @@ describe("a broker's spool", () => {
     expect(spool.counters()).toMatchObject({ replayed: 3, released: 5 });
   });
 
+  it("sends again what comes before a task that was under way when the incarnation changed, and did not get through", async () => {
+    const { storage, spool, accept, empty } = open();
+    storage.trustAfterMs = 2_000;
+    await accept(["a", "b"]);
+    await until("both are answered for", () => spool.counters().delivered === 2);
+
+    const enqueue = storage.enqueue.bind(storage);
+    let fail: (() => void) | undefined;
+    storage.enqueue = () => new Promise((_, reject) => (fail = () => reject(away())));
+    await accept(["c"]);
+    await until("it is under way", () => fail !== undefined);
+    storage.incarnation = { id: "two", persistence: "aof" };
+    await until("the others are to be sent again", () => spool.counters().replayed === 2);
+    storage.enqueue = enqueue;
+    const pass = storage.answer;
+    storage.answer = (task) => (task.message.queue === "default" ? away() : pass(task));
+    fail!();
+    await accept([newTask({ id: "other", queue: "other" })]);
+    await until("the other queue went on", () => spool.counters().delivered === 3);
+    storage.answer = pass;
+
+    await until("all are answered for", () => spool.counters().delivered === 6);
+    storage.trustAfterMs = 20;
+    await empty();
+  });
+
   it("does not read all that it holds with each outage", async () => {
     const { store, storage, spool, accept, empty } = open();
     const taken = storage.answer;

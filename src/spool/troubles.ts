@@ -66,15 +66,15 @@ export class Troubles {
     return this.#aside.get(sequence);
   }
 
-  /** The queue waits, from this task on. */
-  stop(queue: string, first: number, trouble: Trouble, nowMs: number): void {
+  /** The queue waits, from this task on; `from` is the first task that nobody has looked at, where that comes earlier. */
+  stop(queue: string, first: number, from: number, trouble: Trouble, nowMs: number): void {
     const before = this.#lanes.get(queue);
     const tries = (before?.trouble === trouble ? before.tries : 0) + 1;
     const retryMs = nowMs + this.#pauseMs(trouble, tries);
     const lane = {
       queue,
       first: Math.min(first, before?.first ?? first),
-      from: Math.min(first, before?.from ?? first),
+      from: Math.min(first, from, before?.from ?? first),
     };
     this.#lanes.set(queue, {
       ...lane,
@@ -85,10 +85,10 @@ export class Troubles {
     });
   }
 
-  /** It is being tried, however long that takes. */
-  busy(queue: string, first: number): void {
+  /** It is being tried, however long that takes; `from` as above. */
+  busy(queue: string, first: number, from: number): void {
     const lane = this.#lanes.get(queue) ?? { queue, first, from: first, trouble: "away", tries: 0, retryMs: 0 };
-    this.#lanes.set(queue, { ...lane, busy: true });
+    this.#lanes.set(queue, { ...lane, from: Math.min(lane.from, from), busy: true });
   }
 
   /** The queue goes on, from the sequence that is answered. */
