@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cliHelp } from "./cli-help.js";
 import { errorTable } from "./error-table.js";
+import { monitorTables } from "./monitor-tables.js";
 import { optionTables } from "./option-tables.js";
 import { stateDiagram, stateTable } from "./state-tables.js";
 
@@ -15,6 +16,7 @@ const parts: Record<string, () => Record<string, string>> = {
   "docs/reference/cli.md": () => ({ commands: cliHelp() }),
   "docs/reference/errors.md": () => ({ errors: errorTable() }),
   "docs/reference/options.md": optionTables,
+  "docs/operate/monitoring.md": monitorTables,
   "docs/internals/state-machine.md": () => ({ diagram: stateDiagram(), moves: stateTable() }),
 };
 

@@ -14,7 +14,7 @@ import { callSettings, taskSettings } from "../src/core/task.js";
 import { spoolSettings } from "../src/embedded/spool/spool-options.js";
 import { deliverySettings } from "../src/spool/options.js";
 import { redisSettings } from "../src/redis/options.js";
-import { healthServerSettings } from "../src/http/options.js";
+import { healthServerSettings, monitorServerSettings } from "../src/http/options.js";
 import { workerSettings } from "../src/worker/options.js";
 import { table } from "./markdown-table.js";
 
@@ -30,6 +30,7 @@ export function optionTables(): Record<string, string> {
     client: optionTable(clientSettings),
     worker: optionTable(workerSettings),
     healthServer: optionTable(healthServerSettings),
+    monitorServer: optionTable(monitorServerSettings),
     inspector: optionTable(inspectorSettings),
     list: optionTable(listSettings),
     bulk: optionTable(runSettings),
@@ -45,7 +46,7 @@ function without(told: Settings, settings: Settings): Settings {
   return Object.fromEntries(Object.entries(settings).filter(([name]) => !Object.hasOwn(told, name)));
 }
 
-function optionTable(settings: Settings): string {
+export function optionTable(settings: Settings): string {
   const rows = Object.entries(settings).map(([name, { default: value, allowed, says }]) => [
     `\`${name}\``,
     value === undefined ? "none" : `\`${JSON.stringify(value)}\``,

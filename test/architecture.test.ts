@@ -17,7 +17,7 @@ const mayImport: Record<string, readonly string[]> = {
   "spool/": ["broker/", "core/"],
   "outages/": ["broker/", "core/"],
   "deadletter/": ["inspector/", "broker/", "core/"],
-  "ops/": ["inspector/", "broker/", "core/"],
+  "ops/": ["deadletter/", "inspector/", "broker/", "core/"],
   // West wing: engines. Neither imports the other, nor any actor.
   "redis/": ["broker/", "core/"],
   "embedded/": ["broker/", "core/"],
@@ -52,6 +52,7 @@ const barrels = [
   "testing/index.ts",
   "http/index.ts",
   "deadletter/index.ts",
+  "ops/index.ts",
 ];
 
 type Sources = ReadonlyMap<string, string>;

@@ -1,10 +1,12 @@
 import { Command } from "commander";
+import { alertsCommand } from "./alerts/command.js";
 import { completionCommand } from "./completion/command.js";
 import { dlqCommand } from "./dlq/command.js";
 import { demoCommand } from "./demo/command.js";
 import { helpWidth } from "./flags.js";
 import { groupCommand } from "./group.js";
 import { maintenanceCommand } from "./maintenance/command.js";
+import { monitorCommand } from "./monitor/command.js";
 import { packageVersion } from "./package-root.js";
 import { outageCommand } from "./outage/command.js";
 import { queueCommand } from "./queue/command.js";
@@ -44,6 +46,8 @@ export function newProgram(): Command {
     .addCommand(spoolCommand())
     .addCommand(maintenanceCommand())
     .addCommand(outageCommand())
+    .addCommand(monitorCommand())
+    .addCommand(alertsCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

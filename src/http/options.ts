@@ -15,4 +15,10 @@ export const healthServerSettings = {
   }),
 };
 
+export const monitorServerSettings = {
+  ...healthServerSettings,
+  port: setting.integer({ default: 9_464, min: 0, max: 65_535, says: "where to listen; 0 takes a free one" }),
+};
+
+export type MonitorServerOptions = Given<typeof monitorServerSettings>;
 export type HealthServerOptions = Given<typeof healthServerSettings>;

@@ -11,6 +11,7 @@ const entries = [
   "holdfast/testing",
   "holdfast/http",
   "holdfast/dead-letters",
+  "holdfast/ops",
 ];
 const budget = { bytes: 10_000_000, packages: 15 };
 

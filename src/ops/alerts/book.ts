@@ -1,0 +1,160 @@
+import type { Documents, StoredDocument } from "../../broker/documents.js";
+import type { Logger } from "../../core/log.js";
+import type { Notification } from "../delivery/notification.js";
+import type { ResolvedMonitorConfig } from "../monitor-config.js";
+import { type Alert, dedupeKey, type Firing, step } from "./alert.js";
+import { settingsFor } from "./rule-settings.js";
+import { type Look, type Rule, ruleNames } from "./rule.js";
+import { ruleOf, rules } from "./rules.js";
+import { isWorse } from "./severity.js";
+import { notificationOf } from "./texts.js";
+
+/** A notification on its way to one channel: kept with its alert, so that it is neither lost nor sent twice. */
+export interface Send {
+  readonly channel: string;
+  readonly notification: Notification;
+  readonly attempts: number;
+  readonly nextAtMs: number;
+}
+
+export interface Entry {
+  readonly alert: Alert;
+  readonly sends: readonly Send[];
+}
+
+export interface Stored extends Entry {
+  readonly id: string;
+  readonly version: number;
+}
+
+/** More than this are no alerts any more, but noise. */
+const maxAlerts = 1_000;
+/** Of one alert: when a channel is away for long, the oldest are not told any more. */
+const maxSends = 16;
+
+/** All alerts that are remembered, as documents: they outlive the monitor, and another one goes on with them. */
+export class AlertBook {
+  readonly #store: Documents;
+  readonly #config: ResolvedMonitorConfig;
+  readonly #log: Logger;
+
+  constructor(store: Documents, config: ResolvedMonitorConfig, log: Logger) {
+    this.#store = store;
+    this.#config = config;
+    this.#log = log;
+  }
+
+  async read(): Promise<Stored[]> {
+    return storedAlerts(this.#store);
+  }
+
+  /**
+   * One look at all rules; what has changed is written in one trip. One that another monitor has changed meanwhile is left to
+   * it. Answers those that fire.
+   */
+  async evaluate(look: Look, only: readonly Rule[] = rules): Promise<Firing[]> {
+    const stored = new Map((await this.read()).map((one) => [one.id, one]));
+    const after = new Map<string, Entry | undefined>();
+    const firing = new Set<string>();
+    // Those that mute others come first.
+    for (const rule of only.toSorted((a, b) => a.mutedBy.length - b.mutedBy.length)) {
+      for (const { id, labels, value } of instancesOf(rule, look, stored.values())) {
+        const before = stored.get(id)?.alert ?? { rule: rule.name, labels, since: {}, value: 0 };
+        const muted = rule.mutedBy.some((other) => firing.has(`${other} ${labels["queue"]}`));
+        const entry = this.#stepped({ alert: before, sends: stored.get(id)?.sends ?? [] }, value, muted, look);
+        if (Object.keys(entry?.alert.since ?? {}).length > 0 || entry?.alert.firing !== undefined)
+          firing.add(`${rule.name} ${labels["queue"]}`);
+        after.set(id, entry);
+      }
+    }
+    await this.#write(stored, after, look.facts.atMs);
+    return [...after.values()].flatMap((entry) => entry?.alert.firing ?? []);
+  }
+
+  /** Changes one alert, also where another has changed it meanwhile; `change` may be called again. */
+  async update(id: string, change: (entry: Stored) => Entry | undefined, nowMs: number): Promise<void> {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const [found] = (await this.#store.readDocuments("alert", [id])).flatMap(storedOf);
+      if (found === undefined) return;
+      const write = { id, value: change(found), ifVersion: found.version };
+      const [receipt] = await this.#store.writeDocuments("alert", [write], nowMs);
+      if (receipt?.status !== "conflict") return;
+    }
+  }
+
+  #stepped({ alert, sends }: Entry, value: number | undefined, muted: boolean, look: Look): Entry | undefined {
+    const nowMs = look.facts.atMs;
+    const settings = settingsFor(this.#config, alert.rule, alert.labels);
+    const { repeatEveryMs, keepResolvedMs } = this.#config;
+    // One that is muted waits: when the other is over, and this one is not, it is told after all.
+    const held = muted ? { ...settings, forMs: Number.POSITIVE_INFINITY } : settings;
+    const how = { nowMs, repeatMs: muted ? Number.POSITIVE_INFINITY : repeatEveryMs };
+    const { alert: next, event } = step(alert, value, ruleOf(alert.rule), held, how);
+    if (next === undefined) return sends.length > 0 ? { alert, sends } : undefined;
+    const isOver = next.firing === undefined && Object.keys(next.since).length === 0;
+    const isOld = isOver && nowMs - (next.resolvedAtMs ?? nowMs) > keepResolvedMs;
+    if (isOld && sends.length === 0) return undefined;
+    if (event === undefined) return { alert: next, sends };
+    const severity = (next.firing ?? alert.firing)!.severity;
+    const told = event === "resolved" ? { ...next, firing: alert.firing } : next;
+    const notification = notificationOf(told, event, severity, settings, this.#config, nowMs);
+    this.#log.info({ rule: alert.rule, ...alert.labels, event, severity }, notification.title);
+    const more = this.#config.channels
+      .filter(({ from }) => !isWorse(from, severity))
+      .map(({ name }) => ({ channel: name, notification, attempts: 0, nextAtMs: nowMs }));
+    return { alert: next, sends: [...sends, ...more].slice(-maxSends) };
+  }
+
+  async #write(before: ReadonlyMap<string, Stored>, after: ReadonlyMap<string, Entry | undefined>, nowMs: number) {
+    let room = maxAlerts - before.size;
+    let left = 0;
+    const writes = [...after].flatMap(([id, entry]) => {
+      const was = before.get(id);
+      if (was === undefined) {
+        if (entry === undefined) return [];
+        room -= 1;
+        if (room < 0) left += 1;
+        return room < 0 ? [] : [{ id, value: entry, ifVersion: 0 }];
+      }
+      const same =
+        entry !== undefined && JSON.stringify(entry) === JSON.stringify({ alert: was.alert, sends: was.sends });
+      return same ? [] : [{ id, value: entry, ifVersion: was.version }];
+    });
+    if (left > 0)
+      this.#log.warn({ alerts: maxAlerts, left }, "there are too many alerts: the newest are told by nobody");
+    if (writes.length > 0) await this.#store.writeDocuments("alert", writes, nowMs);
+  }
+}
+
+interface Instance {
+  readonly id: string;
+  readonly labels: Alert["labels"];
+  readonly value: number | undefined;
+}
+
+/** What a rule finds, and what is remembered of it and is not found any more. */
+function* instancesOf(rule: Rule, look: Look, stored: Iterable<Stored>): Iterable<Instance> {
+  const findings = rule.find(look);
+  const found = new Set<string>();
+  for (const { labels, value } of findings ?? []) {
+    const id = dedupeKey("", rule.name, labels);
+    found.add(id);
+    yield { id, labels, value };
+  }
+  const well = rule.bad === "above" ? 0 : Number.MAX_SAFE_INTEGER;
+  for (const { id, alert } of stored) {
+    if (alert.rule !== rule.name || found.has(id)) continue;
+    yield { id, labels: alert.labels, value: findings === undefined ? undefined : well };
+  }
+}
+
+export async function storedAlerts(store: Documents): Promise<Stored[]> {
+  return (await store.readDocuments("alert")).flatMap(storedOf);
+}
+
+/** What another version wrote, and this one does not know, is left alone. */
+function storedOf({ id, version, value }: StoredDocument): Stored[] {
+  const { alert, sends } = (value ?? {}) as Partial<Entry>;
+  if (typeof alert !== "object" || !ruleNames.includes(alert.rule) || !Array.isArray(sends)) return [];
+  return [{ id, version, alert, sends }];
+}

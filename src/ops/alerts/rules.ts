@@ -1,0 +1,51 @@
+import { deadLetterRules } from "./dead-letter-rules.js";
+import { minute, usual, word } from "./finding.js";
+import { queueRules } from "./queue-rules.js";
+import type { Rule, RuleName } from "./rule.js";
+
+/** Of the monitor itself, and what it stands on. */
+const monitorRules: readonly Rule[] = [
+  {
+    name: "DutyFailing",
+    says: "work that this monitor does by the side fails",
+    unit: "seconds",
+    bad: "above",
+    clearShare: 1,
+    defaults: { ...usual, thresholds: { warning: 600 }, keepFiringMs: 0 },
+    mutedBy: [],
+    find: ({ failing }) => Object.entries(failing).map(([duty, ms]) => ({ labels: { duty }, value: ms / 1_000 })),
+    title: ({ duty }, value) => `The duty "${duty}" of the monitor has failed for ${value}`,
+    first: () => "holdfast monitor: read its log",
+  },
+  {
+    name: "NotificationsFailing",
+    says: "a channel does not take notifications",
+    unit: "seconds",
+    bad: "above",
+    clearShare: 1,
+    defaults: { ...usual, thresholds: { warning: 300 }, keepFiringMs: 0 },
+    mutedBy: [],
+    find: ({ undelivered }) =>
+      Object.entries(undelivered).map(([channel, ms]) => ({ labels: { channel }, value: ms / 1_000 })),
+    title: ({ channel }, value) => `The channel "${channel}" has taken no notification for ${value}`,
+    first: ({ channel }) => `holdfast alerts test ${word(channel)}`,
+  },
+  {
+    name: "StorageDown",
+    says: "storage cannot be reached",
+    unit: "seconds",
+    bad: "above",
+    clearShare: 1,
+    defaults: { ...usual, thresholds: { critical: 0 }, forMs: minute, keepFiringMs: 0 },
+    mutedBy: [],
+    // Nothing can be looked at then: the monitor itself finds it.
+    find: () => [],
+    title: (_labels, value) => `Storage has not answered for ${value}`,
+    first: () => "holdfast stats",
+  },
+];
+
+/** All there are, on where nobody says otherwise. Each has a page in docs/operate/alerts. */
+export const rules: readonly Rule[] = [...deadLetterRules, ...queueRules, ...monitorRules];
+
+export const ruleOf = (name: RuleName): Rule => rules.find((rule) => rule.name === name)!;

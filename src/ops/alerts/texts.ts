@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import type { Notification } from "../delivery/notification.js";
+import { type Alert, type AlertEvent, dedupeKey } from "./alert.js";
+import type { RuleName, RuleSettings, Unit } from "./rule.js";
+import { ruleOf } from "./rules.js";
+import type { Severity } from "./severity.js";
+
+/** What is in a text beside the alert itself. */
+export interface TextContext {
+  readonly environment: string;
+  readonly runbooks: string | undefined;
+  readonly dashboard: string | undefined;
+}
+
+const marks: Readonly<Record<AlertEvent | "test", string>> = {
+  firing: "FIRING",
+  escalated: "WORSE",
+  repeated: "STILL FIRING",
+  resolved: "RESOLVED",
+  test: "TEST",
+};
+
+/** What people and programs are told of an alert: no payload, nothing of a task but its type. */
+export function notificationOf(
+  alert: Alert,
+  event: AlertEvent,
+  severity: Severity,
+  settings: RuleSettings,
+  context: TextContext,
+  nowMs: number,
+): Notification {
+  const rule = ruleOf(alert.rule);
+  const sinceMs = alert.firing?.sinceMs ?? alert.resolvedAtMs ?? nowMs;
+  const threshold = settings.thresholds[severity];
+  const value = valueText(alert.value, rule.unit);
+  const title = oneLine(
+    event === "resolved" ? `Over: ${rule.says} (${placeOf(alert)})` : rule.title(alert.labels, value),
+    200,
+  );
+  const firstAction = oneLine(rule.first(alert.labels), 200);
+  const runbook = runbookOf(alert.rule, context.runbooks);
+  const bound = threshold === undefined ? "" : `; ${severity} is ${rule.bad} ${valueText(threshold, rule.unit)}`;
+  const lines = [
+    `${marks[event]} [${severity}] ${title}`,
+    `Where: ${context.environment}, ${placeOf(alert)}`,
+    event === "resolved"
+      ? `Over since: ${iso(nowMs)}`
+      : `Since: ${iso(sinceMs)} (${durationText((nowMs - sinceMs) / 1_000)})`,
+    `How bad: ${value}${bound}`,
+    ...(event === "resolved" ? [] : [`First: ${firstAction}`]),
+    `Runbook: ${runbook}`,
+    ...(context.dashboard === undefined ? [] : [`Dashboard: ${context.dashboard}`]),
+  ];
+  const key = dedupeKey(context.environment, alert.rule, alert.labels);
+  return {
+    version: 1,
+    id: idOf(key, event, nowMs),
+    key,
+    event,
+    environment: context.environment,
+    rule: alert.rule,
+    severity,
+    labels: alert.labels,
+    title,
+    text: lines.join("\n"),
+    since: iso(sinceMs),
+    at: iso(nowMs),
+    value: alert.value,
+    threshold: threshold ?? null,
+    firstAction,
+    runbook,
+    dashboard: context.dashboard ?? null,
+  };
+}
+
+const idOf = (key: string, event: string, nowMs: number) =>
+  `msg_${createHash("sha256").update(`${key} ${event} ${nowMs}`).digest("hex").slice(0, 32)}`;
+
+export function runbookOf(rule: RuleName, runbooks: string | undefined): string {
+  return `${runbooks ?? "docs/operate/alerts"}/${rule}.md`;
+}
+
+const placeOf = ({ labels }: Alert) =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name} ${oneLine(value, 128)}`)
+    .join(", ") || "storage";
+
+/** Names come from anywhere: none may break a line, or steer what shows it. */
+// oxlint-disable-next-line no-control-regex
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const oneLine = (text: string, max: number) => text.toWellFormed().replaceAll(unsafe, "\ufffd").slice(0, max);
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+/** "12,345 tasks", "1 dead letter", "26 h", "12 %". */
+export function valueText(value: number, unit: Unit): string {
+  switch (unit) {
+    case "tasks":
+      return `${grouped.format(value)} ${value === 1 ? "task" : "tasks"}`;
+    case "letters":
+      return `${grouped.format(value)} dead ${value === 1 ? "letter" : "letters"}`;
+    case "seconds":
+      return durationText(value);
+    case "ratio":
+      return `${Number((value * 100).toFixed(1))} %`;
+  }
+  return unit satisfies never;
+}
+
+function durationText(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 120) return `${whole} s`;
+  if (whole < 7_200) return `${Math.floor(whole / 60)} min`;
+  if (whole < 172_800) return `${Math.floor(whole / 3_600)} h`;
+  return whole > 100 * 365 * 86_400 ? "for ever" : `${Math.floor(whole / 86_400)} d`;
+}

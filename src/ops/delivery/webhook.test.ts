@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { isForbidden, signature } from "./webhook.js";
+
+describe("where a webhook may go", () => {
+  it.each([
+    "169.254.169.254",
+    "169.254.0.1",
+    "0.0.0.0",
+    "100.100.100.200",
+    "224.0.0.1",
+    "255.255.255.255",
+    "fe80::1",
+    "fe80::1%eth0",
+    "febf::1",
+    "ff02::1",
+    "::",
+    "fd00:ec2::254",
+    "::ffff:169.254.169.254",
+    "::ffff:a9fe:a9fe",
+    "64:ff9b::169.254.169.254",
+    "no address",
+  ])("not to %s", (address) => {
+    expect(isForbidden(address)).toBe(true);
+  });
+
+  it.each([
+    "127.0.0.1",
+    "10.0.0.7",
+    "192.168.1.1",
+    "93.184.216.34",
+    "::1",
+    "fd12::1",
+    "2001:db8::1",
+    "::ffff:10.0.0.1",
+  ])("but to %s", (address) => {
+    expect(isForbidden(address)).toBe(false);
+  });
+});
+
+it("is signed as the standard for webhooks has it", () => {
+  // printf '%s' 'msg_1.1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret -binary | base64
+  expect(signature("secret", "msg_1", 1_700_000_000, '{"a":1}')).toBe(
+    "v1,Q5nZ7DiOGwijBBqvBVAK6c0zDr2JLkXI7TaV4f+Q2vY=",
+  );
+});

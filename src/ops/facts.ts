@@ -1,0 +1,48 @@
+import type { QueueInfo } from "../core/info.js";
+
+/** What one look at storage tells: metrics and alerts are both made of it, so that they never differ. */
+export interface Facts {
+  /** Unix ms. */
+  readonly atMs: number;
+  /** By name. */
+  readonly queues: readonly QueueFacts[];
+  /** Failure groups, the latest first, at most `maxGroups`; undefined where they cannot be told. */
+  readonly groups: readonly GroupFacts[] | undefined;
+  /** What became of attempts, all-time; undefined where storage never can tell. */
+  readonly types: readonly TypeCount[] | undefined;
+}
+
+export interface QueueFacts {
+  readonly info: QueueInfo;
+  /** Workers that serve it, of other programs too. */
+  readonly consumers: number;
+  /** Estimated; undefined where it has not been asked for yet. */
+  readonly memoryBytes: number | undefined;
+  /** Dead letters that there is room for before some policy acts; undefined: there is no bound. */
+  readonly headroom: number | undefined;
+  /** Dead letters that a policy has deleted, all-time, by cause. */
+  readonly evicted: Readonly<Record<string, number>>;
+}
+
+export interface GroupFacts {
+  /** "v1:…" */
+  readonly fingerprint: string;
+  readonly type: string;
+  readonly status: "open" | "acknowledged" | "resolved" | "regressed";
+  readonly count: number;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+}
+
+export interface TypeCount {
+  readonly queue: string;
+  readonly type: string;
+  /** As of an Outcome: "completed", "retry", "archived" … */
+  readonly outcome: string;
+  /** Why, of "archived". */
+  readonly reason?: string;
+  readonly count: number;
+}
+
+/** Groups that are looked at: those of the lowest count or age are in none of our alarms. */
+export const maxGroups = 200;

@@ -1,0 +1,43 @@
+import { expect, it } from "vitest";
+import type { Facts, QueueFacts } from "./facts.js";
+import { counters, Trail } from "./trail.js";
+
+const counts = { pending: 0, active: 0, scheduled: 0, retry: 0, completed: 0, aggregating: 0 };
+const facts = (atMs: number, archived: number, more: Partial<Facts> = {}): Facts => {
+  const info = { name: "mail", paused: false, counts: { ...counts, archived }, processed: 0, failed: 0, latencyMs: 0 };
+  const queue: QueueFacts = { info, consumers: 1, memoryBytes: 0, headroom: undefined, evicted: {} };
+  return { atMs, queues: [queue], groups: undefined, types: undefined, ...more };
+};
+
+it("counts what has come, also where as much has gone", () => {
+  const trail = new Trail(60_000);
+  for (const [n, archived] of [100, 110, 90, 95].entries()) trail.add(facts(n * 1_000, archived));
+
+  expect(trail.arrived("mail")).toBe(15);
+  expect(trail.increase(counters.arrived("mail"), 60_000, 3_000)).toEqual({ by: 15, whole: false });
+  expect(trail.increase(counters.arrived("mail"), 2_000, 3_000)).toEqual({ by: 5, whole: true });
+});
+
+it("keeps a bounded number of samples, and the one before the window", () => {
+  const trail = new Trail(60_000);
+  for (let n = 0; n <= 10_000; n += 1) trail.add(facts(n * 100, n));
+
+  const { by, whole } = trail.increase(counters.arrived("mail"), 60_000, 1_000_000);
+  expect(whole).toBe(true);
+  expect(by).toBeGreaterThanOrEqual(600);
+  expect(by).toBeLessThan(625);
+});
+
+it("adds up a type's attempts over queues, and leaves out what no handler ended", () => {
+  const trail = new Trail(60_000);
+  const one = (outcome: string, count: number, queue = "mail") => ({ queue, type: "x", outcome, count });
+  trail.add(facts(0, 0, { types: [one("completed", 5)] }));
+  trail.add(
+    facts(1_000, 0, {
+      types: [one("completed", 15), one("retry", 3), one("archived", 2, "other"), one("released", 100)],
+    }),
+  );
+
+  expect(trail.increase(counters.type("x", "all"), 1_000, 1_000)).toEqual({ by: 15, whole: true });
+  expect(trail.increase(counters.type("x", "failed"), 1_000, 1_000).by).toBe(5);
+});

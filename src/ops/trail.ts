@@ -1,0 +1,100 @@
+import type { Facts } from "./facts.js";
+
+/** Counters that grow, by a name of their own: what is asked of them is by how much, of late. */
+type Totals = ReadonlyMap<string, number>;
+
+interface Sample {
+  readonly atMs: number;
+  readonly totals: Totals;
+}
+
+/** Samples kept: enough that a window's begin is missed by a sixtieth of the longest at most. */
+const maxSamples = 64;
+
+/**
+ * What counters were in the last while. Dead letters leave their queue by many ways, so what has come is counted here, look by
+ * look. It is kept in this process alone: after a restart a window begins anew, and `increase` says so.
+ */
+export class Trail {
+  readonly #longestMs: number;
+  readonly #samples: Sample[] = [];
+  readonly #arrived = new Map<string, number>();
+  readonly #archived = new Map<string, number>();
+  #last: Totals = new Map();
+
+  constructor(longestMs: number) {
+    this.#longestMs = longestMs;
+  }
+
+  /** Takes a look into account; looks come in the order of time. */
+  add(facts: Facts): void {
+    for (const { info } of facts.queues) {
+      const before = this.#archived.get(info.name);
+      const more = before === undefined ? 0 : Math.max(0, info.counts.archived - before);
+      this.#arrived.set(info.name, (this.#arrived.get(info.name) ?? 0) + more);
+      this.#archived.set(info.name, info.counts.archived);
+    }
+    this.#forgetQueues(facts);
+    this.#last = totalsOf(facts, this.#arrived);
+    const latest = this.#samples.at(-1);
+    const due = latest === undefined || facts.atMs - latest.atMs >= this.#longestMs / (maxSamples - 4);
+    if (due) this.#samples.push({ atMs: facts.atMs, totals: this.#last });
+    // One from before the window stays: a window begins there.
+    while (this.#samples.length > 2 && this.#samples[1]!.atMs <= facts.atMs - this.#longestMs) this.#samples.shift();
+  }
+
+  /** Dead letters that have come to a queue since this process looks. */
+  arrived(queue: string): number {
+    return this.#arrived.get(queue) ?? 0;
+  }
+
+  /** By how much a counter has grown in the last while, and whether that much time has been seen. */
+  increase(counter: string, windowMs: number, nowMs: number): { readonly by: number; readonly whole: boolean } {
+    const from = this.#samples.findLast(({ atMs }) => atMs <= nowMs - windowMs) ?? this.#samples[0];
+    if (from === undefined) return { by: 0, whole: false };
+    const now = this.#last.get(counter) ?? 0;
+    // One that was not there yet has come since, unless all that is known of it is this look.
+    const then = from.totals.get(counter) ?? 0;
+    return { by: Math.max(0, now - then), whole: from.atMs <= nowMs - windowMs };
+  }
+
+  #forgetQueues({ queues }: Facts): void {
+    if (this.#archived.size <= queues.length) return;
+    const there = new Set(queues.map(({ info }) => info.name));
+    for (const name of this.#archived.keys()) {
+      if (there.has(name)) continue;
+      this.#archived.delete(name);
+      this.#arrived.delete(name);
+    }
+  }
+}
+
+/** Their names in a trail. */
+export const counters = {
+  arrived: (queue: string) => `arrived ${queue}`,
+  finished: (queue: string) => `finished ${queue}`,
+  evicted: (queue: string) => `evicted ${queue}`,
+  type: (type: string, of: "failed" | "all") => `type ${of} ${type}`,
+};
+
+function totalsOf({ queues, types }: Facts, arrived: ReadonlyMap<string, number>): Totals {
+  const totals = new Map<string, number>();
+  for (const { info, evicted } of queues) {
+    totals.set(counters.arrived(info.name), arrived.get(info.name) ?? 0);
+    totals.set(counters.finished(info.name), Math.max(0, info.processed - info.failed));
+    totals.set(
+      counters.evicted(info.name),
+      Object.values(evicted).reduce((sum, n) => sum + n, 0),
+    );
+  }
+  for (const { type, outcome, count } of types ?? []) {
+    if (!attempted.has(outcome)) continue;
+    const add = (name: string) => totals.set(name, (totals.get(name) ?? 0) + count);
+    add(counters.type(type, "all"));
+    if (outcome !== "completed") add(counters.type(type, "failed"));
+  }
+  return totals;
+}
+
+/** What a handler ended with; a task that was given back, or forgotten on purpose, is none of them. */
+const attempted: ReadonlySet<string> = new Set(["completed", "retry", "archived"]);
