@@ -11,6 +11,8 @@ export interface LetterMarks {
     by: Act,
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]>;
+  /** To be run one by one alone, or (`on` false) not any more. It holds until it is taken back. One receipt an id, in order. */
+  quarantine(queue: string, ids: readonly string[], on: boolean, by: Act, nowMs: number): Promise<QuarantineReceipt[]>;
   /**
    * Note that a copy is about to be made of a dead letter: one that was begun under the same request before is answered
    * instead. At most `maxCopies` are known of a task, the newest.
@@ -21,6 +23,8 @@ export interface LetterMarks {
 }
 
 export type AcknowledgeReceipt = "acknowledged" | "notFound" | "wrongState";
+
+export type QuarantineReceipt = "marked" | "notFound" | "wrongState";
 
 export const maxCopies = 50;
 

@@ -22,6 +22,8 @@ export interface TaskInfo {
   readonly crashes: number;
   /** Of a dead letter: somebody looks after it. */
   readonly acknowledged?: Mark | undefined;
+  /** Somebody put it into quarantine: it is run one by one alone. */
+  readonly quarantined?: Mark | undefined;
   /** It has been in the trash. */
   readonly restored?: Mark | undefined;
   /** Tasks that were made of it, with another payload mostly; at most 50, the newest last. */

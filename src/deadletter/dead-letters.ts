@@ -1,4 +1,5 @@
 import type { Producing } from "../broker/broker.js";
+import type { QuarantineReceipt } from "../broker/letter-marks.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
 import type { AcknowledgeReceipt } from "../broker/letter-marks.js";
 import type { DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../broker/trash.js";
@@ -29,8 +30,9 @@ import {
   trash,
   type TrashPage,
 } from "./trash.js";
-import type { QueueInfo } from "../core/info.js";
+import type { QueueInfo, TaskInfo } from "../core/info.js";
 import type { Desk } from "./desk.js";
+import { quarantine, runQuarantined } from "./quarantine.js";
 import type { SearchOptions } from "./search/options.js";
 import type { SearchPage } from "./search/scan.js";
 import { search, searchAll, type SearchAllOptions } from "./search/search.js";
@@ -80,6 +82,27 @@ export class DeadLetters {
    */
   async search(query: string, options?: SearchOptions): Promise<SearchPage> {
     return search(this.#desk, query, options);
+  }
+
+  /**
+   * Into quarantine: run one by one alone, never by a redrive, a rule or in bulk. Dead letters of which workers died are there
+   * by themselves: `is:quarantined` finds both. One receipt an id, in order.
+   */
+  async quarantine(tasks: IdSelection, by?: ByOptions): Promise<LettersDone<QuarantineReceipt>> {
+    return quarantine(this.#desk, tasks, true, by);
+  }
+
+  /** Out of it again, where somebody put them there; what workers died of stays. */
+  async unquarantine(tasks: IdSelection, by?: ByOptions): Promise<LettersDone<QuarantineReceipt>> {
+    return quarantine(this.#desk, tasks, false, by);
+  }
+
+  /**
+   * Lets one task of the quarantine run, once. What fails again is in quarantine again.
+   * @throws TASK_NOT_FOUND OPTION_INVALID for one that is not in quarantine
+   */
+  async runQuarantined(queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
+    return runQuarantined(this.#desk, queue, id, by);
   }
 
   /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */

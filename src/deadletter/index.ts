@@ -20,3 +20,4 @@ export type { ReplayContext, ReplayHandler, ReplayOptions, ReplayResult } from "
 export type { ImportOptions, ImportProgress, ImportResult } from "./transfer.js";
 export type { AcknowledgeOptions, DiscardOptions, TrashPage } from "./trash.js";
 export type { DiscardedTask } from "../broker/trash.js";
+export { isQuarantined } from "./quarantine.js";

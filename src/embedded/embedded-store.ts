@@ -6,7 +6,7 @@ import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./dead-letters/redrive.js";
 import { adoptLetters, readLetters } from "./dead-letters/letters.js";
-import { acknowledge, beginCopy, endCopy } from "./dead-letters/marks.js";
+import { acknowledge, beginCopy, endCopy, quarantine } from "./dead-letters/marks.js";
 import { discard, listTrash, purge, restore } from "./dead-letters/trash.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
@@ -81,6 +81,7 @@ const verbs = {
   purge,
   listTrash,
   acknowledge,
+  quarantine,
   beginCopy,
   endCopy,
   readLetters,

@@ -18,6 +18,7 @@ export interface InfoRow extends TaskRef {
   readonly ack: string | null;
   readonly restored: string | null;
   readonly copies: string | null;
+  readonly quarantine: string | null;
 }
 
 type QueueRow = Record<StoredState | "paused" | "processed" | "failed", number> & {
@@ -92,7 +93,8 @@ function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number 
   return found;
 }
 
-const columns = "queue, id, state, rank, crashes, failure, result, progress, message, ack, restored, copies";
+const columns =
+  "queue, id, state, rank, crashes, failure, result, progress, message, ack, restored, copies, quarantine";
 
 export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }): (InfoRow | undefined)[] {
   const one = sql(`SELECT ${columns} FROM task WHERE queue = ? AND id = ?`);

@@ -106,5 +106,6 @@ export function taskInfo(row: InfoRow): TaskInfo {
     acknowledged: standingMark(row.ack, archivedAtMs),
     restored: storedMark(row.restored),
     copies: storedCopies(row.copies),
+    quarantined: storedMark(row.quarantine),
   };
 }

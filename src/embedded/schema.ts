@@ -16,6 +16,7 @@ import type { Tables } from "./tables.js";
  * task says which redrive chose it, and how often it was run again.
  * 8: `trash` holds what was discarded: the row of the task, and when it goes for good; `ack`, `restored` and `copies` are
  * what people did with a dead letter, as JSON.
+ * 10: `quarantine`: who put a dead letter there, as `ack`.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -166,6 +167,7 @@ CREATE TABLE sealed_head (
   n INTEGER NOT NULL,
   hash TEXT NOT NULL
 ) STRICT;`,
+  "ALTER TABLE task ADD COLUMN quarantine TEXT;",
 ];
 
 /** "HfSt" */

@@ -95,6 +95,7 @@ export const taskFields = [
   "hf_ack",
   "hf_restored",
   "hf_copies",
+  "hf_quarantine",
 ] as const;
 
 /** Two trips: the tasks, and the times of those whose state has one. */
@@ -125,6 +126,7 @@ interface StoredTask {
   readonly acknowledged: string | undefined;
   readonly restored: string | undefined;
   readonly copies: string | undefined;
+  readonly quarantined: string | undefined;
 }
 
 /** A task by the values of its hash, in the order of `taskFields`, and when it died or is due; undefined where it is none. */
@@ -138,8 +140,8 @@ function storedTask(hash: Reply): StoredTask | undefined {
   // A refusal is the server's; a wrong type is this key's alone.
   if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
   if (!Array.isArray(hash)) return undefined;
-  const [bytes, state, result, failure, crashes, progress, acknowledged, restored, copies] = hash.map((field) =>
-    Buffer.isBuffer(field) ? field : undefined,
+  const [bytes, state, result, failure, crashes, progress, acknowledged, restored, copies, quarantined] = hash.map(
+    (field) => (Buffer.isBuffer(field) ? field : undefined),
   );
   if (bytes === undefined || state === undefined) return undefined;
   return {
@@ -152,6 +154,7 @@ function storedTask(hash: Reply): StoredTask | undefined {
     acknowledged: acknowledged?.toString(),
     restored: restored?.toString(),
     copies: copies?.toString(),
+    quarantined: quarantined?.toString(),
   };
 }
 
@@ -177,6 +180,7 @@ function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefin
     acknowledged: archived ? standingMark(task.acknowledged, atMs) : undefined,
     restored: storedMark(task.restored),
     copies: storedCopies(task.copies),
+    quarantined: storedMark(task.quarantined),
   };
 }
 

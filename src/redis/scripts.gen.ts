@@ -3,83 +3,6 @@ import { type Argument, type ScriptCall, deadline } from "./link.js";
 import { packedRows } from "./packed-rows.js";
 import type { Script } from "./script.js";
 
-export interface AcknowledgeKeys {
-  readonly asynq: string;
-  readonly holdfast: string;
-}
-
-export interface AcknowledgeHead {
-  readonly nowMs: Argument;
-  readonly mark: Argument;
-  readonly ids: Argument;
-  readonly actor: Argument;
-  readonly reason: Argument;
-  readonly request: Argument;
-}
-
-export const acknowledgeScript: Script = {
-  name: "acknowledge",
-  sha1: "a061b9e1ea392a9c393ebb42d5fb55a420001fab",
-  text: `-- Dead letters of one queue that somebody looks after: \`mark\` says who and why; "" takes that back.
--- Reply: a letter an id: a(cknowledged, or taken back), n(ot found), w(rong state); or { what is wrong with a key }.
-local asynq, holdfast = unpack(KEYS)
-local deadline_ms, now_ms, mark, ids, actor, reason, request = unpack(ARGV)
--- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
--- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
-if tonumber(deadline_ms) > 0 then
-  local time = redis.call("TIME")
-  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
-end
--- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
-local function misfit(key, kind)
-  local found = redis.call("TYPE", key).ok
-  if found ~= "none" and found ~= kind then
-    return key .. " is a " .. found .. ", not a " .. kind
-  end
-end
--- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
--- missing is missed.
-local function record_in(log, at_ms, actor, reason, request, verb, what, count)
-  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
-  for k = 1, last and #last[2] or 0, 2 do
-    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
-  end
-  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
-    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
-end
-local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
-  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
-end
-
-local problem = misfit(holdfast .. "audit", "stream")
-if problem then return { problem } end
-
-local chosen, letters, seen = {}, {}, {}
-for n, id in ipairs(cjson.decode(ids)) do
-  local state = redis.pcall("HMGET", asynq .. "t:" .. id, "state")[1]
-  letters[n] = not state and "n" or state == "archived" and "a" or "w"
-  if letters[n] == "a" and not seen[id] then chosen[#chosen + 1] = id end
-  seen[id] = true
-end
-if #chosen == 0 then return table.concat(letters) end
-
-for _, id in ipairs(chosen) do
-  -- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
-  redis.call("HDEL", asynq .. "t:" .. id, "hf_ack")
-  if mark ~= "" then redis.call("HSET", asynq .. "t:" .. id, "hf_ack", mark) end
-end
-local verb = mark == "" and "unacknowledge" or "acknowledge"
-record(holdfast, now_ms, actor, reason, request, verb, cjson.encode(chosen), #chosen)
-return table.concat(letters)
-`,
-};
-
-export function acknowledge(keys: AcknowledgeKeys, head: AcknowledgeHead): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.mark, head.ids, head.actor, head.reason, head.request];
-  return { script: acknowledgeScript, keys: [keys.asynq, keys.holdfast], args };
-}
-
 export interface AdoptKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -2423,6 +2346,84 @@ export function exchange(keys: readonly ExchangeKeys[], head: ExchangeHead, rows
   const args: ScriptCall["args"][number][] = [deadline, head.nowS, head.nowNs, head.day, head.keepUntilS, head.bucket, head.keep, head.beforeS, head.worker, head.token, head.untilS, head.limit, head.startable, head.limits, head.suspects, head.maxCrashes, head.leaseQueues, head.maxBytes, head.goneGroups];
   args.push(packedRows(rows, ["number", "id", "held", "move", "message", "score", "lock", "detail", "made"]));
   return { script: exchangeScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface LabelKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface LabelHead {
+  readonly nowMs: Argument;
+  readonly field: Argument;
+  readonly mark: Argument;
+  readonly verb: Argument;
+  readonly ids: Argument;
+  readonly actor: Argument;
+  readonly reason: Argument;
+  readonly request: Argument;
+}
+
+export const labelScript: Script = {
+  name: "label",
+  sha1: "00ad1c90942966221a6bc6643bca18da1f9d377c",
+  text: `-- Mark dead letters of one queue in \`field\`: \`mark\` says who and why; "" takes that back.
+-- Reply: a letter an id: m(arked, or taken back), n(ot found), w(rong state); or { what is wrong with a key }.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ms, field, mark, verb, ids, actor, reason, request = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
+-- missing is missed.
+local function record_in(log, at_ms, actor, reason, request, verb, what, count)
+  local n, last = 0, redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
+  for k = 1, last and #last[2] or 0, 2 do
+    if last[2][k] == "n" then n = tonumber(last[2][k + 1]) or 0 end
+  end
+  redis.call("XADD", log, "MAXLEN", "~", 10000, "*", "at", at_ms, "actor", actor, "reason", reason,
+    "request", request, "verb", verb, "what", what, "count", count, "n", string.format("%.0f", n + 1))
+end
+local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
+  record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
+end
+
+local problem = misfit(holdfast .. "audit", "stream")
+if problem then return { problem } end
+
+local chosen, letters, seen = {}, {}, {}
+for n, id in ipairs(cjson.decode(ids)) do
+  local state = redis.pcall("HMGET", asynq .. "t:" .. id, "state")[1]
+  letters[n] = not state and "n" or state == "archived" and "m" or "w"
+  if letters[n] == "m" and not seen[id] then chosen[#chosen + 1] = id end
+  seen[id] = true
+end
+if #chosen == 0 then return table.concat(letters) end
+
+for _, id in ipairs(chosen) do
+  -- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
+  redis.call("HDEL", asynq .. "t:" .. id, field)
+  if mark ~= "" then redis.call("HSET", asynq .. "t:" .. id, field, mark) end
+end
+record(holdfast, now_ms, actor, reason, request, verb, cjson.encode(chosen), #chosen)
+return table.concat(letters)
+`,
+};
+
+export function label(keys: LabelKeys, head: LabelHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.field, head.mark, head.verb, head.ids, head.actor, head.reason, head.request];
+  return { script: labelScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
 export interface LineKeys {

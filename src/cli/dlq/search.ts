@@ -40,7 +40,7 @@ export function searchCommand(): Command {
       "holdfast dlq search 'reason:no_handler' --all --json | jq -r .id",
     ],
     "Fields: state queue type id reason class err fp failed age enqueued retried crashes took payload.PATH header.NAME " +
-      "build host. A word without a field is searched for everywhere. In docs/guide/dead-letter-search.md there is an " +
+      "is build host. A word without a field is searched for everywhere. In docs/guide/dead-letter-search.md there is an " +
       "example of each.",
   ).action(async (words: readonly string[], flags: Flags) => {
     const query = words.join(" ");

@@ -40,6 +40,7 @@ export const searchFields = {
   took: { kind: "duration", says: "how long the last attempt took", example: "took:>30s" },
   payload: { kind: "path", says: "a value in its JSON payload", example: "payload.customer.id:42" },
   header: { kind: "header", says: "a header", example: "header.traceparent:00-4bf92f*" },
+  is: { kind: "word", says: "what was done about it, or said of it", example: "is:acknowledged" },
   build: { kind: "name", says: "the build of the worker that failed", example: "build:1.4.2" },
   host: { kind: "name", says: "the host of the worker that failed", example: "host:web-1" },
 } as const satisfies Readonly<Record<string, Field>>;

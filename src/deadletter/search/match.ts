@@ -7,7 +7,7 @@ import { compareDecimals, isDecimal } from "./decimal.js";
 import { hasValueAt, type JsonValue } from "./json-path.js";
 import type { FieldTerm, SearchOperator, SearchQuery, SearchTerm, SearchValue } from "./query.js";
 import { contains, containsExactly, equals, type TextTest } from "./texts.js";
-import { anyState, dateMs, durationMs, wordOf } from "./values.js";
+import { anyState, dateMs, durationMs, isWords, wordOf } from "./values.js";
 
 export type Matcher = (task: TaskInfo) => boolean;
 
@@ -57,6 +57,7 @@ function testOf(term: SearchTerm, nowMs: number): Test {
   const { field, path, op, values } = term;
   if (field === "payload") return payloadTest(path, op, values);
   if (field === "header") return headerTest(path, op, values);
+  if (field === "is") return ({ task }) => values.some(({ text }) => isWords[text]?.(task) === true);
   const compare = comparedTest(term, nowMs);
   if (compare !== undefined) return compare;
   const tests = values.map((value) => textTest(field, op, value));

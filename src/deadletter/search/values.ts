@@ -1,7 +1,9 @@
 import { type Duration, toMs } from "../../core/duration.js";
 import { HoldfastError } from "../../core/errors.js";
 import { reasons } from "../../core/outcome.js";
+import type { TaskInfo } from "../../core/info.js";
 import { taskStates } from "../../core/state.js";
+import { isQuarantined } from "../quarantine.js";
 import type { FieldName } from "./fields.js";
 
 /** What the values of a field may be, and what they mean. */
@@ -17,8 +19,17 @@ export function wordOf(field: FieldName, text: string): string | undefined {
 }
 
 export function wordsOf(field: FieldName): readonly string[] {
+  if (field === "is") return Object.keys(isWords);
   return field === "state" ? [...taskStates, anyState] : reasons;
 }
+
+/** What `is:…` asks of a task. */
+export const isWords: Readonly<Record<string, (task: TaskInfo) => boolean>> = {
+  acknowledged: ({ acknowledged }) => acknowledged !== undefined,
+  quarantined: isQuarantined,
+  restored: ({ restored }) => restored !== undefined,
+  copied: ({ copies }) => copies !== undefined,
+};
 
 export const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text);
 

@@ -8,7 +8,7 @@ import {
   textOf,
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { AcknowledgeReceipt, CopyBegun, NewCopy } from "../../broker/letter-marks.js";
+import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -149,6 +149,16 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]> {
     return this.#inParts(ids, (link, some) => link.call("acknowledge", { queue, ids: some, on, by, nowMs }));
+  }
+
+  async quarantine(
+    queue: string,
+    ids: readonly string[],
+    on: boolean,
+    by: Act,
+    nowMs: number,
+  ): Promise<QuarantineReceipt[]> {
+    return this.#inParts(ids, (link, some) => link.call("quarantine", { queue, ids: some, on, by, nowMs }));
   }
 
   async beginCopy(of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {

@@ -4,6 +4,7 @@ import {
   type CopyBegun,
   maxCopies,
   type NewCopy,
+  type QuarantineReceipt,
   type StoredCopy,
   storedCopy,
 } from "../../broker/letter-marks.js";
@@ -18,18 +19,40 @@ export function acknowledge(
   sql: Sql,
   { queue, ids, on, by, nowMs }: IdsCall & { readonly on: boolean },
 ): AcknowledgeReceipt[] {
-  const mark = on ? markText(by, nowMs) : null;
-  const marked = new Set<string>();
-  const receipts = ids.map((id): AcknowledgeReceipt => {
+  const verb = on ? "acknowledge" : "unacknowledge";
+  const update = sql("UPDATE task SET ack = ? WHERE queue = ? AND id = ?");
+  const note = (id: string) => update.run(on ? markText(by, nowMs) : null, queue, id);
+  return marked(sql, { queue, ids, by, nowMs }, verb, note).map((receipt) =>
+    receipt === "marked" ? "acknowledged" : receipt,
+  );
+}
+
+export function quarantine(
+  sql: Sql,
+  { queue, ids, on, by, nowMs }: IdsCall & { readonly on: boolean },
+): QuarantineReceipt[] {
+  const verb = on ? "quarantine" : "unquarantine";
+  const update = sql("UPDATE task SET quarantine = ? WHERE queue = ? AND id = ?");
+  const note = (id: string) => update.run(on ? markText(by, nowMs) : null, queue, id);
+  return marked(sql, { queue, ids, by, nowMs }, verb, note);
+}
+
+function marked(
+  sql: Sql,
+  { queue, ids, by, nowMs }: IdsCall,
+  verb: string,
+  note: (id: string) => void,
+): QuarantineReceipt[] {
+  const done = new Set<string>();
+  const receipts = ids.map((id): QuarantineReceipt => {
     const row = sql("SELECT state FROM task WHERE queue = ? AND id = ?").get(queue, id) as Row | undefined;
     if (row === undefined) return "notFound";
     if (row.state !== "archived") return "wrongState";
-    sql("UPDATE task SET ack = ? WHERE queue = ? AND id = ?").run(mark, queue, id);
-    marked.add(id);
-    return "acknowledged";
+    note(id);
+    done.add(id);
+    return "marked";
   });
-  const verb = on ? "acknowledge" : "unacknowledge";
-  if (marked.size > 0) recordAct(sql, queue, { verb, what: [...marked], count: marked.size }, by, nowMs);
+  if (done.size > 0) recordAct(sql, queue, { verb, what: [...done], count: done.size }, by, nowMs);
   return receipts;
 }
 

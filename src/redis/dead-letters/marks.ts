@@ -4,6 +4,7 @@ import {
   type CopyBegun,
   maxCopies,
   type NewCopy,
+  type QuarantineReceipt,
   type StoredCopy,
   storedCopy,
 } from "../../broker/letter-marks.js";
@@ -13,11 +14,9 @@ import { storedJson } from "../../core/stored-json.js";
 import { textIn, throwProblems, unreadable } from "../answers.js";
 import { keysOf } from "../keys.js";
 import { type Caller, LinkError } from "../link.js";
-import { acknowledge as acknowledgeCall, copy as copyCall } from "../scripts.gen.js";
+import { copy as copyCall, label as labelCall } from "../scripts.gen.js";
 import { answerById } from "./by-ids.js";
 import { who } from "./trash.js";
-
-const acknowledged = { a: "acknowledged", n: "notFound", w: "wrongState" } as const;
 
 export async function acknowledge(
   link: Caller,
@@ -27,8 +26,24 @@ export async function acknowledge(
   by: Act,
   nowMs: number,
 ): Promise<AcknowledgeReceipt[]> {
-  const head = { nowMs, mark: on ? markText(by, nowMs) : "", ...who(by) };
-  return answerById(link, ids, (some) => acknowledgeCall(keysOf(queue), { ...head, ids: some }), acknowledged);
+  const verb = on ? "acknowledge" : "unacknowledge";
+  const head = { nowMs, field: "hf_ack", mark: on ? markText(by, nowMs) : "", verb, ...who(by) };
+  const letters = { m: "acknowledged", n: "notFound", w: "wrongState" } as const;
+  return answerById(link, ids, (some) => labelCall(keysOf(queue), { ...head, ids: some }), letters);
+}
+
+export async function quarantine(
+  link: Caller,
+  queue: string,
+  ids: readonly string[],
+  on: boolean,
+  by: Act,
+  nowMs: number,
+): Promise<QuarantineReceipt[]> {
+  const verb = on ? "quarantine" : "unquarantine";
+  const head = { nowMs, field: "hf_quarantine", mark: on ? markText(by, nowMs) : "", verb, ...who(by) };
+  const letters = { m: "marked", n: "notFound", w: "wrongState" } as const;
+  return answerById(link, ids, (some) => labelCall(keysOf(queue), { ...head, ids: some }), letters);
 }
 
 export async function beginCopy(link: Caller, of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {

@@ -2,7 +2,7 @@ import type { TaskRef } from "../../broker/broker.js";
 import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { AcknowledgeReceipt, CopyBegun, NewCopy } from "../../broker/letter-marks.js";
+import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -22,7 +22,7 @@ import type { RedisLink } from "../link.js";
 import { readDocuments, writeDocuments } from "./documents.js";
 import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
 import { adoptLetters, readLetters } from "./letters.js";
-import { acknowledge, beginCopy, endCopy } from "./marks.js";
+import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./redrive.js";
 import { discard, listTrash, purge, restore } from "./trash.js";
 
@@ -142,6 +142,16 @@ export class RedisDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]> {
     return this.#run((link) => acknowledge(link, queue, ids, on, by, nowMs));
+  }
+
+  async quarantine(
+    queue: string,
+    ids: readonly string[],
+    on: boolean,
+    by: Act,
+    nowMs: number,
+  ): Promise<QuarantineReceipt[]> {
+    return this.#run((link) => quarantine(link, queue, ids, on, by, nowMs));
   }
 
   async beginCopy(of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {

@@ -1,0 +1,56 @@
+import { maxCrashes } from "../broker/broker.js";
+import type { QuarantineReceipt } from "../broker/letter-marks.js";
+import { HoldfastError, invalidOption } from "../core/errors.js";
+import type { Mark, TaskInfo } from "../core/info.js";
+import { storedName } from "../core/names.js";
+import type { ByOptions } from "../inspector/options.js";
+import type { IdSelection } from "../inspector/selection.js";
+import { idSelection, inBatches, type LettersDone } from "./by-ids.js";
+import type { Desk } from "./desk.js";
+
+/**
+ * Tasks that may do harm: workers died of them, or somebody said so. They are run one by one, by hand; a redrive, a rule and
+ * whatever runs many leave them where they are.
+ */
+export const isQuarantined = ({ quarantined, failure, crashes }: TaskInfo): boolean =>
+  quarantined !== undefined || failure?.reason === "quarantined" || crashes >= maxCrashes;
+
+/** Why, for people. */
+export function whyQuarantined({ quarantined, crashes }: TaskInfo): string {
+  if (quarantined === undefined) return `its worker died ${crashes} times while it ran`;
+  const { actor, reason }: Mark = quarantined;
+  return reason === "" ? `by ${actor}` : `by ${actor}: ${reason}`;
+}
+
+/** `on` false: those that somebody put there; what workers died of stays. */
+export async function quarantine(
+  desk: Desk,
+  selection: IdSelection,
+  on: boolean,
+  options?: ByOptions,
+): Promise<LettersDone<QuarantineReceipt>> {
+  const verb = on ? "quarantine" : "unquarantine";
+  const by = desk.act(options, verb);
+  const { queue, ids } = idSelection(selection, verb);
+  return inBatches({ queue, ids }, { to: verb, good: ["marked"], by }, (some) =>
+    desk.store.quarantine(queue, some, on, by, desk.nowMs()),
+  );
+}
+
+/**
+ * Lets one task of the quarantine run, once, with nothing else beside it in its worker where workers died of it. It stays
+ * marked: what fails again is in quarantine again.
+ * @throws TASK_NOT_FOUND
+ * @throws OPTION_INVALID for one that is not in quarantine
+ */
+export async function runQuarantined(desk: Desk, queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
+  const act = desk.act(by, "runQuarantined");
+  const ref = { queue: storedName(queue, "runQuarantined.queue"), id: storedName(id, "runQuarantined.id") };
+  const [task] = await desk.broker.find([ref]);
+  if (task === undefined) throw new HoldfastError("TASK_NOT_FOUND", ref);
+  if (task.state !== "archived" || !isQuarantined(task))
+    throw invalidOption("runQuarantined.id", `must be of a dead letter in quarantine; it is ${task.state}`);
+  const answer = await desk.broker.move({ queue: ref.queue, ids: [id] }, "pending", act, { limit: 1 }, desk.nowMs());
+  if ("receipts" in answer && answer.receipts[0] === "moved") return task;
+  throw new HoldfastError("TASK_NOT_FOUND", ref);
+}
