@@ -9,3 +9,8 @@ export function calledAs(): { readonly demo: string; readonly demoAlone: string 
 export function storageUrl(): string | undefined {
   return process.env["HOLDFAST_URL"] || undefined;
 }
+
+/** HOLDFAST_AUDIT_KEY: the key that the audit log is signed with, as PEM. */
+export function auditKey(): string | undefined {
+  return process.env["HOLDFAST_AUDIT_KEY"] || undefined;
+}

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { alertsCommand } from "./alerts/command.js";
+import { auditCommand } from "./audit/command.js";
 import { completionCommand } from "./completion/command.js";
 import { dlqCommand } from "./dlq/command.js";
 import { demoCommand } from "./demo/command.js";
@@ -48,6 +49,7 @@ export function newProgram(): Command {
     .addCommand(outageCommand())
     .addCommand(monitorCommand())
     .addCommand(alertsCommand())
+    .addCommand(auditCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

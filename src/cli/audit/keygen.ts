@@ -1,0 +1,33 @@
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { invalidOption } from "../../core/errors.js";
+import { teaching } from "../flags.js";
+import { print, printJson } from "../output.js";
+import { printable } from "../terminal.js";
+
+export function keygenCommand(): Command {
+  const command = new Command("keygen")
+    .summary("make a key to sign with, and its public half")
+    .description(
+      "Makes a key to sign with (Ed25519, PEM) and, in FILE.pub, the public half that checks what it signed.",
+    )
+    .argument("<FILE>", "a new file; nobody but you may read it")
+    .option("--json", "print JSON, for programs");
+  return teaching(
+    command,
+    ["holdfast audit keygen /etc/holdfast/audit.pem"],
+    "Only the sealer needs FILE. Whoever operates queues should not be able to read it.",
+  ).action(async (file: string, flags: { json?: true }) => {
+    const { newKeyPair, sealingKey } = await import("../../ops/audit/keys.js");
+    const { privateKey, publicKey } = newKeyPair();
+    try {
+      writeFileSync(file, privateKey, { mode: 0o600, flag: "wx" });
+      writeFileSync(`${file}.pub`, publicKey, { flag: "wx" });
+    } catch (error) {
+      throw invalidOption("FILE", `cannot be written: ${(error as Error).message}`);
+    }
+    const { id } = sealingKey(privateKey);
+    if (flags.json === true) await printJson({ key: id, file, publicFile: `${file}.pub` });
+    else await print(`key ${id} is in ${printable(file)}, its public half in ${printable(`${file}.pub`)}`);
+  });
+}
