@@ -1,4 +1,14 @@
-import { type Failure, maxFingerprintChars, maxMessageChars, maxStackChars, type Reason } from "../core/outcome.js";
+import {
+  type Failure,
+  maxFingerprintChars,
+  maxLogChars,
+  maxLogLines,
+  maxMessageChars,
+  maxNameChars,
+  maxStackChars,
+  maxUrlChars,
+  type Reason,
+} from "../core/outcome.js";
 import type { Act } from "./roles.js";
 
 /** What an engine writes of an attempt that nobody was there to settle. */
@@ -30,11 +40,25 @@ export function undecodable(problem: string, nowMs: number): Failure {
 
 /** Somebody put the task where the dead letters are. */
 export function archivedBy({ actor, reason }: Act, nowMs: number): Failure {
-  return failure("manual", "Archived", reason === "" ? `by ${actor}` : `by ${actor}: ${reason}`, nowMs);
+  return { ...failure("manual", "Archived", reason === "" ? `by ${actor}` : `by ${actor}: ${reason}`, nowMs), actor };
 }
 
 function failure(reason: Failure["reason"], name: string, message: string, nowMs: number): Failure {
   return { reason, class: name, message, startedAtMs: nowMs, durationMs: 0 };
+}
+
+/** Bytes of one failure, as of all earlier ones together (`hf_history`). */
+export const maxFailureBytes = 16_384;
+export const maxHistory = 10;
+
+/** What an engine writes of it: one line, in which the stack is cut where there is no place for all of it. */
+export function failureText(whole: Failure): string {
+  const text = JSON.stringify(whole);
+  const over = Buffer.byteLength(text) - maxFailureBytes;
+  if (over <= 0) return text;
+  const { stack = "", log: _log, ...rest } = whole;
+  // A character of it has a byte at least.
+  return JSON.stringify({ ...rest, ...(stack.length > over ? { stack: stack.slice(0, -over).toWellFormed() } : {}) });
 }
 
 /**
@@ -49,26 +73,41 @@ export function storedFailure(text: string): Failure | undefined {
     return undefined;
   }
   if (typeof stored !== "object" || stored === null) return undefined;
-  const {
-    reason,
-    class: name,
-    message,
-    stack,
-    fingerprint,
-    startedAtMs,
-    durationMs,
-  } = stored as Record<string, unknown>;
+  const { reason, message, startedAtMs, durationMs, attempt, log, ...rest } = stored as Record<string, unknown>;
   // A later release may know more reasons.
   if (typeof reason !== "string" || !/^[a-z_]{1,64}$/.test(reason) || typeof message !== "string") return undefined;
   return {
     reason: reason as Reason,
-    class: typeof name === "string" ? name.slice(0, 128) : "",
+    class: typeof rest["class"] === "string" ? rest["class"].slice(0, 128) : "",
     message: message.slice(0, maxMessageChars),
-    ...(typeof stack === "string" ? { stack: stack.slice(0, maxStackChars) } : {}),
-    ...(typeof fingerprint === "string" ? { fingerprint: fingerprint.slice(0, maxFingerprintChars) } : {}),
+    ...Object.fromEntries(
+      Object.entries(maxChars).flatMap(([name, most]) => {
+        const value = rest[name];
+        return typeof value === "string" ? [[name, value.slice(0, most)]] : [];
+      }),
+    ),
     startedAtMs: timeOf(startedAtMs),
     durationMs: timeOf(durationMs),
+    ...(Number.isSafeInteger(attempt) && Number(attempt) > 0 ? { attempt: Number(attempt) } : {}),
+    ...(Array.isArray(log) ? { log: log.slice(0, maxLogLines).map((line) => String(line).slice(0, maxLogChars)) } : {}),
   };
+}
+
+const maxChars = {
+  stack: maxStackChars,
+  fingerprint: maxFingerprintChars,
+  host: maxNameChars,
+  build: maxNameChars,
+  logUrl: maxUrlChars,
+  actor: 256,
+} satisfies { readonly [Field in keyof Failure]?: number };
+
+/** Earlier failures, a line each; the newest last. */
+export function storedHistory(text: string): Failure[] {
+  return text
+    .split("\n", 100)
+    .flatMap((line) => storedFailure(line) ?? [])
+    .slice(-maxHistory);
 }
 
 const timeOf = (stored: unknown) => (typeof stored === "number" && stored >= 0 && stored <= 8.64e15 ? stored : 0);

@@ -15,7 +15,14 @@ export interface TaskInfo {
   /** When it became a dead letter, Unix ms. */
   readonly archivedAtMs: number | undefined;
   readonly result: Uint8Array | undefined;
+  /** Its last failure. Of a dead letter that a Go program wrote: what can be inferred. */
   readonly failure: Failure | undefined;
+  /** Earlier failures, the newest last; at most 10, and 16 KiB. Read with one task, not with a list. */
+  readonly history?: readonly Failure[];
+  /** When it was enqueued, Unix ms: ids made by Holdfast say so, others do not. */
+  readonly enqueuedAtMs?: number | undefined;
+  /** The trace that it belongs to, by its header `traceparent`. */
+  readonly traceId?: string | undefined;
   /** What its handler reported last, while it runs: JSON. */
   readonly progress?: unknown;
   /** How often a worker died while it ran this task. */

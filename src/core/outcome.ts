@@ -2,6 +2,7 @@ import { HoldfastError } from "./errors.js";
 import { idTimeMs } from "./ids.js";
 import type { TaskMessage } from "./message.js";
 import { type RetryPolicy, retryDelayMs } from "./retry.js";
+import { scrub, type Scrubber } from "./scrub.js";
 import { isRetryAfter, isRevoke, isSkipRetry } from "./steering.js";
 
 /** Why an attempt failed, or why a task is a dead letter. Stored, so names are only ever added. */
@@ -38,6 +39,20 @@ export interface Failure {
   readonly fingerprint?: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
+  /** Which attempt it was, from 1. */
+  readonly attempt?: number;
+  /** The host whose worker ran it. */
+  readonly host?: string;
+  /** What that worker says it was built from (its option `build`). */
+  readonly build?: string;
+  /** What the handler said of the attempt last (`task.log`): at most 20 lines, 2 KiB together. */
+  readonly log?: readonly string[];
+  /** Where all of the attempt's log is (the worker's option `logLink`). */
+  readonly logUrl?: string;
+  /** Who did it, where it is no attempt's failure: `manual`. */
+  readonly actor?: string;
+  /** Nobody wrote it down: it is what can be told from what a Go program left. */
+  readonly inferred?: true;
 }
 
 /** What became of one attempt. */
@@ -56,6 +71,10 @@ export interface Attempt {
   readonly startedAtMs: number;
   readonly durationMs: number;
   readonly keepStack: boolean;
+  /** What else is known of it, and goes with its failure. */
+  readonly known?: Pick<Failure, "attempt" | "host" | "build" | "log" | "logUrl">;
+  /** Takes out of texts what is not to be stored. Default: the built-in rules. */
+  readonly scrub?: Scrubber;
   /** What the task's definition says of an error's cause. */
   readonly fingerprint?: ((error: unknown) => unknown) | undefined;
   /** It has been started, and must not be started again: it is not given back when its worker stops. */
@@ -149,49 +168,62 @@ const unreadable = "what was thrown could not be read";
 export const maxMessageChars = 4_096;
 export const maxStackChars = 8_192;
 export const maxFingerprintChars = 256;
+/** Of a host and of a build. */
+export const maxNameChars = 128;
+export const maxUrlChars = 512;
+export const maxLogLines = 20;
+/** Of all lines together. */
+export const maxLogChars = 2_048;
 
 /** Whatever was thrown (an Error, a string, null, an object whose getters throw) as a record that can be stored. */
 export function failureOf(
   thrown: unknown,
   reason: Reason,
-  attempt: Pick<Attempt, "startedAtMs" | "durationMs" | "keepStack" | "fingerprint">,
+  attempt: Pick<Attempt, "startedAtMs" | "durationMs" | "keepStack" | "fingerprint" | "known" | "scrub">,
 ): Failure {
-  const { class: name, message, stack } = described(thrown);
-  const fingerprint = causeOf(thrown, attempt.fingerprint);
+  const { class: name, message, stack } = described(thrown, attempt);
+  const fingerprint = causeOf(thrown, attempt);
   return {
     reason,
     class: name,
     message,
-    ...(attempt.keepStack && stack !== "" ? { stack } : {}),
+    ...(stack === "" ? {} : { stack }),
     ...(fingerprint === "" ? {} : { fingerprint }),
     startedAtMs: attempt.startedAtMs,
     durationMs: attempt.durationMs,
+    ...attempt.known,
   };
 }
 
 /** "" where nothing, or nothing of use, is said: then the cause is told by the failure itself. */
-function causeOf(thrown: unknown, say: Attempt["fingerprint"]): string {
-  if (say === undefined) return "";
+function causeOf(
+  thrown: unknown,
+  { fingerprint, scrub: clean = scrub }: Pick<Attempt, "fingerprint" | "scrub">,
+): string {
+  if (fingerprint === undefined) return "";
   try {
-    const said = say(thrown);
-    return typeof said === "string" ? text(said, maxFingerprintChars) : "";
+    const said = fingerprint(thrown);
+    return typeof said === "string" ? text(said, maxFingerprintChars, clean) : "";
   } catch {
     return "";
   }
 }
 
-function described(thrown: unknown): { class: string; message: string; stack: string } {
+function described(
+  thrown: unknown,
+  { keepStack, scrub: clean = scrub }: Pick<Attempt, "keepStack" | "scrub">,
+): { class: string; message: string; stack: string } {
   try {
     if (thrown instanceof Error) {
-      const name = text(thrown.name, 128) || "Error";
+      const name = text(thrown.name, 128, clean) || "Error";
       return {
         class: name,
-        message: text(withCauses(thrown), maxMessageChars) || name,
-        stack: text(thrown.stack, maxStackChars),
+        message: text(withCauses(thrown), maxMessageChars, clean) || name,
+        stack: keepStack ? text(thrown.stack, maxStackChars, clean) : "",
       };
     }
     const name = thrown === null ? "null" : typeof thrown;
-    return { class: name, message: text(thrown, maxMessageChars) || name, stack: "" };
+    return { class: name, message: text(thrown, maxMessageChars, clean) || name, stack: "" };
   } catch {
     return { class: "unreadable", message: unreadable, stack: "" };
   }
@@ -212,5 +244,5 @@ function withCauses(error: Error): string {
 }
 
 // asynq cannot write, nor read, text that is not valid UTF-8: a lone surrogate becomes U+FFFD here.
-const text = (value: unknown, maxChars: number): string =>
-  value === undefined || value === null ? "" : String(value).slice(0, maxChars).toWellFormed();
+const text = (value: unknown, maxChars: number, clean: Scrubber): string =>
+  value === undefined || value === null ? "" : clean(String(value), maxChars).toWellFormed();

@@ -12,6 +12,8 @@ export interface InfoRow extends TaskRef {
   readonly rank: number;
   readonly crashes: number;
   readonly failure: string | null;
+  /** Read with one task, not with a list. */
+  readonly history?: string | null;
   readonly result: Uint8Array | null;
   readonly progress: string | null;
   readonly message: Uint8Array;
@@ -97,7 +99,7 @@ const columns =
   "queue, id, state, rank, crashes, failure, result, progress, message, ack, restored, copies, quarantine";
 
 export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }): (InfoRow | undefined)[] {
-  const one = sql(`SELECT ${columns} FROM task WHERE queue = ? AND id = ?`);
+  const one = sql(`SELECT ${columns}, history FROM task WHERE queue = ? AND id = ?`);
   return refs.map(({ queue, id }) => one.get(queue, id) as InfoRow | undefined);
 }
 

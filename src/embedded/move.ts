@@ -1,5 +1,5 @@
 import { maxCrashes, type TaskRef } from "../broker/broker.js";
-import { archivedBy } from "../broker/failures.js";
+import { archivedBy, failureText } from "../broker/failures.js";
 import type { Act, MoveReceipt, MoveSelection, MoveTarget } from "../broker/roles.js";
 import { messageToRun } from "../broker/steered.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
@@ -7,6 +7,7 @@ import { floorToS } from "../core/duration.js";
 import { type Deed, recordAct } from "./acts.js";
 import { readable } from "../core/protobuf.js";
 import { rememberFinished } from "./finished.js";
+import { historyWithLast, type Told } from "./history.js";
 import { Line } from "./line.js";
 import { giveBackLock } from "./locks.js";
 import { cursorAt, type Place, placeOf } from "./look.js";
@@ -99,12 +100,14 @@ function moverTo(sql: Sql, { to, by, attempts, nowMs }: MoveCall): (task: Movabl
       };
     }
     case "archived": {
-      const failure = JSON.stringify(archivedBy(by, nowMs));
+      const failure = failureText(archivedBy(by, nowMs));
       return ({ queue, id }) => {
+        const known = sql("SELECT failure, history FROM task WHERE queue = ? AND id = ?").get(queue, id);
+        const history = historyWithLast(known as Told, failure, false);
         const moving = sql(
-          "UPDATE task SET state = 'archived', cancel = NULL, rank = ?, failure = ? WHERE queue = ? AND id = ?",
+          "UPDATE task SET state = 'archived', cancel = NULL, rank = ?, history = ?, failure = ? WHERE queue = ? AND id = ?",
         );
-        mustBeThere(moving.run(floorToS(nowMs), failure, queue, id));
+        mustBeThere(moving.run(floorToS(nowMs), history, failure, queue, id));
       };
     }
     case "deleted":

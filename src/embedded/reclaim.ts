@@ -1,10 +1,11 @@
 import { maxCrashes, type ReclaimReceipt } from "../broker/broker.js";
-import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
+import { crashedAtMostOnce, failureText, quarantined } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS, maxDurationMs } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Failure } from "../core/outcome.js";
+import { historyWithLast } from "./history.js";
 import { Line } from "./line.js";
 import { mustBeThere } from "./mend.js";
 import type { Sql } from "./sql.js";
@@ -21,6 +22,8 @@ interface Expired {
   readonly crashes: number;
   readonly at_most_once: number;
   readonly message: Uint8Array;
+  readonly failure: string | null;
+  readonly history: string | null;
 }
 
 /** Leases that ran out: to the front of the line, in the order in which they ran out, or to the archive. */
@@ -49,10 +52,12 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
         mustBeThere(returned.run(place++, nowMs, crashes, queue, task.id));
       } else {
         const archived = sql(
-          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, progress = NULL, rank = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
+          "UPDATE task SET state = 'archived', token = NULL, cancel = NULL, progress = NULL, rank = ?, history = ?, failure = ?, message = ?, crashes = ? WHERE queue = ? AND id = ?",
         );
         const message = archivedMessage(task.message, failure, nowMs);
-        mustBeThere(archived.run(floorToS(nowMs), JSON.stringify(failure), message, crashes, queue, task.id));
+        const text = failureText(failure);
+        const history = historyWithLast(task, text, false);
+        mustBeThere(archived.run(floorToS(nowMs), history, text, message, crashes, queue, task.id));
         tally.processed(queue, true);
       }
       const to = failure === undefined ? "pending" : "archived";
@@ -66,7 +71,7 @@ export function reclaim(sql: Sql, { queues, limit, nowMs }: QueuesCall): Reclaim
 
 function leasesThat(sql: Sql, end: "<=" | ">", queue: string, atS: number, limit: number): Expired[] {
   return sql(
-    `SELECT id, crashes, at_most_once, message FROM task WHERE queue = ? AND state = 'active' AND rank ${end} ? ORDER BY rank, id LIMIT ?`,
+    `SELECT id, crashes, at_most_once, message, failure, history FROM task WHERE queue = ? AND state = 'active' AND rank ${end} ? ORDER BY rank, id LIMIT ?`,
   ).all(queue, atS, limit) as Expired[];
 }
 

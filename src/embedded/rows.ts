@@ -1,8 +1,9 @@
 import { storedJson } from "../core/stored-json.js";
 import type { LeasedTask, Settlement } from "../broker/broker.js";
-import { storedFailure } from "../broker/failures.js";
+import { failureText } from "../broker/failures.js";
 import { standingMark, storedCopies, storedMark } from "../broker/stored-marks.js";
 import { messageAfter } from "../broker/settled.js";
+import { toldOf } from "../broker/told.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { TaskInfo } from "../core/info.js";
@@ -64,10 +65,10 @@ function settleRow({ task: { lease, message }, outcome }: Settlement, nowMs: num
         to: "retry",
         dueMs: outcome.atMs,
         failed: outcome.counts,
-        failure: JSON.stringify(outcome.failure),
+        failure: failureText(outcome.failure),
       };
     case "archived":
-      return { ...row, to: "archived", failed: true, failure: JSON.stringify(outcome.failure) };
+      return { ...row, to: "archived", failed: true, failure: failureText(outcome.failure) };
     case "released":
       return { ...row, to: "pending", unstarted: outcome.unstarted === true };
   }
@@ -86,21 +87,25 @@ export function leasedTasks({ leased, messages }: ExchangeReply, token: string):
 }
 
 export function taskInfo(row: InfoRow): TaskInfo {
-  const { id, queue, state, rank, crashes, failure, result, progress } = row;
-  const archivedAtMs = state === "archived" ? timeOf(rank * 1_000) : undefined;
+  const { id, queue, state, rank, crashes, failure, history, result, progress } = row;
   const dueAtMs =
     state === "scheduled" || state === "retry" || state === "completed" ? timeOf(rank * 1_000) : undefined;
+  const archivedAtMs = state === "archived" ? timeOf(rank * 1_000) : undefined;
+  // Where it cannot be decoded, the bytes are told as they are, and the failure says what is wrong with them.
+  const message = readable(decodeMessage, row.message);
+  const stored = { state, message, archivedAtMs, failure: failure ?? undefined, history: history ?? undefined };
+  const { history: earlier, ...told } = toldOf(id, stored);
   return {
     id,
     queue,
     state,
-    // Where it cannot be decoded, the bytes are told as they are, and the failure says what is wrong with them.
-    message: readable(decodeMessage, row.message),
+    message,
     bytes: row.message,
     dueAtMs,
     archivedAtMs,
     result: result ?? undefined,
-    failure: failure === null ? undefined : storedFailure(failure),
+    ...told,
+    ...(history === undefined ? {} : { history: earlier }),
     progress: storedJson(progress),
     crashes: Math.max(0, crashes),
     acknowledged: standingMark(row.ack, archivedAtMs),

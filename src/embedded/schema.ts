@@ -17,6 +17,7 @@ import type { Tables } from "./tables.js";
  * 8: `trash` holds what was discarded: the row of the task, and when it goes for good; `ack`, `restored` and `copies` are
  * what people did with a dead letter, as JSON.
  * 10: `quarantine`: who put a dead letter there, as `ack`.
+ * 11: `history` is earlier failures, a line each (history.ts).
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -168,6 +169,7 @@ CREATE TABLE sealed_head (
   hash TEXT NOT NULL
 ) STRICT;`,
   "ALTER TABLE task ADD COLUMN quarantine TEXT;",
+  "ALTER TABLE task ADD COLUMN history TEXT;",
 ];
 
 /** "HfSt" */

@@ -1,6 +1,7 @@
 import type { SettleReceipt, TaskRef } from "../broker/broker.js";
 import { ceilToS, floorToS } from "../core/duration.js";
 import { rememberFinished } from "./finished.js";
+import { historyWithLast, type Told } from "./history.js";
 import { Line } from "./line.js";
 import { giveBackLock } from "./locks.js";
 import type { Sql } from "./sql.js";
@@ -71,14 +72,20 @@ function move(
     case "archived": {
       const rank = row.to === "archived" ? floorToS(nowMs) : ceilToS(row.dueMs);
       const returned = row.to === "retry" && !row.failed ? 1 : 0;
+      const history = row.failure === undefined ? null : earlier(sql, row, row.failure, returned === 1);
       return done(
         sql(
-          "UPDATE task SET state = ?, token = NULL, cancel = NULL, progress = NULL, rank = ?, returns = returns + ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
-        ).run(row.to, rank, returned, row.failure ?? null, row.result ?? null, message ?? null, ...held),
+          "UPDATE task SET state = ?, token = NULL, cancel = NULL, progress = NULL, rank = ?, returns = returns + ?, history = ?, failure = ?, result = ?, message = coalesce(?, message) WHERE queue = ? AND id = ? AND token = ?",
+        ).run(row.to, rank, returned, history, row.failure ?? null, row.result ?? null, message ?? null, ...held),
       );
     }
   }
   row.to satisfies never;
+}
+
+function earlier(sql: Sql, { queue, id, token }: SettleRow, failure: string, givenBack: boolean): string | null {
+  const told = sql("SELECT failure, history FROM task WHERE queue = ? AND id = ? AND token = ?").get(queue, id, token);
+  return told === undefined ? null : historyWithLast(told as Told, failure, givenBack);
 }
 
 /** Tasks that are given back stand before all others, in the order in which they come. */

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { archiveKeep, archiveKeepMs, maxCrashes, minLeaseMs } from "../broker/broker.js";
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
-import { undecodable } from "../broker/failures.js";
+import { failureText, undecodable } from "../broker/failures.js";
 import { messageAfter } from "../broker/settled.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { ceilToS, floorToS } from "../core/duration.js";
@@ -209,7 +209,7 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
         move,
         score: ceilToS(outcome.atMs),
         lock: "",
-        detail: JSON.stringify(outcome.failure),
+        detail: failureText(outcome.failure),
       });
     }
     case "archived":
@@ -217,7 +217,7 @@ function rowOf({ task, outcome }: Settlement, nowMs: number): PlacelessRow {
         move: "archived",
         score: floorToS(nowMs),
         lock: "",
-        detail: JSON.stringify(outcome.failure),
+        detail: failureText(outcome.failure),
       });
     case "released":
       return Object.assign(row, { move: "released", lock: "", detail: outcome.unstarted === true ? "" : "started" });
@@ -294,7 +294,7 @@ async function decoded(
         message: "",
         score: floorToS(nowMs),
         lock: "",
-        detail: JSON.stringify(failure),
+        detail: failureText(failure),
         made: "",
       });
       tellBroker({ event: "setAside", broker: link.label, queue, id: String(id), problem: failure.message });

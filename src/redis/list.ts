@@ -54,6 +54,7 @@ export async function list(
     const tasks = await find(
       link,
       page.ids.map((id) => ({ queue, id })),
+      { whole: false },
     );
     // A task may have moved on since its id was read.
     const found = tasks.filter((task): task is TaskInfo => task !== undefined && fits(task, selection));

@@ -1,13 +1,11 @@
 import { isUtf8 } from "node:buffer";
 import type { TaskRef } from "../broker/broker.js";
-import { storedFailure } from "../broker/failures.js";
 import { standingMark, storedCopies, storedMark } from "../broker/stored-marks.js";
+import { toldOf } from "../broker/told.js";
 import { decodeMessage } from "../core/codec.js";
 import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
-import type { TaskMessage } from "../core/message.js";
-import type { Failure } from "../core/outcome.js";
 import { storedJson } from "../core/stored-json.js";
 import type { TaskState } from "../core/state.js";
 import { countOf, listOf, timeOf, totalOf } from "./answers.js";
@@ -98,10 +96,15 @@ export const taskFields = [
   "hf_quarantine",
 ] as const;
 
-/** Two trips: the tasks, and the times of those whose state has one. */
-export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
+/** Two trips: the tasks, and the times of those whose state has one. `whole`: with their earlier failures. */
+export async function find(
+  link: RedisLink,
+  refs: readonly TaskRef[],
+  { whole }: { readonly whole: boolean } = { whole: true },
+): Promise<(TaskInfo | undefined)[]> {
+  const asking = whole ? [...taskFields, "hf_history"] : taskFields;
   const hashes = await link.run(
-    refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...taskFields] })),
+    refs.map(({ queue, id }) => ({ name: "HMGET", args: [taskKey(queue, id), ...asking] })),
   );
   const found = hashes.map((hash) => storedTask(hash));
   const asked = refs.flatMap((ref, at) =>
@@ -113,14 +116,15 @@ export async function find(link: RedisLink, refs: readonly TaskRef[]): Promise<(
     const score = scores[n];
     if (Buffer.isBuffer(score)) timeAt.set(at, timeOf(String(score)));
   }
-  return refs.map((ref, at) => (found[at] === undefined ? undefined : infoOf(ref, found[at], timeAt.get(at))));
+  return refs.map((ref, at) => found[at] && infoOf(ref, found[at], timeAt.get(at), whole));
 }
 
 interface StoredTask {
   readonly bytes: Buffer;
   readonly state: TaskState;
   readonly result: Buffer | undefined;
-  readonly failure: Failure | undefined;
+  readonly failure: string | undefined;
+  readonly history: string | undefined;
   readonly crashes: number;
   readonly progress: unknown;
   readonly acknowledged: string | undefined;
@@ -132,7 +136,7 @@ interface StoredTask {
 /** A task by the values of its hash, in the order of `taskFields`, and when it died or is due; undefined where it is none. */
 export function infoFrom(ref: TaskRef, values: readonly Reply[], atMs: number | undefined): TaskInfo | undefined {
   const task = storedTask([...values]);
-  return task && infoOf(ref, task, atMs);
+  return task && infoOf(ref, task, atMs, false);
 }
 
 /** What is no task (a key of another type, a hash without a message) is not found. */
@@ -140,15 +144,15 @@ function storedTask(hash: Reply): StoredTask | undefined {
   // A refusal is the server's; a wrong type is this key's alone.
   if (hash instanceof LinkError && hash.code !== "WRONGTYPE") throw hash.toError("redis");
   if (!Array.isArray(hash)) return undefined;
-  const [bytes, state, result, failure, crashes, progress, acknowledged, restored, copies, quarantined] = hash.map(
-    (field) => (Buffer.isBuffer(field) ? field : undefined),
-  );
+  const [bytes, state, result, failure, crashes, progress, acknowledged, restored, copies, quarantined, history] =
+    hash.map((field) => (Buffer.isBuffer(field) ? field : undefined));
   if (bytes === undefined || state === undefined) return undefined;
   return {
     bytes,
     state: String(state) as TaskState,
     result,
-    failure: failure === undefined ? undefined : storedFailure(String(failure)),
+    failure: failure?.toString(),
+    history: history?.toString(),
     crashes: countOf(crashes),
     progress: storedJson(progress?.toString()),
     acknowledged: acknowledged?.toString(),
@@ -162,9 +166,11 @@ function setsFor(state: string | undefined, queue: string): string[] {
   return state !== undefined && Object.hasOwn(setsOf, state) ? setsOf[state as keyof typeof setsOf](queue) : [];
 }
 
-function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefined): TaskInfo {
+function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefined, whole: boolean): TaskInfo {
   const archived = task.state === "archived";
   const message = readable(decodeMessage, task.bytes);
+  const archivedAtMs = archived ? atMs : undefined;
+  const { history, ...told } = toldOf(id, { ...task, message, archivedAtMs });
   return {
     id,
     queue,
@@ -172,9 +178,10 @@ function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefin
     message,
     bytes: task.bytes,
     dueAtMs: archived ? undefined : atMs,
-    archivedAtMs: archived ? atMs : undefined,
+    archivedAtMs,
     result: task.result,
-    failure: lastFailure(task, message),
+    ...told,
+    ...(whole ? { history } : {}),
     progress: task.state === "active" ? task.progress : undefined,
     crashes: task.crashes,
     acknowledged: archived ? standingMark(task.acknowledged, atMs) : undefined,
@@ -182,15 +189,6 @@ function infoOf({ queue, id }: TaskRef, task: StoredTask, atMs: number | undefin
     copies: storedCopies(task.copies),
     quarantined: storedMark(task.quarantined),
   };
-}
-
-/** A Go peer settles tasks without touching our record: then that is of an earlier attempt, and of no use. */
-function lastFailure({ failure, state }: StoredTask, message: TaskMessage | undefined): Failure | undefined {
-  if (failure === undefined || message === undefined) return failure;
-  if (state === "completed") return undefined;
-  // Archived by hand: the message still tells of the attempt before, unless there was one since.
-  if (failure.reason === "manual") return message.lastFailedAtMs > failure.startedAtMs ? undefined : failure;
-  return message.lastError === failure.message ? failure : undefined;
 }
 
 /** An id as text, as far as it is text; one that is not cannot be asked for. */

@@ -1,5 +1,5 @@
 import { foreignGraceMs, maxCrashes, repeatHorizonMs, type Promotion, type ReclaimReceipt } from "../broker/broker.js";
-import { crashedAtMostOnce, quarantined } from "../broker/failures.js";
+import { crashedAtMostOnce, failureText, quarantined } from "../broker/failures.js";
 import { decodeMessage, encodeMessage } from "../core/codec.js";
 import { floorToS } from "../core/duration.js";
 import type { Failure } from "../core/outcome.js";
@@ -30,9 +30,9 @@ export async function reclaim(
     limit: Math.min(limit, maxRows),
     maxCrashes,
     graceS: foreignGraceMs / 1_000,
-    quarantined: JSON.stringify(thrice),
+    quarantined: failureText(thrice),
     quarantinedBytes: lastWords(thrice, nowMs),
-    once: JSON.stringify(once),
+    once: failureText(once),
     onceBytes: lastWords(once, nowMs),
   };
   const [notes, ...flat] = await answer(link, reclaimCall(queues.map(keysOf), head));

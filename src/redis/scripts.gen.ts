@@ -1809,7 +1809,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "436565cd831994732e76d054e8cadc499b540d8c",
+  sha1: "e91d1fc58a550619ce7c942c7ca379da74af6f4a",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -1967,6 +1967,25 @@ end
 local function spooled_for(seconds)
   return math.min(math.max(spooled_s, math.floor(tonumber(seconds) or 0)), longest_s)
 end
+-- Earlier failures of a task are lines of \`hf_history\`, the newest last: at most 10, and 16 KiB. What \`hf_failure\` holds goes
+-- there before it is written anew. Answers the new history; nil where it stays as it is, as when a task is given back for the
+-- reason it was given back for before.
+local function history_with_last(task, failure, given_back)
+  local last, history = unpack(redis.pcall("HMGET", task, "hf_failure", "hf_history"), 1, 2)
+  if not last or #last > 16384 or last:find("\\n", 1, true) then return end
+  local reason = '^{"reason":"[a-z_]+"'
+  if given_back and last:match(reason) == failure:match(reason) then return end
+  -- Longer than we write it, it is not ours.
+  if not history or history == "" or #history > 16384 then return last end
+  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
+  repeat
+    at = lines:find("\\n", at + 1, true)
+    if at then starts[#starts + 1] = at + 1 end
+  until not at
+  local first = math.max(1, #starts - 9)
+  while #lines - starts[first] >= 16384 do first = first + 1 end
+  return lines:sub(starts[first])
+end
 
 local notes = {}
 local function note(number, id, problem)
@@ -2098,11 +2117,13 @@ local function keep_tasks(queue, plan)
       table.insert(front, 1, id)
     else
       fields[#fields + 1], fields[#fields + 2] = "state", target_of[move]
+      local history = history_with_last(task, detail, move == "returned")
       fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
+      if history then fields[#fields + 1], fields[#fields + 2] = "hf_history", history end
     end
     redis.call("HSET", task, unpack(fields))
     if move == "completed" then
-      redis.call("HDEL", task, "hf_failure", "hf_cancel", "hf_progress")
+      redis.call("HDEL", task, "hf_failure", "hf_history", "hf_cancel", "hf_progress")
     elseif move ~= "released" then
       redis.call("HDEL", task, "hf_cancel", "hf_progress")
     end
@@ -2671,7 +2692,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "e73ad208cc860294f8f0e6a5581a09145813444b",
+  sha1: "5fb8c953bf378c2af43c64f02ec8cc942a870478",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -2839,6 +2860,25 @@ local function is_in_place(asynq, holdfast, id, state)
   end
   return sets_by_state[state] ~= nil
     and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- Earlier failures of a task are lines of \`hf_history\`, the newest last: at most 10, and 16 KiB. What \`hf_failure\` holds goes
+-- there before it is written anew. Answers the new history; nil where it stays as it is, as when a task is given back for the
+-- reason it was given back for before.
+local function history_with_last(task, failure, given_back)
+  local last, history = unpack(redis.pcall("HMGET", task, "hf_failure", "hf_history"), 1, 2)
+  if not last or #last > 16384 or last:find("\\n", 1, true) then return end
+  local reason = '^{"reason":"[a-z_]+"'
+  if given_back and last:match(reason) == failure:match(reason) then return end
+  -- Longer than we write it, it is not ours.
+  if not history or history == "" or #history > 16384 then return last end
+  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
+  repeat
+    at = lines:find("\\n", at + 1, true)
+    if at then starts[#starts + 1] = at + 1 end
+  until not at
+  local first = math.max(1, #starts - 9)
+  while #lines - starts[first] >= 16384 do first = first + 1 end
+  return lines:sub(starts[first])
 end
 
 local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
@@ -3078,7 +3118,10 @@ local function archive_tasks()
   local entries = {}
   for n, task in ipairs(chosen) do
     entries[2 * n - 1], entries[2 * n] = now_s, task.id
-    redis.call("HSET", tasks .. task.id, "state", "archived", "hf_failure", failure)
+    local key = tasks .. task.id
+    local history = history_with_last(key, failure, false)
+    redis.call("HSET", key, "state", "archived", "hf_failure", failure)
+    if history then redis.call("HSET", key, "hf_history", history) end
   end
   redis.call("ZADD", archived, unpack(entries))
   move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
@@ -3844,7 +3887,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "200b996553745e9f83315a4ba7d4c299befbb460",
+  sha1: "46d2c2c30f78351d1cc82e57ddae6fdf8f80bdd5",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -3957,6 +4000,25 @@ local function is_in_place(asynq, holdfast, id, state)
   end
   return sets_by_state[state] ~= nil
     and (is_member(asynq .. state, id) or (state == "archived" and is_member(holdfast .. "archived", id)))
+end
+-- Earlier failures of a task are lines of \`hf_history\`, the newest last: at most 10, and 16 KiB. What \`hf_failure\` holds goes
+-- there before it is written anew. Answers the new history; nil where it stays as it is, as when a task is given back for the
+-- reason it was given back for before.
+local function history_with_last(task, failure, given_back)
+  local last, history = unpack(redis.pcall("HMGET", task, "hf_failure", "hf_history"), 1, 2)
+  if not last or #last > 16384 or last:find("\\n", 1, true) then return end
+  local reason = '^{"reason":"[a-z_]+"'
+  if given_back and last:match(reason) == failure:match(reason) then return end
+  -- Longer than we write it, it is not ours.
+  if not history or history == "" or #history > 16384 then return last end
+  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
+  repeat
+    at = lines:find("\\n", at + 1, true)
+    if at then starts[#starts + 1] = at + 1 end
+  until not at
+  local first = math.max(1, #starts - 9)
+  while #lines - starts[first] >= 16384 do first = first + 1 end
+  return lines:sub(starts[first])
 end
 
 local reply = { {} }
@@ -4116,7 +4178,9 @@ local function reclaim(number, asynq, holdfast)
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
         if is_whole(message) then message = message .. bytes end
+        local history = history_with_last(task, failure, false)
         redis.call("HSET", task, "msg", message, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        if history then redis.call("HSET", task, "hf_history", history) end
         redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.

@@ -1,5 +1,5 @@
 import { maxCrashes, repeatHorizonMs } from "../broker/broker.js";
-import { archivedBy } from "../broker/failures.js";
+import { archivedBy, failureText } from "../broker/failures.js";
 import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
 import {
@@ -43,7 +43,7 @@ export async function move(
       nowNs: `${nowMs}000000`,
       to,
       attempts,
-      failure: JSON.stringify(archivedBy(by, nowMs)),
+      failure: failureText(archivedBy(by, nowMs)),
       maxCrashes,
       keep,
       beforeS,

@@ -55,12 +55,13 @@ describeBroker("looking", ({ it }) => {
     });
   });
 
-  it("tells the same of a task in a list as by its id", async (t) => {
+  it("tells the same of a task in a list as by its id, but for earlier failures", async (t) => {
     await oneOfEach(t);
 
     for (const state of states) {
       const { items } = await t.broker.list({ queue: t.queue, state }, { limit: 10 });
-      expect(items).toEqual(await t.broker.find(items.map(({ queue, id }) => ({ queue, id }))));
+      const found = await t.broker.find(items.map(({ queue, id }) => ({ queue, id })));
+      expect(items.map((item) => ({ ...item, history: [] }))).toEqual(found);
     }
   });
 

@@ -26,6 +26,7 @@ describeRedis("steering on Redis", () => {
     message: "by ops: why",
     startedAtMs: nowMs,
     durationMs: 0,
+    actor: "ops",
   });
 
   onRedis((site) => ({ server, broker } = site));

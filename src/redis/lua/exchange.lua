@@ -23,6 +23,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include holder
 --! include place
 --! include keep
+--! include history
 
 local notes = {}
 local function note(number, id, problem)
@@ -154,11 +155,13 @@ local function keep_tasks(queue, plan)
       table.insert(front, 1, id)
     else
       fields[#fields + 1], fields[#fields + 2] = "state", target_of[move]
+      local history = history_with_last(task, detail, move == "returned")
       fields[#fields + 1], fields[#fields + 2] = "hf_failure", detail
+      if history then fields[#fields + 1], fields[#fields + 2] = "hf_history", history end
     end
     redis.call("HSET", task, unpack(fields))
     if move == "completed" then
-      redis.call("HDEL", task, "hf_failure", "hf_cancel", "hf_progress")
+      redis.call("HDEL", task, "hf_failure", "hf_history", "hf_cancel", "hf_progress")
     elseif move ~= "released" then
       redis.call("HDEL", task, "hf_cancel", "hf_progress")
     end

@@ -15,6 +15,7 @@ local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, ke
 --! include done
 --! include audit
 --! include place
+--! include history
 
 local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -253,7 +254,10 @@ local function archive_tasks()
   local entries = {}
   for n, task in ipairs(chosen) do
     entries[2 * n - 1], entries[2 * n] = now_s, task.id
-    redis.call("HSET", tasks .. task.id, "state", "archived", "hf_failure", failure)
+    local key = tasks .. task.id
+    local history = history_with_last(key, failure, false)
+    redis.call("HSET", key, "state", "archived", "hf_failure", failure)
+    if history then redis.call("HSET", key, "hf_history", history) end
   end
   redis.call("ZADD", archived, unpack(entries))
   move_aside(asynq, holdfast, keep, before_s, #chosen + 50)

@@ -8,6 +8,7 @@ local deadline_ms, now_s, now_ns, day, keep_until_s, keep, before_s, limit, max_
 --! include counters
 --! include archive
 --! include place
+--! include history
 
 local reply = { {} }
 local left = tonumber(limit)
@@ -166,7 +167,9 @@ local function reclaim(number, asynq, holdfast)
         archived[#archived + 1], archived[#archived + 2] = now_s, id
         -- The error and its time, appended as protobuf fields: of a repeated field the last one counts.
         if is_whole(message) then message = message .. bytes end
+        local history = history_with_last(task, failure, false)
         redis.call("HSET", task, "msg", message, "state", to, "hf_failure", failure, "hf_crashes", crashes)
+        if history then redis.call("HSET", task, "hf_history", history) end
         redis.call("HDEL", task, "hf_cancel", "hf_progress")
       else
         -- The one that waited longest is to run first: it goes in last, nearest to the tail.
