@@ -1,5 +1,5 @@
-import type { Producing } from "../broker/broker.js";
 import type { QuarantineReceipt } from "../broker/letter-marks.js";
+import type { Broker } from "../broker/broker.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
 import type { AcknowledgeReceipt } from "../broker/letter-marks.js";
 import type { DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../broker/trash.js";
@@ -31,18 +31,23 @@ import {
   type TrashPage,
 } from "./trash.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
+import { type Growth, growthOf } from "../inspector/growth.js";
 import type { Desk } from "./desk.js";
 import { quarantine, runQuarantined } from "./quarantine.js";
 import type { SearchOptions } from "./search/options.js";
 import type { SearchPage } from "./search/scan.js";
 import { search, searchAll, type SearchAllOptions } from "./search/search.js";
+import { GrowthKeeper } from "./growth/keeper.js";
+import { listPolicies, type Policy, type PolicyOptions, removePolicy, setPolicy } from "./growth/policies.js";
+import { type Spilled, type SpillNowOptions, spillNow, type SpillSelection } from "./growth/spill-now.js";
+import { type SpillOptions, SpillTarget } from "./growth/spill-target.js";
 
 const deadLettersSettings = { actor: inspectorSettings.actor };
 export type DeadLettersOptions = Given<typeof deadLettersSettings>;
 
 /** What `connect` answers. */
 export type DeadLettersBroker = InspectorBroker &
-  Pick<Producing, "enqueue"> & { readonly deadLetters?: DeadLetterStore | undefined };
+  Pick<Broker, "enqueue" | "audit" | "prune"> & { readonly deadLetters?: DeadLetterStore | undefined };
 
 /**
  * Operates the dead letters of all queues: what failed, why, how often, and what to do about it. Every act says who did it
@@ -63,6 +68,7 @@ export class DeadLetters {
     this.#desk = {
       broker,
       store,
+      audit: broker.audit,
       nowMs: () => broker.clock.nowMs(),
       act: (by, verb) => actOf(byOptions(by, verb), actor, () => newId(broker.clock.nowMs())),
     };
@@ -184,5 +190,47 @@ export class DeadLetters {
    */
   async import(lines: AsyncIterable<string> | Iterable<string>, options?: ImportOptions): Promise<ImportResult> {
     return importRecords(this.#desk, lines, options);
+  }
+
+  /** Retention and overflow policies, by queue and type. */
+  async policies(): Promise<Policy[]> {
+    return listPolicies(this.#desk);
+  }
+
+  /**
+   * How many dead letters a queue keeps, for how long, and what becomes of the others, instead of what held before. It is
+   * carried out by `holdfast monitor`, or by `growthKeeper`.
+   * @throws OPTION_INVALID
+   */
+  async setPolicy(policy: PolicyOptions, by?: ByOptions): Promise<Policy> {
+    return setPolicy(this.#desk, policy, by);
+  }
+
+  /** Answers whether there was one. What it kept away from the bound it keeps no longer. @throws OPTION_INVALID */
+  async removePolicy(policy: Pick<PolicyOptions, "queue" | "type">, by?: ByOptions): Promise<boolean> {
+    return removePolicy(this.#desk, policy, by);
+  }
+
+  /** Of all queues, or these: how their dead letters grow, and how long there is room for them. */
+  async growth(queues?: readonly string[]): Promise<Growth[]> {
+    const { broker, store, nowMs } = this.#desk;
+    return growthOf(store, await broker.queues(nowMs(), queues), nowMs());
+  }
+
+  /**
+   * Moves dead letters out of storage into files of `options.directory`: each leaves when it is on the disk. `import` brings
+   * them back.
+   * @throws OPTION_INVALID SPILL_FAILED
+   */
+  async spill(selection: SpillSelection, options: SpillNowOptions): Promise<Spilled> {
+    return spillNow(this.#desk, selection, options);
+  }
+
+  /** Carries out the policies, step by step: call `step` again and again. @throws OPTION_INVALID */
+  growthKeeper(options?: SpillOptions): GrowthKeeper {
+    return new GrowthKeeper(
+      this.#desk,
+      SpillTarget.from(options, () => this.#desk.nowMs()),
+    );
   }
 }

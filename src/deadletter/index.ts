@@ -1,4 +1,9 @@
 /** Dead letters, operated; apart, for what only runs tasks needs nothing of it. */
+export type { GrowthKeeper, GrowthStep } from "./growth/keeper.js";
+export type { Policy, PolicyOptions } from "./growth/policies.js";
+export type { Spilled, SpillNowOptions, SpillSelection } from "./growth/spill-now.js";
+export type { SpillOptions } from "./growth/spill-target.js";
+export type { Growth } from "../inspector/growth.js";
 export { DeadLetters, type DeadLettersBroker, type DeadLettersOptions } from "./dead-letters.js";
 export { parseSearch } from "./search/parse.js";
 export {

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { systemClock } from "../../core/clock.js";
 import { invalidOption } from "../../core/errors.js";
 import type { Spools } from "../../embedded/spool/open-spools.js";
@@ -7,6 +6,7 @@ import { thisProcess } from "../../inspector/options.js";
 import { confirmed } from "../confirm.js";
 import { storageUrl } from "../env.js";
 import { type ActFlags, teaching, wholeNumber, withActing } from "../flags.js";
+import { keyFileOption, keyOf } from "../key-file.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { count, printable } from "../terminal.js";
@@ -83,7 +83,7 @@ function drainCommand(): Command {
       "Take over what processes left that died, and bring it to Redis; ends when all of it is there for good. What belongs to processes that run is left to them.",
     )
     .argument("<DIRECTORY>", "the spool's directory")
-    .addOption(keyFileOption());
+    .addOption(keyFileOption("with the spool's key"));
   return teaching(
     withActing(command),
     ["holdfast spool drain /var/lib/shop/spool --url redis://redis-1"],
@@ -130,24 +130,11 @@ function rmCommand(): Command {
 }
 
 function withSpool(command: Command): Command {
-  return command.addOption(keyFileOption()).option("--json", "print JSON, for programs");
+  return command.addOption(keyFileOption("with the spool's key")).option("--json", "print JSON, for programs");
 }
-
-/** A file and not the key itself: other users of a machine can read a program's arguments. */
-const keyFileOption = () => new Option("--key-file <FILE>", "with the spool's key: 32 bytes, or those in base64");
 
 async function opened(directory: string, flags: { readonly keyFile?: string }): Promise<Spools> {
   const { openSpools } = await import("../../index.js");
   const key = keyOf(flags);
   return openSpools(directory, key === undefined ? {} : { key });
-}
-
-function keyOf({ keyFile }: { readonly keyFile?: string }): Uint8Array | string | undefined {
-  if (keyFile === undefined) return undefined;
-  try {
-    const bytes = readFileSync(keyFile);
-    return bytes.length === 32 ? bytes : bytes.toString("utf8").trim();
-  } catch (error) {
-    throw invalidOption("--key-file", `cannot be read: ${(error as Error).message}`);
-  }
 }
