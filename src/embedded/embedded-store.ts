@@ -1,5 +1,6 @@
 import { actLogs, appendActs, readActs } from "./acts.js";
 import type { HoldfastError } from "../core/errors.js";
+import { failureGroups, groupMembers, indexDeadLetters } from "./dead-letters/groups.js";
 import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
@@ -86,6 +87,9 @@ const verbs = {
   endCopy,
   readLetters,
   adoptLetters,
+  indexDeadLetters,
+  failureGroups,
+  groupMembers,
 };
 
 export type Verb = keyof typeof verbs;

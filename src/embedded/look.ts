@@ -95,11 +95,11 @@ function earliest(sql: Sql, queue: QueueRow): { [State in StoredState]?: number 
   return found;
 }
 
-const columns =
+export const infoColumns =
   "queue, id, state, rank, crashes, failure, result, progress, message, ack, restored, copies, quarantine";
 
 export function find(sql: Sql, { refs }: { readonly refs: readonly TaskRef[] }): (InfoRow | undefined)[] {
-  const one = sql(`SELECT ${columns}, history FROM task WHERE queue = ? AND id = ?`);
+  const one = sql(`SELECT ${infoColumns}, history FROM task WHERE queue = ? AND id = ?`);
   return refs.map(({ queue, id }) => one.get(queue, id) as InfoRow | undefined);
 }
 
@@ -175,7 +175,7 @@ function rowsBeside(
 ): InfoRow[] {
   const [than, order] = backwards ? ["<", "DESC"] : [">", "ASC"];
   const rows = sql(
-    `SELECT ${columns} FROM task WHERE queue = ? AND state = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
+    `SELECT ${infoColumns} FROM task WHERE queue = ? AND state = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
   );
   const found = rows.all(queue, state, rank, id, limit) as InfoRow[];
   if (found[0]?.rank === rank && found[0].id === id) throw new Unnamed();

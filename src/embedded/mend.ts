@@ -14,6 +14,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   evicted: ["count"],
   redriven: ["by_ms", "ended_ms"],
   trash: ["until_s", "lock_ms"],
+  failure_group: ["members"],
 };
 
 /** A row was found that is not called what it says. */

@@ -18,6 +18,8 @@ import type { Tables } from "./tables.js";
  * what people did with a dead letter, as JSON.
  * 10: `quarantine`: who put a dead letter there, as `ack`.
  * 11: `history` is earlier failures, a line each (history.ts).
+ * 12: `fingerprint`: the failure group of a dead letter, once it has come to it; triggers count those that leave. A row
+ * that comes back from elsewhere comes to it anew.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -170,6 +172,29 @@ CREATE TABLE sealed_head (
 ) STRICT;`,
   "ALTER TABLE task ADD COLUMN quarantine TEXT;",
   "ALTER TABLE task ADD COLUMN history TEXT;",
+  `ALTER TABLE task ADD COLUMN fingerprint TEXT;
+CREATE INDEX task_unindexed ON task (queue, rank) WHERE state = 'archived' AND fingerprint IS NULL;
+CREATE INDEX task_by_fingerprint ON task (queue, fingerprint, rank) WHERE fingerprint IS NOT NULL;
+
+CREATE TABLE failure_group (
+  queue TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  members INTEGER NOT NULL,
+  about TEXT NOT NULL,
+  PRIMARY KEY (queue, fingerprint)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER task_leaves_group AFTER UPDATE OF state ON task
+WHEN OLD.fingerprint IS NOT NULL AND NEW.state <> 'archived' BEGIN
+  UPDATE failure_group SET members = members - 1 WHERE queue = OLD.queue AND fingerprint = OLD.fingerprint;
+  UPDATE task SET fingerprint = NULL WHERE queue = OLD.queue AND id = OLD.id;
+END;
+CREATE TRIGGER task_comes_without_group AFTER INSERT ON task WHEN NEW.fingerprint IS NOT NULL BEGIN
+  UPDATE task SET fingerprint = NULL WHERE queue = NEW.queue AND id = NEW.id;
+END;
+CREATE TRIGGER task_leaves_with_group AFTER DELETE ON task WHEN OLD.fingerprint IS NOT NULL BEGIN
+  UPDATE failure_group SET members = members - 1 WHERE queue = OLD.queue AND fingerprint = OLD.fingerprint;
+END;`,
 ];
 
 /** "HfSt" */

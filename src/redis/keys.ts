@@ -71,6 +71,14 @@ export const evictedKey = (queue: string) => `${keysOf(queue).holdfast}evicted`;
 /** ZSET: id of a discarded task by the time at which it is deleted; and HASH: the task. */
 export const trashKey = (queue: string) => `${keysOf(queue).holdfast}trash`;
 export const trashedKey = (queue: string, id: string) => `${trashKey(queue)}:${id}`;
+/** LIST of ids: dead letters that are in no failure group yet; the tail waits longest. */
+export const unindexedKey = (queue: string) => `${keysOf(queue).holdfast}unindexed`;
+/** HASH: the failure groups of a queue: fingerprint → what is known of it, JSON. */
+export const failureGroupsKey = (queue: string) => `${keysOf(queue).holdfast}fps`;
+/** ZSET: a failure group's members: id by the time of archiving. */
+export const groupMembersKey = (queue: string, fingerprint: string) => `${keysOf(queue).holdfast}fp:${fingerprint}`;
+/** HASH: how many dead letters are in groups, and how far the walk that looks for others has come. */
+export const indexKey = (queue: string) => `${keysOf(queue).holdfast}index`;
 /** HASH: since when a queue is paused, who did it and why. */
 export const pauseKey = (queue: string) => `${keysOf(queue).holdfast}pause`;
 /** STRING: until when the queue stands still (ms), since when, who did it and why, with tabs between; expires with it. */

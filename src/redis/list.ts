@@ -125,6 +125,15 @@ async function fromTail(link: RedisLink, key: string, { cursor, backwards, limit
   return idsIn(paged(entries, rest === 1, { cursor, backwards, limit }));
 }
 
+/** A page of the ids in sorted sets, as `list` has them. */
+export async function pageOfSets(
+  link: RedisLink,
+  keys: readonly string[],
+  { limit, cursor, backwards = false }: PageRequest,
+): Promise<Ids> {
+  return byScore(link, keys, { limit: Math.max(1, Math.min(limit, maxPage)), cursor, backwards });
+}
+
 /**
  * By score, and by id where scores are equal, over one sorted set or several as if they were one. A cursor is an entry's
  * score and id, so that it holds also when that entry has moved on.

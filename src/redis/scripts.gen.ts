@@ -27,7 +27,7 @@ export interface AdoptRow {
 
 export const adoptScript: Script = {
   name: "adopt",
-  sha1: "ed166c5d9b63136c038e1a4b0dfad3db640c5ca2",
+  sha1: "147093038c82437d7fbf3877cb4a06d6d68cab8d",
   text: `-- Dead letters that were kept elsewhere come (back) to a queue, as they were. A row is id, when it died (s), message, its
 -- unique lock, which is not taken, and what else is known of it: name and value, one after the other, packed.
 -- Reply: a letter a row: a(dopted), e (there is a task of that id, or the trash holds one); or { what is wrong with a key }.
@@ -78,6 +78,31 @@ end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
   record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
+end
 
 local archived = asynq .. "archived"
 local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "audit", "stream")
@@ -104,6 +129,7 @@ for n, i in ipairs(chosen) do
 end
 redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+await_index(holdfast, adopted)
 record(holdfast, now_ms, actor, reason, request, "import", cjson.encode(adopted), #adopted)
 return table.concat(letters)
 `,
@@ -594,6 +620,448 @@ export function deadChoose(keys: DeadChooseKeys, head: DeadChooseHead, rows: rea
   return { script: deadChooseScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface DeadFreshKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadFreshHead {
+  readonly nowMs: Argument;
+  readonly limit: Argument;
+  readonly maxBytes: Argument;
+  readonly atOnce: Argument;
+}
+
+export const deadFreshScript: Script = {
+  name: "dead-fresh",
+  sha1: "3c15dec60b76ab970aac8f415e0dd594e4cf9260",
+  text: `-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
+-- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
+-- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
+-- minutes it goes through all.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { notes, how many were looked at, number, id, score, failure, message without its payload, … }; notes are
+-- { number, "", problem, … }.
+local deadline_ms, now_ms, limit, max_bytes, at_once = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+-- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
+-- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
+-- Source: https://protobuf.dev/programming-guides/encoding
+local function read_varint(bytes, at)
+  local value, scale = 0, 1
+  for n = at, at + 9 do
+    local byte = bytes:byte(n)
+    if not byte then return end
+    value = value + byte % 128 * scale
+    if byte < 128 then return value, n + 1 end
+    scale = scale * 128
+  end
+end
+
+local function read_message(bytes)
+  local found, at = {}, 1
+  while at <= #bytes do
+    local tag, value
+    tag, at = read_varint(bytes, at)
+    if not tag then return end
+    local wire, number = tag % 8, math.floor(tag / 8)
+    if wire == 0 then
+      value, at = read_varint(bytes, at)
+    elseif wire == 1 or wire == 5 then
+      at = at + (wire == 1 and 8 or 4)
+    elseif wire == 2 then
+      local length
+      length, at = read_varint(bytes, at)
+      if not length then return end
+      if number == 10 then value = bytes:sub(at, at + length - 1) end
+      at = at + length
+    else
+      return
+    end
+    if not at or at > #bytes + 1 then return end
+    found[number] = value
+  end
+  return { most = found[5] or 0, failed = found[6] or 0, lock = found[10] or "" }
+end
+
+-- The message with another number of most retries, in a field appended.
+local function with_retries(bytes, most)
+  local field = { bytes, string.char(40) }
+  repeat
+    local low = most % 128
+    most = (most - low) / 128
+    field[#field + 1] = string.char(most > 0 and low + 128 or low)
+  until most == 0
+  return table.concat(field)
+end
+
+local left, room, looked = tonumber(limit), tonumber(max_bytes), 0
+local notes, reply = {}, {}
+local full_ms, largest = 600000, 16384
+
+-- What is large in it does not tell the cause: the payload, the headers, whatever has more bytes than any text of ours.
+local function without_payload(bytes)
+  local parts, at = {}, 1
+  while at <= #bytes do
+    local from, tag = at, nil
+    tag, at = read_varint(bytes, at)
+    if not tag then return "" end
+    local wire, length, _ = tag % 8, 0, nil
+    if wire == 0 then
+      _, at = read_varint(bytes, at)
+      if not at then return "" end
+    elseif wire == 1 or wire == 5 then
+      length = wire == 1 and 8 or 4
+      at = at + length
+    elseif wire == 2 then
+      length, at = read_varint(bytes, at)
+      if not length then return "" end
+      at = at + length
+    else
+      return ""
+    end
+    local number = math.floor(tag / 8)
+    if number ~= 2 and number ~= 15 and length <= largest then parts[#parts + 1] = bytes:sub(from, at - 1) end
+  end
+  return table.concat(parts)
+end
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "index", "hash")
+    or misfit(holdfast .. "fps", "hash") or misfit(holdfast .. "unindexed", "list")
+end
+
+local function tell(number, asynq, holdfast, id)
+  local found = redis.pcall("HMGET", asynq .. "t:" .. id, "state", "msg", "hf_failure")
+  if found.err or found[1] ~= "archived" or not found[2] then return end
+  local score = redis.call("ZSCORE", asynq .. "archived", id) or redis.call("ZSCORE", holdfast .. "archived", id)
+  if not score then return end
+  local message, failure = without_payload(found[2]), found[3] or ""
+  room = room - #message - #failure
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = number, id, score, failure, message
+end
+
+-- Through the archives, the newest first, by rank: what comes meanwhile makes it see some twice, what goes makes it miss
+-- some until the next walk. Answers where to go on.
+local function seek_missing(number, asynq, holdfast, rank)
+  local key, first, near = asynq .. "archived", rank, redis.call("ZCARD", asynq .. "archived")
+  if rank >= near then key, first = holdfast .. "archived", rank - near end
+  local page = redis.call("ZRANGE", key, first, first + left - 1, "REV", "WITHSCORES")
+  for n = 1, #page, 2 do
+    if room <= 0 then return rank + (n - 1) / 2 end
+    local fp = redis.pcall("HGET", asynq .. "t:" .. page[n], "hf_fp")
+    if type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, page[n]) ~= page[n + 1] then
+      tell(number, asynq, holdfast, page[n])
+    end
+  end
+  looked = looked + #page / 2
+  left = left - #page / 2
+  return #page > 0 and rank + #page / 2 or nil
+end
+
+-- Through the members of groups; those that are no dead letters any more go. Answers where to go on.
+local function drop_strays(asynq, holdfast, fp, rank)
+  local names = redis.call("HKEYS", holdfast .. "fps")
+  table.sort(names)
+  local at = 1
+  while names[at] and names[at] < fp do at = at + 1 end
+  if not names[at] then return end
+  if names[at] ~= fp then rank = 0 end
+  fp = names[at]
+  local key = holdfast .. "fp:" .. fp
+  local ids = redis.pcall("ZRANGE", key, rank, rank + left - 1)
+  if ids.err or #ids == 0 then return names[at + 1], 0 end
+  local near, far = redis.call("ZMSCORE", asynq .. "archived", unpack(ids)), redis.call("ZMSCORE", holdfast .. "archived", unpack(ids))
+  local strays = {}
+  for n, id in ipairs(ids) do
+    if not near[n] and not far[n] then
+      strays[#strays + 1] = id
+      redis.pcall("HDEL", asynq .. "t:" .. id, "hf_fp")
+    end
+  end
+  if #strays > 0 then
+    redis.call("ZREM", key, unpack(strays))
+    redis.call("HINCRBY", holdfast .. "index", "count", -#strays)
+  end
+  looked = looked + #ids
+  left = left - #ids
+  return fp, rank + #ids - #strays
+end
+
+-- At the end of a walk all is counted; groups that have been empty for long are forgotten.
+local function count_members(holdfast)
+  local sum, week_s = 0, 604800
+  local groups = redis.call("HGETALL", holdfast .. "fps")
+  for n = 1, #groups, 2 do
+    local members = redis.pcall("ZCARD", holdfast .. "fp:" .. groups[n])
+    if type(members) == "number" then sum = sum + members end
+    if members == 0 then
+      local known, about = pcall(cjson.decode, groups[n + 1])
+      local last = known and type(about) == "table" and tonumber(about.last) or 0
+      if now_ms / 1000 - last > week_s or #groups > 2000 then redis.call("HDEL", holdfast .. "fps", groups[n]) end
+    end
+  end
+  return sum
+end
+
+local function step(number, asynq, holdfast)
+  local index = holdfast .. "index"
+  local known = redis.call("HMGET", index, "count", "walk", "walked", "left", "next", "full")
+  local count, walk, walked, once_left, next_ms = tonumber(known[1]) or 0, known[2] or "", tonumber(known[3]), known[4], tonumber(known[5]) or 0
+  local waiting = redis.call("LLEN", holdfast .. "unindexed")
+  local dead = redis.call("ZCARD", asynq .. "archived") + redis.call("ZCARD", holdfast .. "archived")
+  if waiting > 0 then
+    local ids = redis.call("RPOP", holdfast .. "unindexed", math.min(left, waiting))
+    looked = looked + #ids
+    left = left - #ids
+    for _, id in ipairs(ids) do tell(number, asynq, holdfast, id) end
+  end
+  if not walked and dead > 0 then
+    redis.call("HSET", index, "walked", now_ms)
+    walked = now_ms
+  end
+  -- What was just taken is in no group yet, and would be found missing.
+  if waiting > 0 and now_ms - (walked or now_ms) < 2 * full_ms then return end
+  local off = dead - count - waiting
+  local is_full = known[6] == "1" or (dead + count > 0 and walked and now_ms - walked >= full_ms)
+  if not is_full and (off == 0 or (walk == "" and tostring(off) == once_left)) then
+    if walk ~= "" then redis.call("HSET", index, "walk", "") end
+    return
+  end
+  if left <= 0 or room <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
+  if walk == "" then walk = (is_full or off > 0) and "m 0" or "s  0" end
+  local what, fp, rank = walk:match("^(%a) ?(.-) (%d+)$")
+  local goes_on
+  if what == "m" then
+    goes_on = seek_missing(number, asynq, holdfast, tonumber(rank))
+    walk = goes_on and "m " .. goes_on or "s  0"
+  else
+    fp, goes_on = drop_strays(asynq, holdfast, fp or "", tonumber(rank) or 0)
+    walk = fp and "s " .. fp .. " " .. goes_on or ""
+  end
+  redis.call("HSET", index, "walk", walk, "next", now_ms + 1000, "full", is_full and walk ~= "" and "1" or "")
+  if walk == "" then
+    count = count_members(holdfast)
+    redis.call("HSET", index, "count", count, "walked", now_ms, "left", dead - count - redis.call("LLEN", holdfast .. "unindexed"))
+  end
+end
+
+now_ms = tonumber(now_ms)
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  if left <= 0 or room <= 0 then break end
+  local problem = misfits(asynq, holdfast)
+  if problem then
+    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
+  else
+    step((k + 1) / 2, asynq, holdfast)
+  end
+end
+return { notes, looked, unpack(reply) }
+`,
+};
+
+export function deadFresh(keys: readonly DeadFreshKeys[], head: DeadFreshHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.limit, head.maxBytes, head.atOnce];
+  return { script: deadFreshScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
+}
+
+export interface DeadGroupsKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadGroupsHead {
+  readonly hourS: Argument;
+  readonly beforeS: Argument;
+}
+
+export const deadGroupsScript: Script = {
+  name: "dead-groups",
+  sha1: "00834bcbdda1f70249b7d6cde210dd1f1768abf2",
+  text: `-- The failure groups of a queue, with what is in them now. Writes nothing.
+-- Reply: { how many dead letters, how many of them in groups, fingerprint, what is known of it (JSON), members, members
+-- since \`hour_s\`, since \`before_s\`, score of the oldest, of the newest, … }; empty groups are told, too.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, hour_s, before_s = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+local function number(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "number" and answer or 0
+end
+local function score_at(key, rank)
+  local entry = redis.pcall("ZRANGE", key, rank, rank, "WITHSCORES")
+  return not entry.err and entry[2] or ""
+end
+
+local reply = { number("ZCARD", asynq .. "archived") + number("ZCARD", holdfast .. "archived"), 0 }
+local groups = redis.pcall("HGETALL", holdfast .. "fps")
+if groups.err then return reply end
+for n = 1, #groups, 2 do
+  local key = holdfast .. "fp:" .. groups[n]
+  local members = number("ZCARD", key)
+  reply[2] = reply[2] + members
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3] = groups[n], groups[n + 1], members
+  reply[at + 4], reply[at + 5] = number("ZCOUNT", key, hour_s, "+inf"), number("ZCOUNT", key, before_s, "+inf")
+  reply[at + 6], reply[at + 7] = score_at(key, 0), score_at(key, -1)
+end
+return reply
+`,
+};
+
+export function deadGroups(keys: DeadGroupsKeys, head: DeadGroupsHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.hourS, head.beforeS];
+  return { script: deadGroupsScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
+export interface DeadIndexKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadIndexHead {
+  readonly maxGroups: Argument;
+  readonly maxNames: Argument;
+}
+
+export interface DeadIndexRow {
+  readonly id: Argument;
+  readonly score: Argument;
+  readonly fp: Argument;
+  readonly about: Argument;
+}
+
+export const deadIndexScript: Script = {
+  name: "dead-index",
+  sha1: "5219617063131b59467d62ef6df17bd6e73bfcbf",
+  text: `-- Dead letters come to their failure groups, if they still are what they were when they were looked at. \`about\` says, with
+-- the first row of each group, what is known of its rows together, as JSON; it is merged into what the group has. Groups
+-- past \`max_groups\` of a queue are one, whose fingerprint is all zeros.
+-- Reply: what is wrong with a key, for which nothing was written, or how many came.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, max_groups, max_names = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local fps, index = holdfast .. "fps", holdfast .. "index"
+local overflow = "v1:0000000000000000"
+local problem = misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset") or misfit(fps, "hash")
+  or misfit(index, "hash") or misfit(holdfast .. "fp:" .. overflow, "zset")
+local letters = {}
+for i = 1, #ROWS, 4 do
+  local id, score, fp, about = unpack(ROWS, i, i + 3)
+  letters[#letters + 1] = { id = id, score = score, fp = fp, about = about }
+  if about ~= "" then problem = problem or misfit(holdfast .. "fp:" .. fp, "zset") end
+end
+if problem then return problem end
+
+local function table_of(text)
+  local known, value = pcall(cjson.decode, text or "")
+  return known and type(value) == "table" and value or nil
+end
+
+-- The first one stays: it says where all began.
+local function with_names(names, more)
+  if type(names) ~= "table" then return more end
+  local seen = {}
+  for _, name in ipairs(names) do seen[name] = true end
+  for _, name in ipairs(more or {}) do
+    if not seen[name] then
+      if #names >= tonumber(max_names) then table.remove(names, 2) end
+      names[#names + 1] = name
+      seen[name] = true
+    end
+  end
+  return names
+end
+
+local function merge(fp, text)
+  local more, known = table_of(text), table_of(redis.call("HGET", fps, fp))
+  if known and more then
+    if type(known.first) == "number" then more.first = math.min(known.first, more.first) end
+    if type(known.last) == "number" and known.last > more.last then
+      more.last = known.last
+      more.sample = known.sample
+    end
+    more.types = with_names(known.types, more.types)
+    more.reasons = with_names(known.reasons, more.reasons)
+    more.builds = with_names(known.builds, more.builds)
+  end
+  redis.call("HSET", fps, fp, cjson.encode(more))
+end
+
+local home = {}
+local function home_of(fp)
+  if not home[fp] then
+    local has_room = redis.call("HEXISTS", fps, fp) == 1 or redis.call("HLEN", fps) < tonumber(max_groups)
+    home[fp] = has_room and fp or overflow
+  end
+  return home[fp]
+end
+
+local came, change = 0, 0
+for _, letter in ipairs(letters) do
+  local id, at = letter.id, home_of(letter.fp)
+  if letter.about ~= "" then merge(at, letter.about) end
+  local task = asynq .. "t:" .. id
+  local found = redis.pcall("HMGET", task, "state", "hf_fp")
+  local there = redis.call("ZSCORE", asynq .. "archived", id) or redis.call("ZSCORE", holdfast .. "archived", id)
+  if found[1] == "archived" and there == letter.score then
+    if found[2] and found[2] ~= at then
+      local gone = redis.pcall("ZREM", holdfast .. "fp:" .. found[2], id)
+      if gone == 1 then change = change - 1 end
+    end
+    redis.call("HSET", task, "hf_fp", at)
+    change = change + redis.call("ZADD", holdfast .. "fp:" .. at, there, id)
+    came = came + 1
+  end
+end
+if change ~= 0 then redis.call("HINCRBY", index, "count", change) end
+return came
+`,
+};
+
+export function deadIndex(keys: DeadIndexKeys, head: DeadIndexHead, rows: readonly DeadIndexRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.maxGroups, head.maxNames];
+  args.push(packedRows(rows, ["id", "score", "fp", "about"]));
+  return { script: deadIndexScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DeadMoveKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -625,7 +1093,7 @@ export interface DeadMoveRow {
 
 export const deadMoveScript: Script = {
   name: "dead-move",
-  sha1: "43143e4c072ffd47ba992fd9fa88f34cda1664b0",
+  sha1: "2953bd4401504e6670d8624d13c7d3defcbdfc77",
   text: `-- Move dead letters of one queue: to pending, to scheduled (\`due_s\`), or out of the queue ("away", where another queue has
 -- taken them). A row's \`expected\` is the message as it was read, and \`message\` what it becomes. For a redrive only what is
 -- left to move is moved, and is marked and awaited in the same step: so each is moved once, however often this is called.
@@ -757,6 +1225,31 @@ end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
   record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
+end
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -800,6 +1293,7 @@ end
 redis.call("ZREM", archived, unpack(ids))
 redis.call("ZREM", aside, unpack(ids))
 if redrive ~= "" then redis.call("ZREM", left, unpack(ids)) end
+leave_groups(asynq, holdfast, ids)
 for _, one in ipairs(moving) do
   local key = asynq .. "t:" .. one.id
   if to == "away" then
@@ -1003,7 +1497,7 @@ export interface DiscardHead {
 
 export const discardScript: Script = {
   name: "discard",
-  sha1: "3816e2c2a1c916925f7f05a6fa48a85cade28ec5",
+  sha1: "8050ae0c8e03cebc46aee46eb0d69eeea4afcfc2",
   text: `-- Dead letters of one queue into its trash, out of which they come back until \`until_s\`. Their unique locks are released;
 -- how long they would have held is noted, for the way back.
 -- Reply: a letter an id: d(iscarded), n(ot found), w(rong state), t(aken: the trash holds another task of that id); or
@@ -1109,6 +1603,31 @@ end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
   record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
+end
 
 local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -1148,6 +1667,7 @@ if #chosen == 0 then return table.concat(letters) end
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", archived, unpack(moved))
 redis.call("ZREM", aside, unpack(moved))
+leave_groups(asynq, holdfast, moved)
 local entries = {}
 for n, task in ipairs(chosen) do
   if task.lock then redis.call("UNLINK", task.lock) end
@@ -1592,7 +2112,7 @@ export interface EvictRow {
 
 export const evictScript: Script = {
   name: "evict",
-  sha1: "ec4ac3f9b3d9b879157605f0146e4d3807a6163e",
+  sha1: "d5f51c415058bd90202e9d2b7ec3e12a21dc35a5",
   text: `-- Deletes dead letters of one queue that are still what their caller has seen: dead since that second, with that message.
 -- Their unique locks are released. What goes is counted by its cause, and recorded.
 -- Reply: what is wrong with a key, for which nothing was written, or a list of one text with a letter a row: e(victed),
@@ -1707,6 +2227,31 @@ local function remember(holdfast, ids, spooled)
     end
   end
 end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
+end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
 local function record_in(log, at_ms, actor, reason, request, verb, what, count)
@@ -1754,6 +2299,7 @@ if #ids > 0 then
   -- What shrinks comes first: after that, a server whose memory is full lets the rest pass, too.
   redis.call("ZREM", archived, unpack(ids))
   redis.call("ZREM", aside, unpack(ids))
+  leave_groups(asynq, holdfast, ids)
   redis.call("UNLINK", unpack(unlink))
   remember(holdfast, ids, spooled)
   redis.pcall("HINCRBY", holdfast .. "evicted", cause, #ids)
@@ -1809,7 +2355,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "e91d1fc58a550619ce7c942c7ca379da74af6f4a",
+  sha1: "4b8fa07c5ab5bc601237786bea991ccff4f299fd",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -1913,6 +2459,31 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
+end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
 end
 -- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
 -- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
@@ -2102,7 +2673,7 @@ end
 -- The tasks that stay, each in its new place.
 local function keep_tasks(queue, plan)
   local entries = { completed = {}, retry = {}, archived = {} }
-  local front = {}
+  local front, dead = {}, {}
   for _, i in ipairs(plan.kept) do
     local _, id, _, move, message, score, _, detail = unpack(ROWS, i, i + 8)
     local task = queue.tasks .. id
@@ -2133,6 +2704,7 @@ local function keep_tasks(queue, plan)
       -- What was there may be no number, or one that would never come to its bound.
       if type(returns) ~= "number" or returns < 1 then redis.call("HSET", task, "hf_returns", 1) end
     end
+    if move == "archived" then dead[#dead + 1] = id end
     local list = entries[target_of[move]]
     if list then list[#list + 1], list[#list + 2] = score, id end
   end
@@ -2141,7 +2713,10 @@ local function keep_tasks(queue, plan)
   end
   -- The first that was leased is the first to run again.
   if #front > 0 then redis.call("RPUSH", queue.pending, unpack(front)) end
-  if #entries.archived > 0 then move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50) end
+  if #entries.archived > 0 then
+    move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50)
+    await_index(queue.holdfast, dead)
+  end
 end
 
 local function settle(queue)
@@ -2692,7 +3267,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "5fb8c953bf378c2af43c64f02ec8cc942a870478",
+  sha1: "264606fa06e8ae16338ac902703cdd7b67e87a17",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -2732,6 +3307,31 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
+end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
 end
 -- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
 -- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
@@ -3125,11 +3725,17 @@ local function archive_tasks()
   end
   redis.call("ZADD", archived, unpack(entries))
   move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+  await_index(holdfast, moved)
 end
 
 local notes = {}
 if #chosen > 0 then
   local verb
+  local dead = {}
+  for _, task in ipairs(chosen) do
+    if task.state == "archived" then dead[#dead + 1] = task.id end
+  end
+  leave_groups(asynq, holdfast, dead)
   if to == "deleted" then
     verb = "delete"
     delete_tasks()
@@ -3887,7 +4493,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "46d2c2c30f78351d1cc82e57ddae6fdf8f80bdd5",
+  sha1: "701698b0a1299b1dba2465aadf83a438dd48b118",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -3978,6 +4584,31 @@ local function move_aside(asynq, holdfast, keep, before_s, most)
   redis.call("ZREMRANGEBYRANK", archived, 0, count - 1)
   redis.call("ZADD", holdfast .. "archived", unpack(entries))
   return count
+end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -4196,6 +4827,9 @@ local function reclaim(number, asynq, holdfast)
   if #archived > 0 then
     redis.call("ZADD", asynq .. "archived", unpack(archived))
     move_aside(asynq, holdfast, keep, before_s, #archived + 50)
+    local dead = {}
+    for n = 2, #archived, 2 do dead[n / 2] = archived[n] end
+    await_index(holdfast, dead)
     tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
   end
   left = left - #due
@@ -4535,7 +5169,7 @@ export interface RestoreHead {
 
 export const restoreScript: Script = {
   name: "restore",
-  sha1: "8cf707ebfa1990317a7ab911b645b343b3e9ffab",
+  sha1: "d2adc07d6c644d2e7c39ed65db62220dec97608e",
   text: `-- Discarded tasks of one queue back among its dead letters, as old as they were, with \`mark\` to say so. A unique lock
 -- that would still hold is taken again where nobody has it.
 -- Reply: a letter an id: r(estored), l (restored, and another task has its lock), n(ot found), t(aken: there is a task of
@@ -4636,6 +5270,31 @@ end
 local function record(holdfast, at_ms, actor, reason, request, verb, what, count)
   record_in(holdfast .. "audit", at_ms, actor, reason, request, verb, what, count)
 end
+-- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
+-- nobody takes from it; what is not in it is found by a walk.
+local function await_index(holdfast, ids)
+  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
+  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
+end
+
+-- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
+-- the way of groups alone.
+local function leave_groups(asynq, holdfast, ids)
+  local members, left = {}, 0
+  for _, id in ipairs(ids) do
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) == "string" then
+      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
+      members[fp] = members[fp] or {}
+      table.insert(members[fp], id)
+    end
+  end
+  for fp, some in pairs(members) do
+    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
+    if type(gone) == "number" then left = left + gone end
+  end
+  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
+end
 
 local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
 local archived = asynq .. "archived"
@@ -4690,6 +5349,7 @@ for n, task in ipairs(chosen) do
 end
 redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+await_index(holdfast, moved)
 record(holdfast, now_ms, actor, reason, request, "restore", cjson.encode(moved), #moved)
 return table.concat(letters)
 `,

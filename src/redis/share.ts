@@ -48,7 +48,7 @@ export async function pruneShared(
 }
 
 /** Answers how many were worked on. Each queue is asked at least once, be it with nothing to give it. */
-async function share(
+export async function share(
   link: RedisLink,
   queues: readonly string[],
   limit: number,

@@ -13,6 +13,8 @@ const patienceMs = 1_500;
 const longestOutageGraceMs = 5_000;
 /** Promotion looks at least this often: another process may have scheduled something that is due sooner. */
 const promoteEveryMs = 1_000;
+/** Failure groups are this far behind the dead letters. */
+const groupEveryMs = 1_000;
 
 export interface MaintenanceEvents {
   /** There may be something to lease now. */
@@ -21,7 +23,7 @@ export interface MaintenanceEvents {
   readonly onReclaim: () => void;
 }
 
-/** Three loops that every worker runs for its queues: what is due, whose worker died, what has expired. */
+/** Loops that every worker runs for its queues: what is due, whose worker died, what has expired, what died of what. */
 export async function maintain(
   broker: WorkerBroker,
   options: ResolvedWorkerOptions,
@@ -113,11 +115,19 @@ export async function maintain(
     return count === batch ? 0 : undefined;
   });
 
+  // A broker of one's own need not know groups.
+  const letters = broker.deadLetters;
+  const group = step("putting dead letters into failure groups", async (call) => {
+    const count = await call(async () => letters?.indexDeadLetters(queues, batch, clock.nowMs()) ?? 0);
+    return count >= batch ? 0 : undefined;
+  });
+
   const reclaimEveryMs = Math.min(5_000, Math.max(1_000, leaseDurationMs / 6));
   const onError = (error: unknown) => log.error({ error }, "maintenance failed");
   await Promise.all([
     loop(promote, { everyMs: promoteEveryMs, signal, onError }),
     loop(reclaim, { everyMs: reclaimEveryMs, signal, onError }),
     loop(prune, { everyMs: pruneEveryMs, signal, onError }),
+    loop(group, { everyMs: groupEveryMs, signal, onError }),
   ]);
 }

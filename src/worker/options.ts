@@ -45,7 +45,11 @@ export const workerSettings = {
 };
 
 /** What a worker needs of a broker. */
-export type WorkerBroker = Working & Remembering & Maintaining & Signalling & Pick<Broker, "ping" | "queues">;
+export type WorkerBroker = Working &
+  Remembering &
+  Maintaining &
+  Signalling &
+  Pick<Broker, "ping" | "queues" | "deadLetters">;
 
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */

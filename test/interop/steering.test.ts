@@ -84,6 +84,7 @@ describeRedis("steering on Redis", () => {
           hf_failure: manual,
           ...(state === "pending" ? { pending_since: "1" } : {}),
         },
+        "holdfast:{q}:unindexed": ["a"],
         "holdfast:{q}:audit": [acted("archive", '["a"]', 1)],
       });
     });

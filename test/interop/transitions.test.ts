@@ -237,6 +237,7 @@ describeRedis("transitions on Redis", () => {
       "asynq:{default}:failed": "1",
       [`asynq:{default}:processed:${day}`]: "1",
       [`asynq:{default}:failed:${day}`]: "1",
+      "holdfast:{default}:unindexed": ["a"],
       "holdfast:{default}:req:w1": ["request-1", "1", "a"],
     });
   });

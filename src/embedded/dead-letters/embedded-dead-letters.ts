@@ -9,6 +9,7 @@ import {
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
 import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
+import type { QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -23,7 +24,8 @@ import type {
 import type { Act } from "../../broker/roles.js";
 import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
 import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
-import type { Page, PageRequest } from "../../core/info.js";
+import type { Fingerprint } from "../../core/fingerprint.js";
+import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
 import { allParts, inParts } from "../parts.js";
 import { taskInfo } from "../rows.js";
 import type { StoreLink } from "../store-link.js";
@@ -180,5 +182,19 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
   /** Long lists travel in parts, each of which is one transaction at the most. */
   async #inParts<T, R>(list: readonly T[], call: (link: StoreLink, part: readonly T[]) => Promise<R[]>): Promise<R[]> {
     return this.#ask(async (link) => allParts(await Promise.allSettled(inParts(list).map((part) => call(link, part)))));
+  }
+
+  /** No other program changes rows under us: every step sees all there is. */
+  async indexDeadLetters(queues: readonly string[], limit: number): Promise<number> {
+    return this.#ask((link) => link.call("indexDeadLetters", { queues, limit }));
+  }
+
+  async failureGroups(queues: readonly string[], nowMs: number): Promise<QueueGroups[]> {
+    return this.#ask((link) => link.call("failureGroups", { queues, nowMs }));
+  }
+
+  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
+    const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprint, page }));
+    return { items: items.map(taskInfo), ...places };
   }
 }

@@ -22,6 +22,7 @@ const left: ReadonlySet<string> = new Set([
   "unique_key",
   "group",
   "hf_cancel",
+  "hf_fp",
   "hf_progress",
 ]);
 

@@ -3,6 +3,7 @@ import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
 import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
+import type { QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -17,10 +18,12 @@ import type {
 import type { Act } from "../../broker/roles.js";
 import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
 import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
-import type { Page, PageRequest } from "../../core/info.js";
+import type { Fingerprint } from "../../core/fingerprint.js";
+import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
 import type { RedisLink } from "../link.js";
 import { readDocuments, writeDocuments } from "./documents.js";
 import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
+import { failureGroups, groupMembers, indexDeadLetters } from "./groups.js";
 import { adoptLetters, readLetters } from "./letters.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./redrive.js";
@@ -168,5 +171,17 @@ export class RedisDeadLetters implements DeadLetterStore {
 
   async adoptLetters(letters: readonly StoredLetter[], by: Act, nowMs: number): Promise<AdoptReceipt[]> {
     return this.#run((link) => adoptLetters(link, letters, by, nowMs));
+  }
+
+  async indexDeadLetters(queues: readonly string[], limit: number, nowMs: number, atOnce = false): Promise<number> {
+    return this.#run((link) => indexDeadLetters(link, queues, limit, nowMs, atOnce));
+  }
+
+  async failureGroups(queues: readonly string[], nowMs: number): Promise<QueueGroups[]> {
+    return this.#run((link) => failureGroups(link, queues, nowMs));
+  }
+
+  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
+    return this.#run((link) => groupMembers(link, queue, fingerprint, page));
   }
 }

@@ -8,6 +8,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 --! include archive
 --! include audit
+--! include groups
 
 local archived = asynq .. "archived"
 local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "audit", "stream")
@@ -34,5 +35,6 @@ for n, i in ipairs(chosen) do
 end
 redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+await_index(holdfast, adopted)
 record(holdfast, now_ms, actor, reason, request, "import", cjson.encode(adopted), #adopted)
 return table.concat(letters)

@@ -13,6 +13,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include keep
 --! include done
 --! include audit
+--! include groups
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -56,6 +57,7 @@ end
 redis.call("ZREM", archived, unpack(ids))
 redis.call("ZREM", aside, unpack(ids))
 if redrive ~= "" then redis.call("ZREM", left, unpack(ids)) end
+leave_groups(asynq, holdfast, ids)
 for _, one in ipairs(moving) do
   local key = asynq .. "t:" .. one.id
   if to == "away" then

@@ -9,6 +9,7 @@ local deadline_ms, now_s, now_ms, until_s, ids, actor, reason, request = unpack(
 --! include message
 --! include place
 --! include audit
+--! include groups
 
 local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -48,6 +49,7 @@ if #chosen == 0 then return table.concat(letters) end
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", archived, unpack(moved))
 redis.call("ZREM", aside, unpack(moved))
+leave_groups(asynq, holdfast, moved)
 local entries = {}
 for n, task in ipairs(chosen) do
   if task.lock then redis.call("UNLINK", task.lock) end

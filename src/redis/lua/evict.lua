@@ -10,6 +10,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include message
 --! include keep
 --! include done
+--! include groups
 --! include audit
 
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -45,6 +46,7 @@ if #ids > 0 then
   -- What shrinks comes first: after that, a server whose memory is full lets the rest pass, too.
   redis.call("ZREM", archived, unpack(ids))
   redis.call("ZREM", aside, unpack(ids))
+  leave_groups(asynq, holdfast, ids)
   redis.call("UNLINK", unpack(unlink))
   remember(holdfast, ids, spooled)
   redis.pcall("HINCRBY", holdfast .. "evicted", cause, #ids)

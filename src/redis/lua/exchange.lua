@@ -20,6 +20,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include types
 --! include counters
 --! include archive
+--! include groups
 --! include holder
 --! include place
 --! include keep
@@ -140,7 +141,7 @@ end
 -- The tasks that stay, each in its new place.
 local function keep_tasks(queue, plan)
   local entries = { completed = {}, retry = {}, archived = {} }
-  local front = {}
+  local front, dead = {}, {}
   for _, i in ipairs(plan.kept) do
     local _, id, _, move, message, score, _, detail = unpack(ROWS, i, i + 8)
     local task = queue.tasks .. id
@@ -171,6 +172,7 @@ local function keep_tasks(queue, plan)
       -- What was there may be no number, or one that would never come to its bound.
       if type(returns) ~= "number" or returns < 1 then redis.call("HSET", task, "hf_returns", 1) end
     end
+    if move == "archived" then dead[#dead + 1] = id end
     local list = entries[target_of[move]]
     if list then list[#list + 1], list[#list + 2] = score, id end
   end
@@ -179,7 +181,10 @@ local function keep_tasks(queue, plan)
   end
   -- The first that was leased is the first to run again.
   if #front > 0 then redis.call("RPUSH", queue.pending, unpack(front)) end
-  if #entries.archived > 0 then move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50) end
+  if #entries.archived > 0 then
+    move_aside(queue.asynq, queue.holdfast, keep, before_s, #entries.archived + 50)
+    await_index(queue.holdfast, dead)
+  end
 end
 
 local function settle(queue)

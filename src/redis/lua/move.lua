@@ -10,6 +10,7 @@ local deadline_ms, now_s, now_ms, now_ns, to, attempts, failure, max_crashes, ke
 --! include fence
 --! include types
 --! include archive
+--! include groups
 --! include message
 --! include keep
 --! include done
@@ -261,11 +262,17 @@ local function archive_tasks()
   end
   redis.call("ZADD", archived, unpack(entries))
   move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+  await_index(holdfast, moved)
 end
 
 local notes = {}
 if #chosen > 0 then
   local verb
+  local dead = {}
+  for _, task in ipairs(chosen) do
+    if task.state == "archived" then dead[#dead + 1] = task.id end
+  end
+  leave_groups(asynq, holdfast, dead)
   if to == "deleted" then
     verb = "delete"
     delete_tasks()

@@ -7,6 +7,7 @@ local deadline_ms, now_s, now_ns, day, keep_until_s, keep, before_s, limit, max_
 --! include types
 --! include counters
 --! include archive
+--! include groups
 --! include place
 --! include history
 
@@ -185,6 +186,9 @@ local function reclaim(number, asynq, holdfast)
   if #archived > 0 then
     redis.call("ZADD", asynq .. "archived", unpack(archived))
     move_aside(asynq, holdfast, keep, before_s, #archived + 50)
+    local dead = {}
+    for n = 2, #archived, 2 do dead[n / 2] = archived[n] end
+    await_index(holdfast, dead)
     tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
   end
   left = left - #due

@@ -9,6 +9,7 @@ local deadline_ms, now_s, now_ms, keep, before_s, mark, ids, actor, reason, requ
 --! include archive
 --! include message
 --! include audit
+--! include groups
 
 local tasks, trash, trashed = asynq .. "t:", holdfast .. "trash", holdfast .. "trash:"
 local archived = asynq .. "archived"
@@ -63,5 +64,6 @@ for n, task in ipairs(chosen) do
 end
 redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
+await_index(holdfast, moved)
 record(holdfast, now_ms, actor, reason, request, "restore", cjson.encode(moved), #moved)
 return table.concat(letters)

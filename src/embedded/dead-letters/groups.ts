@@ -1,0 +1,148 @@
+import {
+  groupAbout,
+  grouped,
+  maxGroups,
+  merged,
+  overflowGroup,
+  type QueueGroups,
+  type StoredAbout,
+  storedAbout,
+} from "../../broker/failure-groups.js";
+import { floorToS } from "../../core/duration.js";
+import type { Fingerprint } from "../../core/fingerprint.js";
+import type { Page, PageRequest } from "../../core/info.js";
+import { cursorAt, infoColumns, type InfoRow, placeOf, timeOf } from "../look.js";
+import { mustBeThere } from "../mend.js";
+import type { Sql } from "../sql.js";
+
+interface DeadRow {
+  readonly id: string;
+  readonly rank: number;
+  readonly failure: string | null;
+  readonly message: Uint8Array;
+}
+
+/** A group's members are counted as they come; triggers (schema.ts) count those that leave. */
+export function indexDeadLetters(
+  sql: Sql,
+  { queues, limit }: { readonly queues: readonly string[]; readonly limit: number },
+): number {
+  let looked = 0;
+  for (const queue of queues) {
+    if (looked >= limit) break;
+    const rows = sql(
+      "SELECT id, rank, failure, message FROM task INDEXED BY task_unindexed WHERE queue = ? AND state = 'archived' AND fingerprint IS NULL ORDER BY rank LIMIT ?",
+    ).all(queue, limit - looked) as unknown as DeadRow[];
+    const homeOf = homesOf(sql, queue);
+    const changes = new Map<Fingerprint, { members: number; about: StoredAbout }>();
+    for (const { id, rank, failure, message } of rows) {
+      const { fingerprint, about } = grouped({ id, diedAtS: rank, bytes: message, failure: failure ?? undefined });
+      const home = homeOf(fingerprint);
+      const change = changes.get(home);
+      changes.set(home, { members: (change?.members ?? 0) + 1, about: merged(change?.about, about) });
+      mustBeThere(sql("UPDATE task SET fingerprint = ? WHERE queue = ? AND id = ?").run(home, queue, id));
+    }
+    for (const [fingerprint, { members, about }] of changes) count(sql, queue, fingerprint, members, about);
+    looked += rows.length;
+  }
+  return looked;
+}
+
+/** Where they come to: a queue has so many groups, and one for all others. */
+function homesOf(sql: Sql, queue: string): (fingerprint: Fingerprint) => Fingerprint {
+  const known = new Set<Fingerprint>();
+  let room: number | undefined;
+  return (fingerprint) => {
+    if (known.has(fingerprint)) return fingerprint;
+    if (aboutOf(sql, queue, fingerprint) === undefined) {
+      room ??= maxGroups - groupCount(sql, queue);
+      if (room <= 0) return overflowGroup;
+      room -= 1;
+    }
+    known.add(fingerprint);
+    return fingerprint;
+  };
+}
+
+const groupCount = (sql: Sql, queue: string) =>
+  (sql("SELECT count(*) AS groups FROM failure_group WHERE queue = ?").get(queue) as { groups: number }).groups;
+
+const aboutOf = (sql: Sql, queue: string, fingerprint: Fingerprint) =>
+  (
+    sql("SELECT about FROM failure_group WHERE queue = ? AND fingerprint = ?").get(queue, fingerprint) as
+      | { about: string }
+      | undefined
+  )?.about;
+
+function count(sql: Sql, queue: string, fingerprint: Fingerprint, members: number, about: StoredAbout): void {
+  const known = storedAbout(aboutOf(sql, queue, fingerprint) ?? "");
+  sql(
+    "INSERT INTO failure_group (queue, fingerprint, members, about) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET members = max(0, members) + excluded.members, about = excluded.about",
+  ).run(queue, fingerprint, members, JSON.stringify(merged(known, about)));
+}
+
+interface GroupRow {
+  readonly fingerprint: string;
+  readonly members: number;
+  readonly about: string;
+}
+
+/** What is counted one by one is counted no further than this. */
+const mostCounted = 10_000;
+
+export function failureGroups(
+  sql: Sql,
+  { queues, nowMs }: { readonly queues: readonly string[]; readonly nowMs: number },
+): QueueGroups[] {
+  const hourS = floorToS(nowMs) - 3_600;
+  const countSince = (queue: string, fingerprint: string, fromS: number, toS: number) =>
+    (
+      sql(
+        "SELECT count(*) AS died FROM (SELECT 1 FROM task WHERE queue = ? AND fingerprint = ? AND rank >= ? AND rank < ? LIMIT ?)",
+      ).get(queue, fingerprint, fromS, toS, mostCounted) as { died: number }
+    ).died;
+  return queues.map((queue) => {
+    const rows = sql("SELECT fingerprint, members, about FROM failure_group WHERE queue = ?").all(
+      queue,
+    ) as unknown as GroupRow[];
+    const groups = rows.map(({ fingerprint, members, about }) => {
+      const oldest = sql("SELECT min(rank) AS rank FROM task WHERE queue = ? AND fingerprint = ?").get(
+        queue,
+        fingerprint,
+      ) as { rank: number | null };
+      return {
+        ...groupAbout(storedAbout(about)),
+        fingerprint,
+        count: Math.max(0, members),
+        lastHour: countSince(queue, fingerprint, hourS, Number.MAX_SAFE_INTEGER),
+        hourBefore: countSince(queue, fingerprint, hourS - 3_600, hourS),
+        oldestAtMs: oldest.rank === null ? undefined : timeOf(oldest.rank * 1_000),
+      };
+    });
+    const dead = sql("SELECT archived FROM queue WHERE name = ?").get(queue) as { archived: number } | undefined;
+    const indexed = groups.reduce((sum, group) => sum + group.count, 0);
+    return { queue, unindexed: Math.max(0, (dead?.archived ?? 0) - indexed), groups };
+  });
+}
+
+/** A page is never longer, whatever is asked for. */
+const maxPage = 1_000;
+
+export function groupMembers(
+  sql: Sql,
+  { queue, fingerprint, page }: { readonly queue: string; readonly fingerprint: string; readonly page: PageRequest },
+): Page<InfoRow> {
+  const { cursor, backwards = false } = page;
+  const limit = Math.max(1, Math.min(page.limit, maxPage));
+  const rowsFrom = ({ rank, id }: { readonly rank: number; readonly id: string }, back: boolean, most: number) => {
+    const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
+    return sql(
+      `SELECT ${infoColumns} FROM task WHERE queue = ? AND fingerprint = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
+    ).all(queue, fingerprint, rank, id, most) as unknown as InfoRow[];
+  };
+  const rows = rowsFrom(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
+  const items = backwards ? rows.toReversed() : rows;
+  const beyond = (row: InfoRow | undefined, back: boolean) =>
+    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
+  return { items, next: beyond(items.at(-1), false), previous: beyond(items[0], true) };
+}

@@ -1,0 +1,176 @@
+-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
+-- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
+-- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
+-- minutes it goes through all.
+-- KEYS: the two prefixes of each queue, in the order in which to look.
+-- Reply: { notes, how many were looked at, number, id, score, failure, message without its payload, … }; notes are
+-- { number, "", problem, … }.
+local deadline_ms, now_ms, limit, max_bytes, at_once = unpack(ARGV)
+--! include fence
+--! include types
+--! include message
+
+local left, room, looked = tonumber(limit), tonumber(max_bytes), 0
+local notes, reply = {}, {}
+local full_ms, largest = 600000, 16384
+
+-- What is large in it does not tell the cause: the payload, the headers, whatever has more bytes than any text of ours.
+local function without_payload(bytes)
+  local parts, at = {}, 1
+  while at <= #bytes do
+    local from, tag = at, nil
+    tag, at = read_varint(bytes, at)
+    if not tag then return "" end
+    local wire, length, _ = tag % 8, 0, nil
+    if wire == 0 then
+      _, at = read_varint(bytes, at)
+      if not at then return "" end
+    elseif wire == 1 or wire == 5 then
+      length = wire == 1 and 8 or 4
+      at = at + length
+    elseif wire == 2 then
+      length, at = read_varint(bytes, at)
+      if not length then return "" end
+      at = at + length
+    else
+      return ""
+    end
+    local number = math.floor(tag / 8)
+    if number ~= 2 and number ~= 15 and length <= largest then parts[#parts + 1] = bytes:sub(from, at - 1) end
+  end
+  return table.concat(parts)
+end
+
+local function misfits(asynq, holdfast)
+  return misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset") or misfit(holdfast .. "index", "hash")
+    or misfit(holdfast .. "fps", "hash") or misfit(holdfast .. "unindexed", "list")
+end
+
+local function tell(number, asynq, holdfast, id)
+  local found = redis.pcall("HMGET", asynq .. "t:" .. id, "state", "msg", "hf_failure")
+  if found.err or found[1] ~= "archived" or not found[2] then return end
+  local score = redis.call("ZSCORE", asynq .. "archived", id) or redis.call("ZSCORE", holdfast .. "archived", id)
+  if not score then return end
+  local message, failure = without_payload(found[2]), found[3] or ""
+  room = room - #message - #failure
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = number, id, score, failure, message
+end
+
+-- Through the archives, the newest first, by rank: what comes meanwhile makes it see some twice, what goes makes it miss
+-- some until the next walk. Answers where to go on.
+local function seek_missing(number, asynq, holdfast, rank)
+  local key, first, near = asynq .. "archived", rank, redis.call("ZCARD", asynq .. "archived")
+  if rank >= near then key, first = holdfast .. "archived", rank - near end
+  local page = redis.call("ZRANGE", key, first, first + left - 1, "REV", "WITHSCORES")
+  for n = 1, #page, 2 do
+    if room <= 0 then return rank + (n - 1) / 2 end
+    local fp = redis.pcall("HGET", asynq .. "t:" .. page[n], "hf_fp")
+    if type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, page[n]) ~= page[n + 1] then
+      tell(number, asynq, holdfast, page[n])
+    end
+  end
+  looked = looked + #page / 2
+  left = left - #page / 2
+  return #page > 0 and rank + #page / 2 or nil
+end
+
+-- Through the members of groups; those that are no dead letters any more go. Answers where to go on.
+local function drop_strays(asynq, holdfast, fp, rank)
+  local names = redis.call("HKEYS", holdfast .. "fps")
+  table.sort(names)
+  local at = 1
+  while names[at] and names[at] < fp do at = at + 1 end
+  if not names[at] then return end
+  if names[at] ~= fp then rank = 0 end
+  fp = names[at]
+  local key = holdfast .. "fp:" .. fp
+  local ids = redis.pcall("ZRANGE", key, rank, rank + left - 1)
+  if ids.err or #ids == 0 then return names[at + 1], 0 end
+  local near, far = redis.call("ZMSCORE", asynq .. "archived", unpack(ids)), redis.call("ZMSCORE", holdfast .. "archived", unpack(ids))
+  local strays = {}
+  for n, id in ipairs(ids) do
+    if not near[n] and not far[n] then
+      strays[#strays + 1] = id
+      redis.pcall("HDEL", asynq .. "t:" .. id, "hf_fp")
+    end
+  end
+  if #strays > 0 then
+    redis.call("ZREM", key, unpack(strays))
+    redis.call("HINCRBY", holdfast .. "index", "count", -#strays)
+  end
+  looked = looked + #ids
+  left = left - #ids
+  return fp, rank + #ids - #strays
+end
+
+-- At the end of a walk all is counted; groups that have been empty for long are forgotten.
+local function count_members(holdfast)
+  local sum, week_s = 0, 604800
+  local groups = redis.call("HGETALL", holdfast .. "fps")
+  for n = 1, #groups, 2 do
+    local members = redis.pcall("ZCARD", holdfast .. "fp:" .. groups[n])
+    if type(members) == "number" then sum = sum + members end
+    if members == 0 then
+      local known, about = pcall(cjson.decode, groups[n + 1])
+      local last = known and type(about) == "table" and tonumber(about.last) or 0
+      if now_ms / 1000 - last > week_s or #groups > 2000 then redis.call("HDEL", holdfast .. "fps", groups[n]) end
+    end
+  end
+  return sum
+end
+
+local function step(number, asynq, holdfast)
+  local index = holdfast .. "index"
+  local known = redis.call("HMGET", index, "count", "walk", "walked", "left", "next", "full")
+  local count, walk, walked, once_left, next_ms = tonumber(known[1]) or 0, known[2] or "", tonumber(known[3]), known[4], tonumber(known[5]) or 0
+  local waiting = redis.call("LLEN", holdfast .. "unindexed")
+  local dead = redis.call("ZCARD", asynq .. "archived") + redis.call("ZCARD", holdfast .. "archived")
+  if waiting > 0 then
+    local ids = redis.call("RPOP", holdfast .. "unindexed", math.min(left, waiting))
+    looked = looked + #ids
+    left = left - #ids
+    for _, id in ipairs(ids) do tell(number, asynq, holdfast, id) end
+  end
+  if not walked and dead > 0 then
+    redis.call("HSET", index, "walked", now_ms)
+    walked = now_ms
+  end
+  -- What was just taken is in no group yet, and would be found missing.
+  if waiting > 0 and now_ms - (walked or now_ms) < 2 * full_ms then return end
+  local off = dead - count - waiting
+  local is_full = known[6] == "1" or (dead + count > 0 and walked and now_ms - walked >= full_ms)
+  if not is_full and (off == 0 or (walk == "" and tostring(off) == once_left)) then
+    if walk ~= "" then redis.call("HSET", index, "walk", "") end
+    return
+  end
+  if left <= 0 or room <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
+  if walk == "" then walk = (is_full or off > 0) and "m 0" or "s  0" end
+  local what, fp, rank = walk:match("^(%a) ?(.-) (%d+)$")
+  local goes_on
+  if what == "m" then
+    goes_on = seek_missing(number, asynq, holdfast, tonumber(rank))
+    walk = goes_on and "m " .. goes_on or "s  0"
+  else
+    fp, goes_on = drop_strays(asynq, holdfast, fp or "", tonumber(rank) or 0)
+    walk = fp and "s " .. fp .. " " .. goes_on or ""
+  end
+  redis.call("HSET", index, "walk", walk, "next", now_ms + 1000, "full", is_full and walk ~= "" and "1" or "")
+  if walk == "" then
+    count = count_members(holdfast)
+    redis.call("HSET", index, "count", count, "walked", now_ms, "left", dead - count - redis.call("LLEN", holdfast .. "unindexed"))
+  end
+end
+
+now_ms = tonumber(now_ms)
+for k = 1, #KEYS, 2 do
+  local asynq, holdfast = unpack(KEYS, k, k + 1)
+  if left <= 0 or room <= 0 then break end
+  local problem = misfits(asynq, holdfast)
+  if problem then
+    notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
+  else
+    step((k + 1) / 2, asynq, holdfast)
+  end
+end
+return { notes, looked, unpack(reply) }

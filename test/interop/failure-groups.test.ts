@@ -1,0 +1,158 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Broker } from "../../src/broker/broker.js";
+import { grouped } from "../../src/broker/failure-groups.js";
+import { encodeMessage } from "../../src/core/codec.js";
+import { failure, message } from "../support/builders.js";
+import { onRedis } from "../support/on-redis.js";
+import { describeRedis, type RedisServer } from "../support/redis-server.js";
+
+/** Other programs archive, run, delete and trim without looking at groups: the groups follow. */
+describeRedis("failure groups beside asynq", () => {
+  let server: RedisServer;
+  let broker: Broker;
+  const nowS = Math.floor(Date.now() / 1_000);
+  const nowMs = nowS * 1_000;
+  onRedis((site) => ({ server, broker } = site));
+  beforeEach(() => server.admin.sadd("asynq:queues", "q"));
+
+  const bytes = (id: string, lastError: string) =>
+    encodeMessage(message({ id, queue: "q", lastError, retried: 3, maxRetry: 3, payload: Buffer.alloc(1_000) }));
+  /** As asynq's archive script leaves it. */
+  const archive = async (ids: readonly string[], lastError = "boom", score = nowS) => {
+    const all = server.admin.pipeline();
+    for (const id of ids) {
+      all.hset(`asynq:{q}:t:${id}`, { msg: bytes(id, lastError), state: "archived" });
+      all.zadd("asynq:{q}:archived", score, id);
+    }
+    await all.exec();
+  };
+  /** As its inspector deletes. */
+  const remove = (...ids: readonly string[]) =>
+    server.admin
+      .multi()
+      .zrem("asynq:{q}:archived", ...ids)
+      .del(...ids.map((id) => `asynq:{q}:t:${id}`))
+      .exec();
+  const fingerprintOf = (lastError: string) =>
+    grouped({ id: "", diedAtS: 0, bytes: bytes("x", lastError), failure: undefined }).fingerprint;
+
+  const letters = () => broker.deadLetters!;
+  let clockMs = nowMs;
+  /** So many steps, each a second after the one before, as workers make them. */
+  const steps = async (count: number, limit = 500) => {
+    for (let n = 0; n < count; n += 1) await letters().indexDeadLetters(["q"], limit, (clockMs += 1_000));
+  };
+  const counts = async (): Promise<Record<string, number>> => {
+    const [found] = await letters().failureGroups(["q"], clockMs);
+    const some = found!.groups.filter(({ count }) => count > 0);
+    return {
+      unindexed: found!.unindexed,
+      ...Object.fromEntries(some.map((group) => [group.fingerprint, group.count])),
+    };
+  };
+
+  it("what asynq archives comes to them, by the error in its message", async () => {
+    await archive(["a", "b"], "no row 17");
+    await archive(["c"], "no disk");
+
+    await steps(1);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("no row 5")]: 2, [fingerprintOf("no disk")]: 1 });
+    const [found] = await letters().failureGroups(["q"], clockMs);
+    expect(found!.groups[0]).toMatchObject({ types: ["test:plain"], reasons: ["retries_exhausted"] });
+  });
+
+  it("what asynq deletes leaves them, in bounded steps", async () => {
+    await archive(Array.from({ length: 1_200 }, (_, n) => `id-${n}`));
+    await steps(5);
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1_200 });
+
+    await remove("id-3", "id-1199");
+    await steps(1);
+    expect((await counts())[fingerprintOf("boom")]).toBeGreaterThan(1_197);
+    await steps(6);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1_198 });
+    // A page never shows what is gone, whatever the group believes.
+    await remove("id-0");
+    const { items } = await letters().groupMembers("q", fingerprintOf("boom"), { limit: 2 });
+    expect(items.map(({ id }) => id)).toEqual(["id-1"]);
+  });
+
+  it("what asynq runs, and is archived by it again for something else, changes its group within ten minutes", async () => {
+    await archive(["a", "b"]);
+    await steps(2);
+    await server.admin.zrem("asynq:{q}:archived", "a");
+    await archive(["a"], "other", nowS + 60);
+
+    clockMs += 600_000;
+    await steps(4);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 1 });
+    expect(await server.admin.hget("asynq:{q}:t:a", "hf_fp")).toBe(fingerprintOf("other"));
+  });
+
+  it("one deleted and one archived in the same moment are both seen within ten minutes", async () => {
+    await archive(["a", "b"]);
+    await steps(2);
+    await remove("a");
+    await archive(["c"], "other");
+
+    clockMs += 600_000;
+    await steps(4);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 1 });
+  });
+
+  it("where nothing is new nothing is written, and nothing is looked at", async () => {
+    await archive(["a", "b"]);
+    await steps(4);
+    const changes = async () => /rdb_changes_since_last_save:(\d+)/.exec(await server.admin.info("persistence"))![1];
+    const before = await changes();
+
+    expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(0);
+
+    expect(await changes()).toBe(before);
+  });
+
+  it("a queue has at most 2,000, and one for the rest", async () => {
+    const known = JSON.stringify({ first: nowS, last: nowS, types: [], reasons: [] });
+    await server.admin.hset(
+      "holdfast:{q}:fps",
+      Object.fromEntries(Array.from({ length: 1_999 }, (_, n) => [`v1:${n}`, known])),
+    );
+    await archive(["a", "b"], "one");
+    await archive(["c", "d"], "other");
+    await archive(["e"], "yet another");
+
+    await steps(1);
+
+    const { unindexed, ...all } = await counts();
+    expect([unindexed, Object.values(all).reduce((sum, count) => sum + count, 0)]).toEqual([0, 5]);
+    expect(Object.keys(all)).toHaveLength(2);
+    expect(Object.keys(all)).toContain("v1:0000000000000000");
+  });
+
+  describe("a key of another kind", () => {
+    for (const key of ["fps", "index", "unindexed", `fp:${fingerprintOf("boom")}`]) {
+      it(`${key}: is named, and stands in the way of groups alone`, async () => {
+        const isList = key === "unindexed" || key.startsWith("fp:");
+        if (isList) await server.admin.set(`holdfast:{q}:${key}`, "x");
+        else await server.admin.sadd(`holdfast:{q}:${key}`, "x");
+        await archive(["a"]);
+        await server.admin.hset("asynq:{q}:t:a", "hf_failure", JSON.stringify(failure({ reason: "manual" })));
+
+        const step = letters().indexDeadLetters(["q"], 500, clockMs);
+        // What stands where one group's members would be is no error of its own: it was looked at.
+        if (key.startsWith("fp:")) await step;
+        else await expect(step).rejects.toThrow(`holdfast:{q}:${key} is a`);
+
+        const by = { actor: "a", reason: "", requestId: "r" };
+        const run = await broker.move({ queue: "q", ids: ["a"] }, "pending", by, { limit: 1 }, clockMs);
+        expect(run).toEqual({ receipts: ["moved"] });
+        const back = await broker.move({ queue: "q", ids: ["a"] }, "archived", by, { limit: 1 }, clockMs);
+        expect(back).toEqual({ receipts: ["moved"] });
+      });
+    }
+  });
+});
