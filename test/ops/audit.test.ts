@@ -1,11 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { SealedText } from "../../src/broker/audit.js";
 import { type ChainVerdict, ChainCheck, checkStored, sealedLines } from "../../src/ops/audit/check.js";
+import { sealingDuty } from "../../src/ops/audit/duty.js";
 import { checkingKeys, newKeyPair, sealingKey } from "../../src/ops/audit/keys.js";
+import { unsealedActs } from "../../src/ops/audit/look.js";
 import { type AuditHead, type AuditRecord, sealedRecord, textOf } from "../../src/ops/audit/record.js";
 import { sealStep } from "../../src/ops/audit/seal.js";
+import { Monitor } from "../../src/ops/monitor.js";
 import { newTask } from "../support/builders.js";
 import { describeRedis } from "../support/redis-server.js";
+import { silent } from "../support/silent.js";
+import { until } from "../support/until.js";
 import { type Audited, engines } from "./audited.js";
 
 const pair = newKeyPair();
@@ -177,6 +182,21 @@ for (const [name, engine] of Object.entries(engines)) {
       const verbs = (await parsed()).filter(({ log }) => log === "").map(({ verb }) => verb);
       expect(verbs).toEqual(["rule add", "rule remove", ...Array.from({ length: 20 }, (_, n) => `verb ${n}`)]);
       expect((await checkStored(at.broker.audit, keys)).ok).toBe(true);
+    });
+
+    it("is sealed by a monitor, which keeps its end and tells what is missing", async () => {
+      for (const verb of ["a", "b", "c"]) await append(verb);
+      await at.forget("", 1);
+      const [heads, gaps]: [AuditHead[], unknown[]] = [[], []];
+      const log = { ...silent, error: (fields: { gap?: unknown }) => gaps.push(fields.gap) };
+      const duty = sealingDuty(at.broker, key, { onHead: (head) => heads.push(head), log });
+      await using monitor = new Monitor(at.broker, { duties: [duty], log });
+      monitor.start();
+      await until("all are sealed", () => heads.at(-1)?.n === 3);
+
+      expect(gaps).toEqual(["act 1 was gone before it was sealed"]);
+      expect(await unsealedActs(at.broker.audit)).toEqual({ count: 0, more: false, sinceMs: undefined });
+      await monitor.stop();
     });
 
     it("can be checked without storage, from what was exported in parts", async () => {

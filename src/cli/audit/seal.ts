@@ -1,15 +1,12 @@
-import { existsSync } from "node:fs";
 import { Command } from "commander";
-import { invalidOption } from "../../core/errors.js";
 import { pause } from "../../core/loop.js";
 import type { AuditHead } from "../../ops/audit/record.js";
-import { auditKey } from "../env.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { withStorageOpen } from "../storage.js";
 import { count, printable } from "../terminal.js";
-import { keepHead, keptHead, textIn } from "./files.js";
+import { headBefore, keepHead, privateKeyOf } from "./files.js";
 
 interface SealFlags extends StorageFlags {
   readonly keyFile?: string;
@@ -37,9 +34,8 @@ export function sealCommand(): Command {
       const { sealingKey } = await import("../../ops/audit/keys.js");
       const { sealStep } = await import("../../ops/audit/seal.js");
       const watch = flags.watch === true;
-      const key = sealingKey(privateKeyOf(flags));
-      let head: AuditHead | undefined;
-      if (flags.head !== undefined && existsSync(flags.head)) head = keptHead(flags.head);
+      const key = sealingKey(privateKeyOf(flags.keyFile));
+      let head = headBefore(flags.head);
       await untilStopped(async (signal) => {
         let [sealed, gaps]: [number, string[]] = [0, []];
         for (;;) {
@@ -58,13 +54,6 @@ export function sealCommand(): Command {
       });
     }),
   );
-}
-
-/** @throws OPTION_INVALID */
-function privateKeyOf({ keyFile }: SealFlags): string {
-  const key = keyFile === undefined ? auditKey() : textIn(keyFile, "--key-file");
-  if (key === undefined) throw invalidOption("--key-file", "is needed: which key is to sign? Or HOLDFAST_AUDIT_KEY");
-  return key;
 }
 
 async function tell(

@@ -1,8 +1,13 @@
 import { Command } from "commander";
 import { untilSignal } from "../../core/loop.js";
+import type { Logger } from "../../core/log.js";
+import type { Broker } from "../../index.js";
+import type { AuditHead, Duty } from "../../ops/index.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { note } from "../output.js";
 import { withStorageOpen } from "../storage.js";
+import { headBefore, keepHead, privateKeyOf } from "../audit/files.js";
+import { auditKey } from "../env.js";
 import { readConfig } from "./config-file.js";
 import { logTo } from "./log.js";
 import { mailer } from "./mailer.js";
@@ -11,6 +16,8 @@ interface Flags extends StorageFlags {
   readonly config?: string;
   readonly port?: number;
   readonly host?: string;
+  readonly auditKeyFile?: string;
+  readonly auditHead?: string;
 }
 
 export function monitorCommand(): Command {
@@ -21,7 +28,9 @@ export function monitorCommand(): Command {
     )
     .option("--config <FILE>", "a JSON file: thresholds, and who is told")
     .option("--port <PORT>", "where /metrics and /healthz are, 9464 unless given", wholeNumber("--port", 0, 65_535))
-    .option("--host <ADDRESS>", "on which address, 127.0.0.1 unless given");
+    .option("--host <ADDRESS>", "on which address, 127.0.0.1 unless given")
+    .option("--audit-key-file <FILE>", "seal the audit log with this key; or HOLDFAST_AUDIT_KEY")
+    .option("--audit-head <FILE>", "the audit log's end, kept there");
   return teaching(
     withStorage(command),
     [
@@ -35,7 +44,9 @@ export function monitorCommand(): Command {
     await withStorageOpen(flags, async ({ broker }) => {
       const { Monitor } = await import("../../ops/index.js");
       const { monitorServer } = await import("../../http/index.js");
-      await using monitor = new Monitor(broker, { ...config, mailer, log: logTo(process.stderr, flags.json === true) });
+      const log = logTo(process.stderr, flags.json === true);
+      const duties = await sealing(broker, flags, log);
+      await using monitor = new Monitor(broker, { ...config, mailer, duties, log });
       const { port, host } = flags;
       await using server = await monitorServer(monitor, {
         ...(port === undefined ? {} : { port }),
@@ -48,4 +59,12 @@ export function monitorCommand(): Command {
       await untilSignal();
     });
   });
+}
+
+/** Only where there is a key. */
+async function sealing(broker: Broker, { auditKeyFile, auditHead }: Flags, log: Logger): Promise<Duty[]> {
+  if (auditKeyFile === undefined && auditKey() === undefined) return [];
+  const { sealingDuty, sealingKey } = await import("../../ops/index.js");
+  const onHead = auditHead === undefined ? undefined : (head: AuditHead) => keepHead(auditHead, head);
+  return [sealingDuty(broker, sealingKey(privateKeyOf(auditKeyFile)), { head: headBefore(auditHead), onHead, log })];
 }
