@@ -30,6 +30,7 @@ export type { TaskPage } from "./inspector/pages.js";
 export type { Handler, HandlerOptions, Middleware, TaskContext } from "./worker/handlers.js";
 export type { OnceOptions } from "./worker/effects.js";
 export type { WorkerBroker, WorkerOptions } from "./worker/options.js";
+export type { ScrubRule } from "./core/scrub.js";
 export {
   defineTask,
   type DefinitionOptions,

@@ -1,8 +1,8 @@
 import { idTimeMs } from "../core/ids.js";
 import type { TaskInfo } from "../core/info.js";
 import type { TaskMessage } from "../core/message.js";
-import type { Headers } from "../core/names.js";
 import type { Failure } from "../core/outcome.js";
+import { traceIdOf } from "../core/trace.js";
 import { maxHistory, storedFailure, storedHistory } from "./failures.js";
 import { inferredFailure } from "./inferred.js";
 
@@ -42,10 +42,4 @@ function stillHolds(failure: Failure, state: string, message: TaskMessage | unde
   // Archived by hand: the message still tells of the attempt before, unless there was one since.
   if (failure.reason === "manual") return message.lastFailedAtMs <= failure.startedAtMs;
   return message.lastError === failure.message;
-}
-
-/** Of the header `traceparent`: https://www.w3.org/TR/trace-context */
-function traceIdOf(headers: Headers | undefined): string | undefined {
-  const [, parent] = Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === "traceparent") ?? [];
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(parent ?? "")?.[1];
 }

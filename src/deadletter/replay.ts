@@ -26,6 +26,8 @@ export interface ReplayContext {
   /** That of the options: no timeout runs, so that one may stop and look. */
   readonly signal: AbortSignal;
   progress(value: unknown): void;
+  /** To `onLog` of the options. */
+  log(text: string): void;
   /** What is stored as done is answered, and not done again; anything else is carried out, and known in this run alone. */
   once<R>(
     key: string,
@@ -42,6 +44,8 @@ export interface ReplayOptions {
   readonly signal?: AbortSignal | undefined;
   /** What the handler reports. */
   readonly onProgress?: ((value: unknown) => void) | undefined;
+  /** What the handler says with `task.log`. */
+  readonly onLog?: ((text: string) => void) | undefined;
   /** Right before the handler is called. */
   readonly onStart?: (() => void) | undefined;
 }
@@ -60,7 +64,7 @@ export type ReplayResult = { readonly durationMs: number; readonly attempt: numb
 export async function replay(
   letter: StoredLetter,
   handler: ReplayHandler,
-  { definition, signal = new AbortController().signal, onProgress, onStart }: ReplayOptions = {},
+  { definition, signal = new AbortController().signal, onProgress, onLog, onStart }: ReplayOptions = {},
 ): Promise<ReplayResult> {
   if (typeof handler !== "function") throw invalidOption("replay.handler", `must be a function, got ${shown(handler)}`);
   const message = readable(decodeMessage, letter.message);
@@ -81,6 +85,7 @@ export async function replay(
       encodeProgress(value);
       onProgress?.(value);
     },
+    log: (text) => onLog?.(String(text)),
     once: effectsOf(letter),
   };
   const startedAtMs = systemClock.nowMs();

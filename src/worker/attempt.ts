@@ -1,16 +1,21 @@
+import { hostname } from "node:os";
 import type { Lease, LeasedTask } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { defaultTimeoutMs } from "../core/message.js";
+import { unfailing } from "../core/log.js";
 import type { Headers } from "../core/names.js";
-import { type Outcome, verdict } from "../core/outcome.js";
+import { type Failure, maxNameChars, type Outcome, verdict } from "../core/outcome.js";
 import { encodeProgress } from "../core/progress.js";
 import { asynqBackoff } from "../core/retry.js";
 import { isRetryAfter, isRevoke, isSkipRetry } from "../core/steering.js";
 import { tellTask } from "../core/telemetry.js";
+import { traceIdOf } from "../core/trace.js";
+import { AttemptLog } from "./attempt-log.js";
 import type { Remember } from "./effect-store.js";
 import { Effects, type OnceOptions } from "./effects.js";
 import type { Handlers, TaskContext } from "./handlers.js";
+import { linkOf } from "./log-link.js";
 import type { ResolvedWorkerOptions } from "./options.js";
 
 export interface AttemptEvents {
@@ -26,6 +31,7 @@ type AbortReason = HoldfastError<
 
 /** setTimeout takes no longer delay than this; a longer limit is armed again when it fires. */
 const longestTimerMs = 2_147_483_647;
+const host = hostname().slice(0, maxNameChars);
 /** For tasks that no handler of this worker knows: the definition, and with it the policy, is elsewhere. */
 const unknownTypePolicy = asynqBackoff();
 
@@ -42,6 +48,7 @@ export class Attempt implements TaskContext {
   /** When the signal is to abort, Unix ms. */
   readonly limitMs: number;
   #effects: Effects | undefined;
+  #log: AttemptLog | undefined;
   #controller: AbortController | undefined;
   #aborted: AbortReason | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -102,6 +109,14 @@ export class Attempt implements TaskContext {
   progress(value: unknown): void {
     const bytes = encodeProgress(value);
     if (!this.#over) this.#onProgress(this.leased.lease, bytes);
+  }
+
+  log(text: string): void {
+    if (this.#over) return;
+    this.#log ??= new AttemptLog();
+    this.#log.add(String(text), this.#clock.nowMs() - this.startedAtMs);
+    const { queue, type, id, attempt } = this;
+    unfailing(this.#options.log).info({ queue, type, id, attempt }, String(text));
   }
 
   once<R>(key: string, effect: () => R | Promise<R>, options?: OnceOptions<R>): Promise<R> {
@@ -167,9 +182,38 @@ export class Attempt implements TaskContext {
       startedAtMs: this.startedAtMs,
       durationMs: nowMs - this.startedAtMs,
       keepStack: this.#options.keepStacks,
+      scrub: this.#options.scrub,
+      known: this.#known(nowMs),
       fingerprint: this.#handlers.fingerprintOf(this.type),
     };
     this.#end(verdict(cause, attempt, this.#handlers.policyOf(this.type) ?? unknownTypePolicy, nowMs));
+  }
+
+  /** What goes with the failure of this attempt. */
+  #known(nowMs: number): Pick<Failure, "attempt" | "host" | "build" | "log" | "logUrl"> {
+    const { scrub, build, logLink } = this.#options;
+    const log = this.#log?.lines(scrub);
+    const logUrl =
+      logLink === undefined
+        ? undefined
+        : linkOf(logLink, {
+            id: this.id,
+            queue: this.queue,
+            type: this.type,
+            attempt: String(this.attempt),
+            host,
+            build: build ?? "",
+            traceId: traceIdOf(this.headers) ?? "",
+            startedAt: new Date(this.startedAtMs).toISOString(),
+            endedAt: new Date(nowMs).toISOString(),
+          });
+    return {
+      attempt: this.attempt,
+      host,
+      ...(build === undefined ? {} : { build }),
+      ...(log === undefined ? {} : { log }),
+      ...(logUrl === undefined ? {} : { logUrl }),
+    };
   }
 
   #end(outcome: Outcome): void {

@@ -28,6 +28,11 @@ export interface TaskContext {
    */
   progress(value: unknown): void;
   /**
+   * Say something of this attempt: if it fails, the last 20 lines, 2 KiB together, are kept with its failure, without their
+   * secrets. Goes to the worker's `log` as well (info), as it is. Costs no round trip.
+   */
+  log(text: string): void;
+  /**
    * Carry out an effect that must not happen twice: its result is stored with the task under `key`, and a later attempt gets
    * it instead of another effect. An effect that throws has not happened, and is tried again by the next attempt. One of which
    * nothing is known, for its worker died, is not repeated unless `ifInterrupted` says how. Two round trips.

@@ -2,8 +2,12 @@ import { type Broker, type Maintaining, minLeaseMs, type Working } from "../brok
 import type { Remembering } from "../broker/effects.js";
 import type { Signalling } from "../broker/roles.js";
 import { consoleLogger, type Logger } from "../core/log.js";
+import { plainText } from "../core/names.js";
+import { maxNameChars } from "../core/outcome.js";
 import { type QueueOption, weightedQueues } from "../core/queues.js";
+import { scrubRules, type Scrubber, type ScrubRule } from "../core/scrub.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
+import { logLink, logLinkSays } from "./log-link.js";
 
 export const workerSettings = {
   concurrency: setting.integer({ default: 10, min: 1, max: 10_000, says: "handlers running at once in this process" }),
@@ -42,6 +46,13 @@ export const workerSettings = {
     says: "a call to storage that neither ended nor failed for so long, or a worker that has not looked for tasks, counts as stuck and is begun anew; longer than the broker's timeout",
   }),
   keepStacks: setting.flag({ default: false, says: "store the stack of a failure with the task" }),
+  build: setting.text({
+    default: undefined,
+    allowed: "1 to 128 characters of text without control characters",
+    says: "what this worker was built from, such as a version or a commit: stored with its failures",
+    parse: (given, option) => plainText(given, option, maxNameChars),
+  }),
+  logLink: setting.text({ default: undefined, allowed: "a URL", says: logLinkSays, parse: logLink }),
 };
 
 /** What a worker needs of a broker. */
@@ -54,12 +65,24 @@ export type WorkerBroker = Working &
 export interface WorkerOptions extends Given<typeof workerSettings> {
   /** Where the worker tells people what happened. Default: warnings and errors on stderr. */
   readonly log?: Logger;
+  /**
+   * What else is to go from the texts of failures before they are stored, besides passwords, tokens, keys, card numbers and
+   * e-mail addresses, which always do. A rule that throws withholds the text.
+   */
+  readonly scrub?: readonly ScrubRule[];
 }
 
-export type ResolvedWorkerOptions = Resolved<typeof workerSettings> & { readonly log: Logger };
+export type ResolvedWorkerOptions = Resolved<typeof workerSettings> & {
+  readonly log: Logger;
+  readonly scrub: Scrubber;
+};
 
 /** @throws OPTION_INVALID */
 export function resolveWorkerOptions(options: WorkerOptions = {}): ResolvedWorkerOptions {
-  const { log = consoleLogger, ...settings } = options;
-  return Object.freeze({ ...resolve(workerSettings, settings, "Worker"), log });
+  const { log = consoleLogger, scrub = [], ...settings } = options;
+  return Object.freeze({
+    ...resolve(workerSettings, settings, "Worker"),
+    log,
+    scrub: scrubRules(scrub, "Worker.scrub"),
+  });
 }

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type Broker,
@@ -145,6 +146,61 @@ describe("worker", () => {
       message: { lastError: "no such column", retried: 0 },
     });
     expect(info?.failure?.stack).toContain("worker.test.ts");
+  });
+
+  it("stores with a failure where it was, what it was, and what the handler said last, without secrets", async () => {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01` };
+    const { id } = await client.enqueue(ping({ n: 1 }, { maxRetry: 1, headers }));
+    const worker = newWorker({
+      build: "1.4.2",
+      logLink: "https://logs/?q={id}&n={attempt}&t={traceId}&h={host}",
+      scrub: [/EMP-\d+/],
+      pollInterval: "20ms",
+    }).handle(ping, (_, task) => {
+      for (let n = 0; n < 25; n++) task.log(`line ${n} ${"x".repeat(60)}`);
+      task.log("password=hunter2 of EMP-17");
+      throw new Error("postgres://app:hunter2@db/shop refused EMP-17");
+    });
+    await worker.start();
+    const info = await until(
+      "it is a dead letter",
+      async () => {
+        const now = await infoOf(id);
+        return now?.state === "archived" ? now : undefined;
+      },
+      10_000,
+    );
+
+    const host = hostname();
+    expect(info).toMatchObject({
+      enqueuedAtMs: expect.any(Number),
+      traceId: trace,
+      failure: {
+        message: "postgres://[secret]@db/shop refused [secret]",
+        host,
+        build: "1.4.2",
+        attempt: 2,
+        logUrl: `https://logs/?q=${id}&n=2&t=${trace}&h=${host}`,
+      },
+      history: [{ attempt: 1, reason: "failed", host }],
+      message: { lastError: "postgres://[secret]@db/shop refused [secret]" },
+    });
+    const log = info.failure!.log!;
+    expect(log).toHaveLength(20);
+    expect(log.join("")).toHaveLength(Math.min(log.join("").length, 2_048));
+    expect(log.at(-1)).toMatch(/^\d+\.\d{3}s password=\[secret\] of \[secret\]$/);
+    expect(JSON.stringify(info)).not.toMatch(/hunter2|EMP-17/);
+  });
+
+  it.each([
+    [{ build: "" }, /Worker\.build/],
+    [{ build: "a\nb" }, /Worker\.build/],
+    [{ logLink: "logs/{id}" }, /Worker\.logLink.*must be a URL/],
+    [{ logLink: "https://logs/{task}" }, /\{task\}.*there are \{id\}/],
+    [{ scrub: "password" as never }, /Worker\.scrub/],
+  ])("refuses %j, naming the option", (options, problem) => {
+    expect(() => newWorker(options)).toThrow(problem);
   });
 
   it.each([
