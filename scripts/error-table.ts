@@ -47,6 +47,14 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { queue: "defualt" },
     advice: "Check the name; a queue exists once something was enqueued on it.",
   },
+  REDRIVE_NOT_FOUND: {
+    sample: { id: "0199…" },
+    advice: "`holdfast dlq redrive status` lists those there are; they are kept for 30 days after their end.",
+  },
+  REDRIVE_ENDED: {
+    sample: { id: "0199…", status: "done" },
+    advice: "It cannot be steered any more. What it did not move is a dead letter: start another one.",
+  },
   QUEUE_NOT_EMPTY: {
     sample: { queue: "default" },
     advice:
@@ -78,6 +86,11 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   BROKER_INCOMPATIBLE: {
     sample: { broker, problem: "it is Redis 5.0.14, 6.2 or newer is needed" },
     advice: "Use another server, setting or package, as the sentence says. Trying again does not help.",
+  },
+  RUN_INTERRUPTED: {
+    sample: { moved: 1_500, requestId: "0199…" },
+    advice:
+      "Make the same call again: what runs already is no dead letter any more. `cause` is the error that stopped it.",
   },
   BULK_INTERRUPTED: {
     sample: {

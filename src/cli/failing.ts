@@ -19,7 +19,8 @@ export function fail(error: unknown, json: boolean): void {
     const { code = "BUG", message = String(error), data } = error as Partial<HoldfastError>;
     console.error(printableJson({ error: { code, message, ...(data === undefined ? {} : { data }) } }));
   } else if (error instanceof HoldfastError) {
-    const because = error.code === "BULK_INTERRUPTED" && error.cause instanceof Error ? `: ${error.cause.message}` : "";
+    const isInterrupted = error.code === "BULK_INTERRUPTED" || error.code === "RUN_INTERRUPTED";
+    const because = isInterrupted && error.cause instanceof Error ? `: ${error.cause.message}` : "";
     const sentence = wrapped(`holdfast: ${printable(error.message + because)} [${error.code}]`).join("\n");
     console.error(ansis.red(sentence));
   } else {

@@ -16,7 +16,9 @@ const sentences = {
   // The caller: look again.
   TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,
   QUEUE_NOT_FOUND: (d: { queue: string }) => `no queue "${d.queue}"`,
+  REDRIVE_NOT_FOUND: (d: { id: string }) => `no redrive ${d.id}`,
   // The caller: not as things stand.
+  REDRIVE_ENDED: (d: { id: string; status: string }) => `redrive ${d.id} is over (${d.status})`,
   QUEUE_NOT_EMPTY: (d: { queue: string }) => `queue "${d.queue}" holds tasks: only force drops it together with them`,
   TASK_ACTIVE: (d: { queue: string }) =>
     `tasks of queue "${d.queue}" are active: wait for them or cancel them before the queue is dropped`,
@@ -39,6 +41,8 @@ const sentences = {
   BULK_INTERRUPTED: (d: BulkDone) =>
     `stopped by an error with ${d.moved} of ${d.total} tasks of queue "${d.queue}" done (${d.to}), ` +
     `${d.skipped} skipped: the batch that failed may be done as well, what comes after it is untouched`,
+  RUN_INTERRUPTED: (d: { moved: number; requestId: string }) =>
+    `stopped by an error with ${d.moved} dead letters run: the batch that failed may be done as well, the same call goes on`,
   SPOOL_FULL: (d: SpoolFullness) =>
     `the spool in ${d.directory} is full, nothing was accepted: ` +
     (d.diskFull

@@ -1,6 +1,6 @@
 import { ceilToS } from "./duration.js";
 import { createHash } from "node:crypto";
-import type { Headers } from "./names.js";
+import { type Headers, sideEffectsHeader } from "./names.js";
 import { encodeWithin } from "./payload.js";
 import type { TaskRequest } from "./task.js";
 
@@ -71,7 +71,10 @@ export function newTask(request: TaskRequest<unknown>, nowMs: number, id: string
       retentionMs: wholeSeconds(settled.retentionMs),
       completedAtMs: 0,
       group: "",
-      headers: settled.headers,
+      headers:
+        settled.sideEffects === undefined
+          ? settled.headers
+          : { ...settled.headers, [sideEffectsHeader]: settled.sideEffects },
     },
     processAtMs: delayMs === 0 ? 0 : processAtMs,
     uniqueForMs,

@@ -75,3 +75,6 @@ export function taskHeaders(value: unknown, option: string): Headers {
   if (bytes > maxHeaderBytes) throw invalidOption(option, `has ${bytes} bytes, at most ${maxHeaderBytes} are allowed`);
   return headers;
 }
+
+/** Header of a task whose definition says what its side effects ask for: "idempotent" or "needs-human". */
+export const sideEffectsHeader = "holdfast-side-effects";

@@ -39,6 +39,11 @@ export const taskSettings = {
     default: "at-least-once",
     says: "whether a task runs again after a crash of its worker; with at-most-once it is archived then",
   }),
+  sideEffects: setting.choice({
+    of: ["idempotent", "needs-human"],
+    default: undefined,
+    says: "whether a dead letter may be run again together with others; with needs-human somebody decides on each. Travels as a header",
+  }),
   importance: setting.choice({
     of: ["low", "normal", "high"],
     default: "normal",

@@ -34,6 +34,10 @@ import type { QueueInfo, TaskInfo } from "../core/info.js";
 import { type Growth, growthOf } from "../inspector/growth.js";
 import type { Desk } from "./desk.js";
 import { quarantine, runQuarantined } from "./quarantine.js";
+import type { RunDeadOptions } from "./redrive/options.js";
+import { Redrives } from "./redrive/redrives.js";
+import { runDead, type RunResult } from "./redrive/run.js";
+import type { DeadSelection } from "./redrive/selection.js";
 import type { SearchOptions } from "./search/options.js";
 import type { SearchPage } from "./search/scan.js";
 import { search, searchAll, type SearchAllOptions } from "./search/search.js";
@@ -59,6 +63,8 @@ export type DeadLettersBroker = InspectorBroker &
  */
 export class DeadLetters {
   readonly #desk: Desk;
+  /** Runs many of them again, with care. */
+  readonly redrives: Redrives;
 
   /** @throws OPTION_INVALID */
   constructor(broker: DeadLettersBroker, options?: DeadLettersOptions) {
@@ -72,6 +78,7 @@ export class DeadLetters {
       nowMs: () => broker.clock.nowMs(),
       act: (by, verb) => actOf(byOptions(by, verb), actor, () => newId(broker.clock.nowMs())),
     };
+    this.redrives = new Redrives(this.#desk);
   }
 
   /** Queues that have dead letters, by name. */
@@ -232,5 +239,15 @@ export class DeadLetters {
       this.#desk,
       SpillTarget.from(options, () => this.#desk.nowMs()),
     );
+  }
+
+  /**
+   * Runs dead letters again at once, as fast as storage takes them: those of a search over all queues, or these ids of a queue.
+   * A few, or what is known to work by now; for many there are `redrives`. What is not to be run together with others is left,
+   * and named; one id by itself runs whatever is said against it.
+   * @throws OPTION_INVALID SEARCH_INVALID; RUN_INTERRUPTED when storage fails after the first batch
+   */
+  async run(selection: DeadSelection, options?: RunDeadOptions): Promise<RunResult> {
+    return runDead(this.#desk, selection, options);
   }
 }

@@ -13,5 +13,5 @@ export interface Desk {
   /** By the broker's clock, Unix ms. */
   readonly nowMs: () => number;
   /** Who does it, why, and under which request. @throws OPTION_INVALID naming the verb's option */
-  act(by: ByOptions | undefined, verb: string): Act;
+  readonly act: (by: ByOptions | undefined, verb: string) => Act;
 }

@@ -26,3 +26,10 @@ export type { ImportOptions, ImportProgress, ImportResult } from "./transfer.js"
 export type { AcknowledgeOptions, DiscardOptions, TrashPage } from "./trash.js";
 export type { DiscardedTask } from "../broker/trash.js";
 export { isQuarantined } from "./quarantine.js";
+export type { RedriveOptions, RunDeadOptions } from "./redrive/options.js";
+export type { DriveOptions, RedriveInfo, RedriveOutcome, Redrives } from "./redrive/redrives.js";
+export type { RedrivePhase, RedriveStatus } from "./redrive/document.js";
+export { type Ineligible, ineligibleSays } from "./redrive/eligible.js";
+export type { RedrivePlan } from "./redrive/plan.js";
+export type { RunResult } from "./redrive/run.js";
+export type { DeadSelection } from "./redrive/selection.js";

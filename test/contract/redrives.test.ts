@@ -1,0 +1,318 @@
+import { expect } from "vitest";
+import { minBuildHeader } from "../../src/core/build.js";
+import type { LeasedTask } from "../../src/broker/broker.js";
+import { sideEffectsHeader } from "../../src/core/names.js";
+import type { TaskMessage } from "../../src/core/message.js";
+import { DeadLetters } from "../../src/deadletter/index.js";
+import type { RedriveOptions } from "../../src/deadletter/redrive/options.js";
+import type { RedriveInfo } from "../../src/deadletter/redrive/redrives.js";
+import { settled } from "../support/builders.js";
+import { until } from "../support/until.js";
+import { describeBroker, type Trial } from "./describe-broker.js";
+
+const quick: RedriveOptions = { rate: 5_000, ramp: "0s", canary: 0, actor: "ops@test", reason: "a test" };
+
+const lettersOf = (t: Trial, broker = t.broker) => new DeadLetters(broker);
+const all = (t: Trial) => `queue:${t.queue}`;
+
+async function die(t: Trial, ids: readonly string[], fields: Partial<TaskMessage> = {}): Promise<void> {
+  await t.enqueue(ids.map((id) => t.task(id, { maxRetry: 0, ...fields })));
+  // In order, a second apart, and all of them long ago.
+  for (const [n, task] of (await t.leaseAll({}, -100_000)).entries())
+    await t.settle([settled.archived(task)], -90_000 + n * 1_000);
+}
+
+type Verdict = "completed" | "same" | "other";
+
+/** What a worker would do with all that it finds. Answers what it has run. */
+async function work(t: Trial, verdict: (task: LeasedTask) => Verdict, queue = t.queue): Promise<string[]> {
+  const leased = await t.leaseAll({ queues: [queue] });
+  await t.settle(
+    leased.map((task) => {
+      const is = verdict(task);
+      if (is === "completed") return settled.completed(task);
+      return settled.archived(task, is === "same" ? {} : { message: "another cause altogether", class: "Other" });
+    }),
+  );
+  return leased.map(({ message }) => message.id);
+}
+
+/** Steps and works until the redrive is over, or has stopped. Answers what ran, in that order. */
+async function driven(
+  t: Trial,
+  letters: DeadLetters,
+  id: string,
+  verdict: (task: LeasedTask) => Verdict = () => "completed",
+  queue = t.queue,
+): Promise<{ ran: string[]; info: RedriveInfo }> {
+  const ran: string[] = [];
+  const stop = new AbortController();
+  const worker = (async () => {
+    while (!stop.signal.aborted) {
+      ran.push(...(await work(t, verdict, queue)));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  try {
+    const info = await letters.redrives.drive(id, { signal: AbortSignal.timeout(15_000) });
+    return { ran, info };
+  } finally {
+    stop.abort();
+    await worker;
+  }
+}
+
+const outcomesOf = async (letters: DeadLetters, id: string) => {
+  const found: Record<string, string> = {};
+  for await (const one of letters.redrives.outcomes(id)) found[one.id] = one.became;
+  return found;
+};
+
+describeBroker("redrives", ({ it }) => {
+  it("say beforehand what they would do, and do nothing", async (t) => {
+    await die(t, ["1", "2"]);
+    await die(t, ["human"], { headers: { [sideEffectsHeader]: "needs-human" } });
+    await die(t, ["late"], { deadlineMs: t.at(-10_000) });
+
+    const plan = await lettersOf(t).redrives.plan(all(t), { rate: 1, ramp: "0s", canary: 0 });
+
+    expect(plan).toMatchObject({
+      tasks: 2,
+      queues: { [t.queue]: 2 },
+      oldestAtMs: t.at(-90_000),
+      causes: [{ type: "test:plain", tasks: 2 }],
+      ineligible: { needsHuman: 1, deadline: 1 },
+      estimateMs: 2_000,
+      scanned: 4,
+    });
+    expect(plan.refused.map(({ id, why }) => `${id} ${why}`).toSorted()).toEqual(["human needsHuman", "late deadline"]);
+    expect(await t.counts()).toEqual({ archived: 4 });
+  });
+
+  it("run all they have chosen, and tell what became of each", async (t) => {
+    await die(t, ["1", "2", "3", "4", "5"]);
+    const letters = lettersOf(t);
+
+    const { id } = await letters.redrives.start(all(t), { ...quick, brake: 100 });
+    const { info } = await driven(t, letters, id, ({ message }) =>
+      message.id === "2" ? "same" : message.id === "3" ? "other" : "completed",
+    );
+
+    expect(info).toMatchObject({ status: "done", phase: "ended", isDriven: false, by: { actor: "ops@test" } });
+    expect(info.counts).toEqual({
+      left: 0, waiting: 0, succeeded: 3, failedSame: 1, failedOther: 1, gone: 0, notMoved: 0,
+    }); // prettier-ignore
+    expect(await outcomesOf(letters, id)).toEqual({
+      1: "succeeded",
+      2: "failedSame",
+      3: "failedOther",
+      4: "succeeded",
+      5: "succeeded",
+    });
+    // What was kept to be seen goes, and what failed is as it was.
+    expect(await t.prune(1_000)).toBe(3);
+    expect((await t.find("2"))?.message).toMatchObject({ retentionMs: 0, maxRetry: 0 });
+    expect((await letters.redrives.list()).map((one) => one.id)).toContain(id);
+  });
+
+  it("leave what becomes a dead letter after their start", async (t) => {
+    await die(t, ["1"]);
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), quick);
+    await t.enqueue(["later"]);
+    await t.settle([settled.archived(await t.leaseOne())], 60_000);
+
+    const { ran } = await driven(t, letters, id);
+
+    expect(ran).toEqual(["1"]);
+    expect(await t.stateOf("later")).toBe("archived");
+  });
+
+  it("stop themselves after the first few when those fail again, and go on when they are resumed", async (t) => {
+    await die(
+      t,
+      Array.from({ length: 20 }, (_, n) => `${n}`),
+    );
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), { ...quick, canary: 3 });
+
+    const { ran, info } = await driven(t, letters, id, () => "same");
+
+    expect(info).toMatchObject({ status: "braked", phase: "canary" });
+    expect(info.says).toMatch(/3 of the first 3 tasks have failed again/);
+    expect(ran).toEqual(["0", "1", "2"]);
+    expect(await t.counts()).toEqual({ archived: 20 });
+
+    expect(await letters.redrives.resume(id)).toMatchObject({ status: "running", causes: {} });
+    const again = await driven(t, letters, id);
+    expect(again.info).toMatchObject({ status: "done", counts: { succeeded: 17, failedSame: 3 } });
+  });
+
+  it("stop themselves when too large a share of a cause has failed again", async (t) => {
+    await die(
+      t,
+      Array.from({ length: 60 }, (_, n) => `${n}`),
+    );
+    const letters = lettersOf(t);
+    const options = { ...quick, inFlight: 5, brake: 50, brakeSample: 10 };
+    const { id } = await letters.redrives.start(all(t), options);
+
+    const { ran, info } = await driven(t, letters, id, ({ message }) =>
+      Number(message.id) < 5 ? "completed" : "same",
+    );
+
+    expect(info.status).toBe("braked");
+    expect(info.says).toMatch(/tasks of v1:[0-9a-f]{16} have failed again \(more than 50 %\)/);
+    expect(ran.length).toBeLessThan(25);
+    expect(info.counts.left).toBe(60 - ran.length);
+  });
+
+  it("run one after the other where that is asked for, and stop when one fails", async (t) => {
+    await die(t, ["a", "b", "c", "d"]);
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), { ...quick, ordered: true });
+
+    const { ran, info } = await driven(t, letters, id, ({ message }) => (message.id === "c" ? "same" : "completed"));
+
+    expect(ran).toEqual(["a", "b", "c"]);
+    expect(info).toMatchObject({ status: "braked", counts: { left: 1, succeeded: 2, failedSame: 1 } });
+  });
+
+  it("run in another queue, where each arrives once", async (t) => {
+    await die(t, ["1", "2"], { retentionMs: 0 });
+    const letters = lettersOf(t);
+    const to = t.queueNamed("fixup");
+    const { id } = await letters.redrives.start(all(t), { ...quick, queue: to });
+
+    const { ran, info } = await driven(
+      t,
+      letters,
+      id,
+      ({ message }) => (message.id === "1" ? "completed" : "same"),
+      to,
+    );
+
+    expect(ran.toSorted()).toEqual(["1", "2"]);
+    expect(info).toMatchObject({ status: "done", counts: { succeeded: 1, failedSame: 1 } });
+    expect(await t.counts()).toEqual({});
+    expect(await t.find("2", to)).toMatchObject({ state: "archived", message: { queue: to, retentionMs: 0 } });
+  });
+
+  it("are paused, get another rate, and are cancelled; what is left is named", async (t) => {
+    await die(t, ["1", "2", "3"]);
+    const letters = lettersOf(t);
+    const { redrives } = letters;
+    const { id } = await redrives.start(all(t), { ...quick, canary: 1 });
+    await until("the first is moved", async () => {
+      await redrives.step(fail);
+      return (await t.counts()).pending === 1;
+    });
+
+    expect(await redrives.pause(id, { reason: "lunch" })).toMatchObject({
+      status: "paused",
+      says: expect.stringContaining("lunch"),
+    });
+    await work(t, () => "completed");
+    await until("its end is seen, though it is paused", async () => {
+      await redrives.step(fail);
+      return (await redrives.get(id)).counts.succeeded === 1;
+    });
+    expect(await t.counts()).toMatchObject({ archived: 2 });
+    expect(await redrives.rate(id, 7)).toMatchObject({ settings: { rate: 7 }, status: "paused" });
+
+    expect(await redrives.cancel(id, { reason: "enough" })).toMatchObject({
+      status: "cancelled",
+      phase: "ended",
+      counts: { left: 0, succeeded: 1, notMoved: 2 },
+    });
+    const left = [];
+    for await (const { became, why } of redrives.outcomes(id)) if (became === "notMoved") left.push(why);
+    expect(left).toEqual(["cancelled", "cancelled"]);
+    await expect(redrives.resume(id)).rejects.toMatchObject({ code: "REDRIVE_ENDED" });
+    expect((await redrives.plan(all(t))).tasks).toBe(2);
+  });
+
+  it("are driven by one process at a time, and by another one when that lets go", async (t) => {
+    await die(t, ["1", "2"]);
+    const [one, other] = [lettersOf(t), lettersOf(t)];
+    const { id } = await one.redrives.start(all(t), quick);
+    await one.redrives.step(fail);
+    expect(await one.redrives.get(id)).toMatchObject({ isDriven: true });
+
+    await other.redrives.step(fail);
+    const { driver } = await other.redrives.get(id);
+    await one.redrives.release();
+    await other.redrives.step(fail);
+
+    expect((await other.redrives.get(id)).driver?.id).not.toBe(driver?.id);
+    expect((await driven(t, other, id)).info).toMatchObject({ status: "done", counts: { succeeded: 2 } });
+  });
+
+  it("do not take what another one has", async (t) => {
+    await die(t, ["1", "2"]);
+    const letters = lettersOf(t);
+    const { id: first } = await letters.redrives.start({ queue: t.queue, ids: ["1"] }, quick);
+    await until("it has chosen", async () => {
+      await letters.redrives.step(fail);
+      return (await letters.redrives.get(first)).phase !== "choosing";
+    });
+
+    expect(await letters.redrives.plan(all(t))).toMatchObject({ tasks: 1, ineligible: { redriving: 1 } });
+  });
+
+  it("tell of ids that are no dead letters", async (t) => {
+    await die(t, ["1"]);
+    await t.enqueue(["2"]);
+
+    const plan = await lettersOf(t).redrives.plan({ queue: t.queue, ids: ["1", "2", "3"] });
+
+    expect(plan).toMatchObject({ tasks: 1, ineligible: { notDead: 1, notFound: 1 } });
+  });
+});
+
+describeBroker("running dead letters", ({ it }) => {
+  it("runs a search's at once, with so many attempts and for such builds, and leaves the rest", async (t) => {
+    await die(t, ["1", "2"]);
+    await die(t, ["human"], { headers: { [sideEffectsHeader]: "needs-human" } });
+
+    const result = await lettersOf(t).run(all(t), { attempts: 3, minBuild: "1.5" });
+
+    expect(result).toMatchObject({ moved: 2, ineligible: { needsHuman: 1 }, all: true });
+    const found = await t.find("1");
+    expect(found).toMatchObject({ state: "pending", message: { maxRetry: 2, retentionMs: 0 } });
+    expect(found?.message?.headers[minBuildHeader]).toBe("1.5");
+    expect(await t.counts()).toEqual({ pending: 2, archived: 1 });
+  });
+
+  it("runs one by itself whatever is said against it", async (t) => {
+    await die(t, ["human"], { headers: { [sideEffectsHeader]: "needs-human" } });
+
+    expect(await lettersOf(t).run({ queue: t.queue, ids: ["human"] })).toMatchObject({ moved: 1 });
+  });
+
+  it("runs later, or in another queue", async (t) => {
+    await die(t, ["1", "2"]);
+    const to = t.queueNamed("fixup");
+    const letters = lettersOf(t);
+
+    expect(await letters.run({ queue: t.queue, ids: ["1"] }, { at: new Date(t.at(3_600_000)) })).toMatchObject({
+      moved: 1,
+    });
+    expect(await letters.run(all(t), { queue: to, at: new Date(t.at(3_600_000)) })).toMatchObject({ moved: 1 });
+
+    expect(await t.find("1")).toMatchObject({ state: "scheduled", dueAtMs: t.at(3_600_000) });
+    expect(await t.find("2", to)).toMatchObject({ state: "scheduled", dueAtMs: t.at(3_600_000) });
+    expect(await t.stateOf("2")).toBe("gone");
+  });
+
+  it("stops at its limit", async (t) => {
+    await die(t, ["1", "2", "3"]);
+
+    expect(await lettersOf(t).run(all(t), { limit: 2 })).toMatchObject({ moved: 2, all: false });
+    expect(await t.counts()).toEqual({ pending: 2, archived: 1 });
+  });
+});
+
+function fail(error: unknown): never {
+  throw error;
+}
