@@ -14,3 +14,8 @@ export function storageUrl(): string | undefined {
 export function auditKey(): string | undefined {
   return process.env["HOLDFAST_AUDIT_KEY"] || undefined;
 }
+
+/** VISUAL or EDITOR: what people edit a text with; words with blanks between them. */
+export function editor(): string | undefined {
+  return process.env["VISUAL"] || process.env["EDITOR"] || undefined;
+}

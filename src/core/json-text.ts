@@ -27,3 +27,8 @@ export function setOut(json: string): string {
   }
   return out;
 }
+
+/** The same on one line, without blanks between its parts. */
+export function packed(json: string): string {
+  return Array.from(json.matchAll(/"(?:[^"\\]|\\[^])*"|[^\s"]/g), ([part]) => part).join("");
+}

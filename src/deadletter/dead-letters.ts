@@ -18,6 +18,7 @@ import {
 import type { IdSelection } from "../inspector/selection.js";
 import { idSelection, type LettersDone } from "./by-ids.js";
 import { copy, type CopyOptions, type CopyResult } from "./copy.js";
+import { Incident, type IncidentOptions } from "./incident.js";
 import { replay, type ReplayHandler, type ReplayOptions, type ReplayResult } from "./replay.js";
 import { type ImportOptions, type ImportResult, importRecords, itemsOf, records } from "./transfer.js";
 import {
@@ -249,5 +250,26 @@ export class DeadLetters {
    */
   async run(selection: DeadSelection, options?: RunDeadOptions): Promise<RunResult> {
     return runDead(this.#desk, selection, options);
+  }
+
+  /**
+   * An incident for people, in Markdown: what died, of which causes, when, and samples; texts scrubbed, payloads only where
+   * they are asked for. Of a search, or of these. @throws SEARCH_INVALID
+   */
+  async incident(
+    what: string | IdSelection,
+    options: IncidentOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<string> {
+    const { signal, ...rest } = options;
+    const incident = new Incident();
+    if (typeof what === "string") {
+      for await (const { items } of this.searchAll(what, { signal })) for (const task of items) incident.add(task);
+    } else {
+      const { queue, ids } = idSelection(what, "incident");
+      const tasks = await this.#desk.broker.find(ids.map((id) => ({ queue, id })));
+      for (const task of tasks) if (task?.state === "archived") incident.add(task);
+    }
+    const title = rest.title ?? (typeof what === "string" ? what : undefined);
+    return incident.markdown({ ...rest, title }, this.#desk.nowMs());
   }
 }

@@ -33,3 +33,5 @@ export { type Ineligible, ineligibleSays } from "./redrive/eligible.js";
 export type { RedrivePlan } from "./redrive/plan.js";
 export type { RunResult } from "./redrive/run.js";
 export type { DeadSelection } from "./redrive/selection.js";
+export type { IncidentOptions } from "./incident.js";
+export { type DiffLine, payloadDiff } from "./payload-diff.js";

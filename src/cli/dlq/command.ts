@@ -1,8 +1,16 @@
 import { Command } from "commander";
+import { ackCommand } from "./ack.js";
+import { discardCommand } from "./discard.js";
+import { editCommand } from "./edit.js";
+import { exportCommand } from "./export.js";
+import { importCommand } from "./import.js";
 import { lsCommand } from "./ls.js";
+import { replayCommand } from "./replay.js";
+import { restoreCommand } from "./restore.js";
 import { searchCommand } from "./search.js";
 import { policyCommand } from "./policy.js";
 import { spillCommand } from "./spill.js";
+import { trashCommand } from "./trash.js";
 
 export function dlqCommand(): Command {
   return new Command("dlq")
@@ -11,5 +19,13 @@ export function dlqCommand(): Command {
     .addCommand(lsCommand())
     .addCommand(searchCommand())
     .addCommand(policyCommand())
-    .addCommand(spillCommand());
+    .addCommand(spillCommand())
+    .addCommand(ackCommand())
+    .addCommand(editCommand())
+    .addCommand(replayCommand())
+    .addCommand(discardCommand())
+    .addCommand(restoreCommand())
+    .addCommand(trashCommand())
+    .addCommand(exportCommand())
+    .addCommand(importCommand());
 }

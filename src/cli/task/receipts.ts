@@ -14,6 +14,7 @@ const sentences: Readonly<Record<string, string>> = {
   wrongState: "not in a state that allows it",
   notActive: "not running",
   duplicate: "another task holds the unique lock of that payload",
+  idTaken: "another task has that id there",
 };
 
 export function receiptLines(receipts: readonly Receipt[], queue: string, doneWord: string): string[] {

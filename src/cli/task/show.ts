@@ -46,7 +46,7 @@ async function findIn({ inspector }: Opened, queue: string, ids: readonly string
 }
 
 /** Ids are unique in their queue, so there may be more than one; they are UUIDs mostly. @throws TASK_NOT_FOUND */
-async function findAnywhere({ inspector }: Opened, id: string): Promise<TaskInfo> {
+export async function findAnywhere({ inspector }: Pick<Opened, "inspector">, id: string): Promise<TaskInfo> {
   const queues = await inspector.queues();
   const found = await Promise.all(queues.map(({ name }) => inspector.find(name, id)));
   const task = found.find((one) => one !== undefined);

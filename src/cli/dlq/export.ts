@@ -1,0 +1,117 @@
+import { createWriteStream, renameSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { Command } from "commander";
+import { invalidOption } from "../../core/errors.js";
+import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.js";
+import { note, print } from "../output.js";
+import { shellWord } from "../shell-word.js";
+import { untilStopped } from "../stopping.js";
+import { count } from "../terminal.js";
+import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
+import { type OpenedLetters, withDeadLetters } from "./open.js";
+
+interface Flags extends StorageFlags, ChosenFlags {
+  readonly markdown?: true;
+  readonly payloads?: true;
+  readonly title?: string;
+  readonly out?: string;
+}
+
+export function exportCommand(): Command {
+  const command = new Command("export")
+    .summary("write dead letters to a file: to keep, or to read")
+    .description(
+      "Write dead letters, whole, as JSON Lines, which holdfast dlq import puts back; or, with --markdown, an incident for people: causes, timeline, samples.",
+    )
+    .argument("[QUEUE]", "the queue; one id alone is looked for in all")
+    .argument("[ID...]", "ids of dead letters; or give a --where")
+    .addOption(queueOption())
+    .addOption(whereOption())
+    .option("--markdown", "an incident for people, without payloads, scrubbed of what looks like a secret")
+    .option("--payloads", "with --markdown: the samples' payloads, too, as they are stored")
+    .option("--title <TEXT>", "with --markdown: what it is called")
+    .option("--out <FILE>", "where to write it, readable by you alone; else standard output");
+  return teaching(
+    withStorage(command),
+    [
+      "holdfast dlq export --where 'queue:billing failed:<1d' --out incident.jsonl",
+      "holdfast dlq export --where 'fp:v1:0123456789abcdef' --markdown > incident.md",
+      "holdfast dlq import incident.jsonl",
+    ],
+    "JSON Lines hold payloads. It is a copy: the dead letters stay where they are.",
+  ).action(async (first: string | undefined, rest: readonly string[], flags: Flags) => {
+    if (flags.payloads === true && flags.markdown !== true)
+      throw invalidOption("--payloads", "is for --markdown: JSON Lines hold them anyway");
+    await withDeadLetters(flags, async (opened) => {
+      const which = await chosen(opened, first === undefined ? rest : [first, ...rest], flags);
+      const what = "query" in which ? which.query : which;
+      await untilStopped(async (signal) => {
+        const write = writerTo(flags.out);
+        try {
+          const lines = await (flags.markdown === true
+            ? incident(opened, what, flags, signal, write)
+            : records(opened, what, signal, write));
+          await write.end(!signal.aborted);
+          if (flags.out !== undefined && flags.json !== true && !signal.aborted) tell(lines, flags);
+        } catch (error) {
+          await write.end(false);
+          throw error;
+        }
+      });
+    });
+  });
+}
+
+type What = Parameters<OpenedLetters["letters"]["export"]>[0];
+
+async function records({ letters }: OpenedLetters, what: What, signal: AbortSignal, write: Writer): Promise<number> {
+  let lines = 0;
+  for await (const line of letters.export(what, { signal })) {
+    lines += 1;
+    if (!(await write.line(line))) break;
+  }
+  return lines;
+}
+
+async function incident({ letters }: OpenedLetters, what: What, flags: Flags, signal: AbortSignal, write: Writer) {
+  const { payloads, title } = flags;
+  const text = await letters.incident(what, { payloads: payloads === true, signal, title });
+  await write.line(text.trimEnd());
+  return 0;
+}
+
+function tell(lines: number, { out, markdown }: Flags): void {
+  if (markdown === true) note(`written to ${out!}`);
+  else {
+    note(`${count(lines)} dead ${lines === 1 ? "letter" : "letters"} written to ${out!}`);
+    note(`Put back what is gone since:  holdfast dlq import ${shellWord(out!)}`);
+  }
+}
+
+interface Writer {
+  /** False when nobody reads any more. */
+  line(text: string): Promise<boolean>;
+  end(whole: boolean): Promise<void>;
+}
+
+/** A file has its name when it is whole. */
+function writerTo(path: string | undefined): Writer {
+  if (path === undefined) return { line: (text) => print(text), end: async () => undefined };
+  const part = `${path}.part`;
+  const file = createWriteStream(part, { mode: 0o600 });
+  const failed = once(file, "error").then(([error]) => {
+    throw invalidOption("--out", `cannot be written: ${(error as NodeJS.ErrnoException).code}`);
+  });
+  failed.catch(() => undefined);
+  return {
+    async line(text) {
+      if (!file.write(`${text}\n`)) await Promise.race([once(file, "drain"), failed]);
+      return true;
+    },
+    async end(whole) {
+      if (!file.errored) await Promise.race([new Promise<void>((resolve) => file.end(() => resolve())), failed]);
+      if (whole) renameSync(part, path);
+      else rmSync(part, { force: true });
+    },
+  };
+}
