@@ -7,6 +7,8 @@ import type { StoredLetter } from "./stored-letter.js";
  * are only ever added.
  */
 export const evictionCauses = ["age", "size", "spilled_age", "spilled_size", "spilled_by_hand"] as const;
+/** Of these, what nobody has any more though nothing was wrong with its age: there was no room for it. */
+export const lostCause: EvictionCause = "size";
 export type EvictionCause = (typeof evictionCauses)[number];
 
 /** A dead letter as its caller has seen it: what has died anew since is another one. */

@@ -3,7 +3,7 @@ import { Option } from "commander";
 import { invalidOption } from "../core/errors.js";
 
 export interface KeyFileFlags {
-  readonly keyFile?: string;
+  readonly keyFile?: string | undefined;
 }
 
 /** A file and not the key itself: other users of a machine can read a program's arguments. */

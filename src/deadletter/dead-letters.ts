@@ -1,7 +1,6 @@
-import type { QuarantineReceipt } from "../broker/letter-marks.js";
 import type { Broker } from "../broker/broker.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
-import type { AcknowledgeReceipt } from "../broker/letter-marks.js";
+import type { AcknowledgeReceipt, QuarantineReceipt } from "../broker/letter-marks.js";
 import type { DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../broker/trash.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";

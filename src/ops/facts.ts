@@ -1,4 +1,5 @@
 import type { QueueInfo } from "../core/info.js";
+import type { Growth } from "../inspector/growth.js";
 
 /** What one look at storage tells: metrics and alerts are both made of it, so that they never differ. */
 export interface Facts {
@@ -20,8 +21,8 @@ export interface QueueFacts {
   readonly memoryBytes: number | undefined;
   /** Dead letters that there is room for before some policy acts; undefined: there is no bound. */
   readonly headroom: number | undefined;
-  /** Dead letters that a policy has deleted, all-time, by cause. */
-  readonly evicted: Readonly<Record<string, number>>;
+  /** Dead letters that a policy has taken out of storage, all-time, by cause. */
+  readonly evicted: Growth["evicted"];
 }
 
 export interface GroupFacts {

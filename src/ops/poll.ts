@@ -1,4 +1,5 @@
 import type { Broker } from "../broker/broker.js";
+import { type Growth, growthOf } from "../inspector/growth.js";
 import { type Facts, type QueueFacts } from "./facts.js";
 
 /** Memory is estimated from samples of every queue: seldom enough to be nothing. */
@@ -41,12 +42,14 @@ export class Poll {
       for (const queue of Object.keys(queues)) consumers.set(queue, (consumers.get(queue) ?? 0) + 1);
     }
     const memory = await this.#memoryOf(infos.map(({ name }) => name));
-    const queues = infos.map((info): QueueFacts => ({
+    const { deadLetters } = this.#broker;
+    const growth: readonly Growth[] = deadLetters === undefined ? [] : await growthOf(deadLetters, infos, nowMs);
+    const queues = infos.map((info, n): QueueFacts => ({
       info,
       consumers: consumers.get(info.name) ?? 0,
       memoryBytes: memory.get(info.name),
-      headroom: undefined,
-      evicted: {},
+      headroom: growth[n]?.headroom,
+      evicted: growth[n]?.evicted ?? {},
     }));
     this.#last = { atMs: nowMs, queues, groups: undefined, types: undefined };
     this.#lastAtMs = performance.now();

@@ -1,3 +1,4 @@
+import { lostCause } from "../broker/eviction.js";
 import type { Facts } from "./facts.js";
 
 /** Counters that grow, by a name of their own: what is asked of them is by how much, of late. */
@@ -73,7 +74,7 @@ export class Trail {
 export const counters = {
   arrived: (queue: string) => `arrived ${queue}`,
   finished: (queue: string) => `finished ${queue}`,
-  evicted: (queue: string) => `evicted ${queue}`,
+  lost: (queue: string) => `lost ${queue}`,
   type: (type: string, of: "failed" | "all") => `type ${of} ${type}`,
 };
 
@@ -82,10 +83,7 @@ function totalsOf({ queues, types }: Facts, arrived: ReadonlyMap<string, number>
   for (const { info, evicted } of queues) {
     totals.set(counters.arrived(info.name), arrived.get(info.name) ?? 0);
     totals.set(counters.finished(info.name), Math.max(0, info.processed - info.failed));
-    totals.set(
-      counters.evicted(info.name),
-      Object.values(evicted).reduce((sum, n) => sum + n, 0),
-    );
+    totals.set(counters.lost(info.name), evicted[lostCause] ?? 0);
   }
   for (const { type, outcome, count } of types ?? []) {
     if (!attempted.has(outcome)) continue;

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { untilSignal } from "../../core/loop.js";
+import { invalidOption } from "../../core/errors.js";
 import type { Logger } from "../../core/log.js";
+import type { GrowthKeeper } from "../../deadletter/index.js";
 import type { Broker } from "../../index.js";
 import type { AuditHead, Duty } from "../../ops/index.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
@@ -8,6 +10,7 @@ import { note } from "../output.js";
 import { withStorageOpen } from "../storage.js";
 import { headBefore, keepHead, privateKeyOf } from "../audit/files.js";
 import { auditKey } from "../env.js";
+import { keyOf } from "../key-file.js";
 import { readConfig } from "./config-file.js";
 import { logTo } from "./log.js";
 import { mailer } from "./mailer.js";
@@ -18,6 +21,8 @@ interface Flags extends StorageFlags {
   readonly host?: string;
   readonly auditKeyFile?: string;
   readonly auditHead?: string;
+  readonly spill?: string;
+  readonly spillKeyFile?: string;
 }
 
 export function monitorCommand(): Command {
@@ -30,7 +35,9 @@ export function monitorCommand(): Command {
     .option("--port <PORT>", "where /metrics and /healthz are, 9464 unless given", wholeNumber("--port", 0, 65_535))
     .option("--host <ADDRESS>", "on which address, 127.0.0.1 unless given")
     .option("--audit-key-file <FILE>", "seal the audit log with this key; or HOLDFAST_AUDIT_KEY")
-    .option("--audit-head <FILE>", "the audit log's end, kept there");
+    .option("--audit-head <FILE>", "the audit log's end, kept there")
+    .option("--spill <DIRECTORY>", "where dead letters go whose policy says so")
+    .option("--spill-key-file <FILE>", "encrypts those files: 32 bytes, or those in base64");
   return teaching(
     withStorage(command),
     [
@@ -45,7 +52,8 @@ export function monitorCommand(): Command {
       const { Monitor } = await import("../../ops/index.js");
       const { monitorServer } = await import("../../http/index.js");
       const log = logTo(process.stderr, flags.json === true);
-      const duties = await sealing(broker, flags, log);
+      await using keeper = await growthKeeper(broker, flags);
+      const duties = [...(await sealing(broker, flags, log)), growthDuty(keeper)];
       await using monitor = new Monitor(broker, { ...config, mailer, duties, log });
       const { port, host } = flags;
       await using server = await monitorServer(monitor, {
@@ -60,6 +68,20 @@ export function monitorCommand(): Command {
     });
   });
 }
+
+/** What policies say becomes of dead letters. A key without a directory is a mistake. */
+async function growthKeeper(broker: Broker, { spill: directory, spillKeyFile: keyFile }: Flags): Promise<GrowthKeeper> {
+  if (keyFile !== undefined && directory === undefined)
+    throw invalidOption("--spill", "is needed with --spill-key-file");
+  const { DeadLetters } = await import("../../deadletter/index.js");
+  return new DeadLetters(broker).growthKeeper({ directory, key: keyOf({ keyFile }) });
+}
+
+const growthDuty = (keeper: GrowthKeeper): Duty => ({
+  name: "dead-letter-growth",
+  everyMs: 5_000,
+  step: async () => (await keeper.step()).more,
+});
 
 /** Only where there is a key. */
 async function sealing(broker: Broker, { auditKeyFile, auditHead }: Flags, log: Logger): Promise<Duty[]> {

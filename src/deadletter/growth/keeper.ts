@@ -35,7 +35,7 @@ const againMs = 600_000;
  * has taken away the other does not find, and only what is in a file leaves storage for one. It keeps nothing that
  * another process would need to go on.
  */
-export class GrowthKeeper {
+export class GrowthKeeper implements AsyncDisposable {
   readonly #desk: Desk;
   readonly #target: SpillTarget | undefined;
   #queues: { readonly name: string; readonly trimming: Trimming }[] = [];
@@ -71,6 +71,10 @@ export class GrowthKeeper {
 
   async close(): Promise<void> {
     await this.#target?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #begin(): Promise<void> {

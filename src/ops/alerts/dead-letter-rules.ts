@@ -83,7 +83,7 @@ export const deadLetterRules: readonly Rule[] = [
     clearShare: 1,
     defaults: { ...usual, thresholds: { critical: 0 }, windowMs: 5 * minute },
     mutedBy: [],
-    find: perQueue(({ info: { name } }, look) => grown(look, "DlqDataLost", { queue: name }, counters.evicted(name))),
+    find: perQueue(({ info: { name } }, look) => grown(look, "DlqDataLost", { queue: name }, counters.lost(name))),
     title: (labels, value) => `${value} of ${inQueue(labels)} were deleted for want of room`,
     first: ({ queue }) => `holdfast dlq export --queue ${word(queue)}`,
   },
@@ -124,8 +124,9 @@ function perGroup(wanted: (group: GroupFacts, look: Look) => boolean): Rule["fin
       .map(({ fingerprint, type, count }) => ({ labels: { fingerprint, type }, value: count }));
 }
 
-/** Seconds until there is no room; as good as never where nothing comes. */
+/** Seconds until there is no room: none where the bound is met; as good as never where nothing comes. */
 function untilFullS(look: Look, queue: string, headroom: number): number {
+  if (headroom === 0) return 0;
   const { windowMs } = look.settingsOf("DlqOverflowSoon", { queue });
   const { by } = look.trail.increase(counters.arrived(queue), windowMs, look.facts.atMs);
   return by === 0 ? Number.MAX_SAFE_INTEGER : headroom / (by / (windowMs / 1_000));

@@ -1,3 +1,4 @@
+import { lostCause } from "../../broker/eviction.js";
 import type { RuleName, RuleSettings } from "./rule.js";
 
 /** Which queues or types: one alone, or all but some. */
@@ -27,10 +28,11 @@ export function expressionOf(rule: RuleName, scope: Scope, threshold: number, se
       return `${select("holdfast_queue_oldest_age_seconds", 'state="archived"')} > ${threshold}`;
     case "DlqOverflowSoon": {
       const rate = `rate(${select("holdfast_dlq_arrived_total")}[${window}])`;
-      return `${select("holdfast_dlq_headroom_tasks")} / (${rate} > 0) < ${threshold}`;
+      const headroom = select("holdfast_dlq_headroom_tasks");
+      return `${headroom} / (${rate} > 0) < ${threshold} or ${headroom} == 0`;
     }
     case "DlqDataLost":
-      return `sum by (queue) (${increase("holdfast_dlq_evicted_total")}) > ${threshold}`;
+      return `${increase("holdfast_dlq_evicted_total", `cause="${lostCause}"`)} > ${threshold}`;
     case "NewFailureGroup": {
       const seen = select("holdfast_dlq_group_first_seen_timestamp_seconds");
       const isNew = `on (fingerprint, type) (time() - ${seen} <= ${settings.windowMs / 1_000})`;

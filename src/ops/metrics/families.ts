@@ -121,7 +121,7 @@ function deadLetterFamilies(queues: readonly QueueFacts[], { groups = [] }: Fact
     ),
     counter(
       "holdfast_dlq_evicted_total",
-      "Dead letters that a policy deleted, by cause.",
+      "Dead letters that left storage by a policy or spilled by hand, by cause; size: there was no room, and nobody has them.",
       queues.flatMap(({ info, evicted }) =>
         Object.entries(evicted).map(([cause, value]) => ({ labels: { queue: info.name, cause }, value })),
       ),
