@@ -38,6 +38,11 @@ import type { RunDeadOptions } from "./redrive/options.js";
 import { Redrives } from "./redrive/redrives.js";
 import { runDead, type RunResult } from "./redrive/run.js";
 import type { DeadSelection } from "./redrive/selection.js";
+import { addRule, listRules, removeRule, type Rule, setRuleMode } from "./rules/book.js";
+import { RuleEvaluator } from "./rules/evaluator.js";
+import type { RuleOptions } from "./rules/options.js";
+import { previewRule, type RulePreview } from "./rules/preview.js";
+import type { RuleMode } from "./rules/rule.js";
 import type { SearchOptions } from "./search/options.js";
 import type { SearchPage } from "./search/scan.js";
 import { search, searchAll, type SearchAllOptions } from "./search/search.js";
@@ -97,6 +102,11 @@ export class DeadLetters {
     return search(this.#desk, query, options);
   }
 
+  /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */
+  searchAll(query: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
+    return searchAll(this.#desk, query, options);
+  }
+
   /**
    * Into quarantine: run one by one alone, never by a redrive, a rule or in bulk. Dead letters of which workers died are there
    * by themselves: `is:quarantined` finds both. One receipt an id, in order.
@@ -118,9 +128,38 @@ export class DeadLetters {
     return runQuarantined(this.#desk, queue, id, by);
   }
 
-  /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */
-  searchAll(query: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
-    return searchAll(this.#desk, query, options);
+  /** The rules by their order, with what each did so far: the first that matches has a dead letter. */
+  async rules(): Promise<Rule[]> {
+    return listRules(this.#desk);
+  }
+
+  /**
+   * A rule runs dead letters again, routes them to another queue or discards them, by itself: in `shadow`, as it begins unless
+   * said otherwise, it only counts what it would do. Carried out by `holdfast monitor`, or by a `ruleEvaluator`.
+   * @throws OPTION_INVALID SEARCH_INVALID
+   */
+  async addRule(rule: RuleOptions, by?: ByOptions): Promise<Rule> {
+    return addRule(this.#desk, rule, by);
+  }
+
+  /** What a rule would do with the last dead letters of each queue, `last` (1,000) of each; nothing is changed. @throws OPTION_INVALID */
+  async previewRule(rule: string | RuleOptions, last?: number): Promise<RulePreview> {
+    return previewRule(this.#desk, rule, last);
+  }
+
+  /** Shadow, live or off: from then on it goes through all dead letters there are, the oldest first. @throws OPTION_INVALID */
+  async setRuleMode(name: string, mode: RuleMode, by?: ByOptions): Promise<Rule> {
+    return setRuleMode(this.#desk, name, mode, by);
+  }
+
+  /** @throws OPTION_INVALID where there is no such rule */
+  async removeRule(name: string, by?: ByOptions): Promise<void> {
+    return removeRule(this.#desk, name, by);
+  }
+
+  /** Carries out the rules: call `step` again and again. Any number may run, one of them at a time does it. */
+  ruleEvaluator(): RuleEvaluator {
+    return new RuleEvaluator(this.#desk);
   }
 
   /**

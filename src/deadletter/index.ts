@@ -35,3 +35,8 @@ export type { RunResult } from "./redrive/run.js";
 export type { DeadSelection } from "./redrive/selection.js";
 export type { IncidentOptions } from "./incident.js";
 export { type DiffLine, payloadDiff } from "./payload-diff.js";
+export type { Rule } from "./rules/book.js";
+export type { RuleEvaluator, RulesStep } from "./rules/evaluator.js";
+export type { RuleOptions } from "./rules/options.js";
+export type { RulePreview } from "./rules/preview.js";
+export type { RuleAction, RuleMode, RuleStatus } from "./rules/rule.js";

@@ -40,7 +40,7 @@ export function statesOf(query: SearchQuery): TaskState[] {
 const termsOf = ({ terms }: SearchQuery, field: FieldName) =>
   terms.filter((term): term is FieldTerm => term.kind === "field" && term.field === field);
 
-function passes(query: SearchQuery, field: "queue" | "state", text: string): boolean {
+export function passes(query: SearchQuery, field: "queue" | "state", text: string): boolean {
   return termsOf(query, field).every(
     ({ op, values, negated }) => values.some((value) => textTest(field, op, value)(text)) !== negated,
   );
