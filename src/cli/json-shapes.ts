@@ -1,4 +1,5 @@
-import type { QueueInfo, RunningTask, TaskInfo, WorkerInfo } from "../core/info.js";
+import type { Mark, QueueInfo, RunningTask, TaskInfo, WorkerInfo } from "../core/info.js";
+import { copiedFrom } from "../core/lineage.js";
 import type { Failure } from "../core/outcome.js";
 import { encoded } from "./payload-view.js";
 import { iso } from "./times.js";
@@ -38,11 +39,21 @@ export function taskJson(task: TaskInfo) {
     group: message === undefined || message.group === "" ? null : message.group,
     headers: message?.headers ?? {},
     progress: task.progress ?? null,
+    acknowledged: task.acknowledged === undefined ? null : markJson(task.acknowledged),
+    restored: task.restored === undefined ? null : markJson(task.restored),
+    copyOf: (message && copiedFrom(message)) ?? null,
+    copies: (task.copies ?? []).map(({ queue, id, ...mark }) => ({ queue, id, ...markJson(mark) })),
     ...bytesAs("result", task.result),
     // Only of a message that cannot be decoded: all that there is of it.
     ...(message === undefined ? bytesAs("stored", task.bytes) : {}),
   };
 }
+
+const markJson = ({ atMs, actor, reason }: Mark) => ({
+  at: iso(atMs),
+  actor,
+  reason: reason === "" ? null : reason,
+});
 
 /** 0 says "none" in a message. */
 const given = (value: number | undefined) => (value === 0 ? undefined : value);

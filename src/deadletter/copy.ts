@@ -190,7 +190,7 @@ async function goOn(desk: Desk, of: TaskRef, task: NewTask, known: StoredCopy, b
     return { status: "copied", queue, id, again: true };
   }
   // For so long storage knows an id again that has been run and deleted meanwhile.
-  if (desk.nowMs() - Number(known.at) > repeatHorizonMs) return { status: "unknown", queue, id };
+  if (desk.nowMs() - known.at > repeatHorizonMs) return { status: "unknown", queue, id };
   return put(desk, of, { ...task, message: { ...task.message, id } }, by, true);
 }
 

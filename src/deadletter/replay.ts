@@ -85,7 +85,7 @@ export async function replay(
       encodeProgress(value);
       onProgress?.(value);
     },
-    log: (text) => onLog?.(String(text)),
+    log: (text) => onLog?.(text),
     once: effectsOf(letter),
   };
   const startedAtMs = systemClock.nowMs();

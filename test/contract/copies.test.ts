@@ -136,7 +136,7 @@ describeBroker("copies of dead letters", ({ it }) => {
 /** Runs a call whose enqueue never gets out, then the same call again. */
 async function brokenOff<T>(t: Trial, call: () => Promise<T>): Promise<T> {
   const { broker } = t;
-  const { enqueue } = broker;
+  const enqueue = broker.enqueue.bind(broker);
   broker.enqueue = async () => {
     throw new Error("the process died");
   };

@@ -1,10 +1,12 @@
 import ansis from "ansis";
 import type { TaskInfo } from "../../index.js";
+import type { Mark } from "../../core/info.js";
+import { copiedFrom } from "../../core/lineage.js";
 import type { TaskState } from "../../core/state.js";
 import { payloadLines } from "../payload-view.js";
 import { shellWord } from "../shell-word.js";
 import { columns, count, printable, startOf, wrapped } from "../terminal.js";
-import { dateAndDistance, span } from "../times.js";
+import { dateAndDistance, relative, span } from "../times.js";
 
 /** So much of a payload is shown with its task; `task payload` prints all of it. */
 const mostBytes = 65_536;
@@ -33,6 +35,7 @@ const indented = (line: string) => wrapped(printable(line), "  ");
 
 function fields(task: TaskInfo, nowMs: number): string[] {
   const { message } = task;
+  const of = message && copiedFrom(message);
   const date = (ms: number | undefined) => (ms === undefined || ms === 0 ? undefined : dateAndDistance(ms, nowMs));
   const length = (ms: number | undefined) => (ms === undefined || ms === 0 ? undefined : span(ms));
   const pairs: readonly (readonly [string, string | undefined])[] = [
@@ -52,11 +55,19 @@ function fields(task: TaskInfo, nowMs: number): string[] {
     ["unique", message?.uniqueKey === "" ? undefined : message?.uniqueKey],
     ...Object.entries(message?.headers ?? {}).map(([name, value]) => ["header", `${name}: ${value}`] as const),
     ["progress", task.progress === undefined ? undefined : JSON.stringify(task.progress)],
+    ["copy of", of && `${of.queue} ${of.id}`],
+    ...(task.copies ?? []).map((copy) => ["copied as", `${copy.queue} ${copy.id}, ${markOf(copy, nowMs)}`] as const),
+    ["acknowledged", task.acknowledged && markOf(task.acknowledged, nowMs)],
+    ["restored", task.restored && markOf(task.restored, nowMs)],
   ];
   return pairs.flatMap(([name, value]) =>
     value === undefined ? [] : [`  ${ansis.dim(name.padEnd(11))}  ${startOf(value, columns() - 15)}`],
   );
 }
+
+/** "2 h ago by ann@web-1: refunded" */
+const markOf = ({ atMs, actor, reason }: Mark, nowMs: number) =>
+  `${relative(atMs, nowMs)} by ${actor}${reason === "" ? "" : `: ${reason}`}`;
 
 const dueWord: Partial<Record<TaskState, string>> = { scheduled: "runs", retry: "runs", completed: "expires" };
 
@@ -83,9 +94,14 @@ const words = ({ queue, id }: TaskInfo) => `${shellWord(queue)} ${shellWord(id)}
 /** What one may want to do with a task in this state. */
 function next(task: TaskInfo): string[] {
   switch (task.state) {
+    case "archived":
+      return [
+        `holdfast task run ${words(task)}`,
+        `holdfast dlq edit ${words(task)}`,
+        `holdfast dlq discard ${words(task)} --reason …`,
+      ];
     case "scheduled":
     case "retry":
-    case "archived":
       return [`holdfast task run ${words(task)}`, `holdfast task delete ${words(task)}`];
     case "active":
       return [`holdfast task cancel ${words(task)}`];

@@ -24,6 +24,7 @@ const left: ReadonlySet<string> = new Set([
   "hf_cancel",
   "hf_fp",
   "hf_progress",
+  "hf_redrive",
 ]);
 
 /** All in one trip. */
