@@ -101,6 +101,7 @@ describe("a broker's spool", () => {
     storage.answer = pass;
 
     await until("all are answered for", () => spool.counters().delivered === 6);
+    expect(storage.sent.filter((id) => id === "a" || id === "b")).toEqual(["a", "b", "a", "b"]);
     storage.trustAfterMs = 20;
     await empty();
   });

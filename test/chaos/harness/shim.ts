@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 /** A library of ours to be loaded into a process before all others, made when it is first asked for. */
-export function shim(name: "synced" | "skewed" | "kept", folder: string): string {
+export function shim(name: "synced" | "skewed" | "kept" | "failing", folder: string): string {
   mkdirSync(folder, { recursive: true });
   const library = join(folder, `${name}.so`);
   const source = join(import.meta.dirname, "shims", `${name}.c`);

@@ -81,6 +81,26 @@ export const producerRows: readonly Row[] = [
     heal: ({ server }) => server.start(),
   },
   {
+    row: 151,
+    name: "the spool's disk fails to fsync (EIO) while Redis is away",
+    spool: {},
+    lacks: lacksCompiler,
+    producers: (folder) => ({
+      LD_PRELOAD: shim("failing", folder),
+      FAIL_OF: spoolIn(folder),
+      FAIL_WHILE: join(folder, "failing"),
+    }),
+    holdMs: 3_000,
+    recoverMs: 15_000,
+    async inject(scene) {
+      await scene.server.kill();
+      const sign = join(scene.folder, "failing");
+      writeFileSync(sign, "");
+      scene.undo.push(() => rmSync(sign));
+    },
+    heal: ({ server }) => server.start(),
+  },
+  {
     row: 53,
     name: "eight producers on one spool, four killed with -9",
     spool: {},
