@@ -53,6 +53,8 @@ const mostPending = 5_000;
 /** What a fault left behind is over: leases that it broke have run out and their tasks have been taken again. */
 const calmMs = 10_000;
 const restMs = 300_000;
+/** Spools hold what was accepted for 20 s, and what a busy machine has not delivered yet. */
+const emptyingMs = 900_000;
 
 /** What a producer says of itself. */
 interface Counts {
@@ -119,7 +121,12 @@ export async function runSoak(options: SoakOptions): Promise<Soak> {
     await sleep(calmMs);
     options.tell("the producers stop");
     pacing.end();
-    await Promise.all(children.producers.map((producer) => children.stop(producer, restMs)));
+    const stopping = children.producers;
+    await Promise.all(stopping.map((producer) => children.stop(producer, emptyingMs)));
+    if (stopping.some(({ process: producer }) => producer.signalCode !== null))
+      options.tell(
+        `VOID: the spools were not empty after ${emptyingMs / 1_000} s, and what they hold counts as lost below`,
+      );
     const quiet = await until(
       "nothing waits or runs",
       async () => (await unfinished(await stage.holder(queue), queue)) === 0,
@@ -200,12 +207,12 @@ class Pacing {
 
   async #look(): Promise<void> {
     const pending = await this.pending();
-    if (pending < 0 || this.#over) return;
+    if (this.#over) return;
+    // Where storage does not tell how many are pending, the spools still do.
     const load = Math.max(pending / mostPending, this.#spooled() / (mostSpooledS * this.#perSecond));
-    const held = load > (this.#held ? 0.75 : 1);
-    if (held === this.#held) return;
-    this.#held = held;
-    const perSecond = held ? 0 : this.#perSecond / producers;
+    this.#held = load > (this.#held ? 0.75 : 1);
+    const perSecond = this.#held ? 0 : this.#perSecond / producers;
+    // Each time: one that took a dead producer's place has not been told.
     for (const { process: producer } of this.#children.producers) producer.send({ do: "pace", perSecond });
   }
 }
