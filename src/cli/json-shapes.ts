@@ -1,6 +1,8 @@
 import type { Mark, QueueInfo, RunningTask, TaskInfo, WorkerInfo } from "../core/info.js";
 import { copiedFrom } from "../core/lineage.js";
 import type { Failure } from "../core/outcome.js";
+import { scrub } from "../core/scrub.js";
+import { shownFailure } from "../core/shown-failure.js";
 import { encoded } from "./payload-view.js";
 import { iso } from "./times.js";
 
@@ -26,9 +28,13 @@ export function taskJson(task: TaskInfo) {
     maxRetry: message?.maxRetry ?? null,
     retried: message?.retried ?? null,
     crashes: task.crashes,
-    lastError: message === undefined || message.lastError === "" ? null : message.lastError,
+    lastError: message === undefined || message.lastError === "" ? null : scrub(message.lastError, 65_536),
     lastFailedAt: iso(given(message?.lastFailedAtMs)),
     failure: task.failure === undefined ? null : failureJson(task.failure),
+    // Earlier ones, the newest last; null where they were not read.
+    history: task.history?.map(failureJson) ?? null,
+    enqueuedAt: iso(task.enqueuedAtMs),
+    traceId: task.traceId ?? null,
     dueAt: iso(task.dueAtMs),
     archivedAt: iso(task.archivedAtMs),
     completedAt: iso(given(message?.completedAtMs)),
@@ -59,7 +65,7 @@ const markJson = ({ atMs, actor, reason }: Mark) => ({
 const given = (value: number | undefined) => (value === 0 ? undefined : value);
 
 function failureJson(failure: Failure) {
-  const { startedAtMs, ...rest } = failure;
+  const { startedAtMs, ...rest } = shownFailure(failure);
   return { ...rest, startedAt: iso(startedAtMs) };
 }
 

@@ -4,7 +4,7 @@ import type { DeadLetters } from "../../deadletter/index.js";
 import type { TaskInfo } from "../../index.js";
 import { queueAndRest } from "../flags.js";
 import type { Opened } from "../storage.js";
-import { findAnywhere } from "../task/show.js";
+import { findAnywhere } from "../task/find.js";
 
 /** Which dead letters a command is about. */
 export type Chosen = { readonly queue: string; readonly ids: readonly string[] } | { readonly query: string };

@@ -8,6 +8,7 @@ import { lsCommand } from "./ls.js";
 import { replayCommand } from "./replay.js";
 import { restoreCommand } from "./restore.js";
 import { searchCommand } from "./search.js";
+import { showCommand } from "./show.js";
 import { policyCommand } from "./policy.js";
 import { spillCommand } from "./spill.js";
 import { trashCommand } from "./trash.js";
@@ -18,6 +19,7 @@ export function dlqCommand(): Command {
     .description("Dead letters of all queues: what failed, why, and what to do about it.")
     .addCommand(lsCommand())
     .addCommand(searchCommand())
+    .addCommand(showCommand())
     .addCommand(policyCommand())
     .addCommand(spillCommand())
     .addCommand(ackCommand())

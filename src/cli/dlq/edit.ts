@@ -10,7 +10,7 @@ import { note, print, printJson } from "../output.js";
 import { shellWord } from "../shell-word.js";
 import { actOf } from "../storage.js";
 import { payloadInput } from "../task/payload-input.js";
-import { findAnywhere } from "../task/show.js";
+import { findAnywhere } from "../task/find.js";
 import { columns, printable, startOf } from "../terminal.js";
 import { edited } from "./editor.js";
 import { loadModule } from "./module.js";

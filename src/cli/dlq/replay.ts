@@ -5,7 +5,7 @@ import type { ReplayResult } from "../../deadletter/index.js";
 import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
-import { findAnywhere } from "../task/show.js";
+import { findAnywhere } from "../task/find.js";
 import { count, printable, wrapped } from "../terminal.js";
 import { span } from "../times.js";
 import { loadModule } from "./module.js";

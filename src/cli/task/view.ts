@@ -5,7 +5,8 @@ import { copiedFrom } from "../../core/lineage.js";
 import type { TaskState } from "../../core/state.js";
 import { payloadLines } from "../payload-view.js";
 import { shellWord } from "../shell-word.js";
-import { columns, count, printable, startOf, wrapped } from "../terminal.js";
+import { columns, count, printable, startOf } from "../terminal.js";
+import { failureLines } from "./failures.js";
 import { dateAndDistance, relative, span } from "../times.js";
 
 /** So much of a payload is shown with its task; `task payload` prints all of it. */
@@ -14,15 +15,9 @@ const mostLines = 60;
 
 /** One task in full, for people. */
 export function taskLines(task: TaskInfo, nowMs: number): string[] {
-  const { message, failure, result } = task;
+  const { message, result } = task;
   const lines = [ansis.bold(printable(task.id)), ...fields(task, nowMs)];
-  if (failure !== undefined) {
-    const took = `${dateAndDistance(failure.startedAtMs, nowMs)}, took ${span(failure.durationMs)}`;
-    lines.push("", ansis.yellow(`Failure  ${printable(failure.class)} [${printable(failure.reason)}]`));
-    lines.push(`  ${ansis.dim(took)}`, ...(failure.stack ?? failure.message).split(/\r?\n/).flatMap(indented));
-  } else if (message !== undefined && message.lastError !== "") {
-    lines.push("", ansis.yellow("Failure"), ...message.lastError.split(/\r?\n/).flatMap(indented));
-  }
+  lines.push(...failureLines(task, nowMs));
   if (message === undefined) lines.push(...bytesSection("Stored, and cannot be decoded", task.bytes, task));
   else lines.push(...bytesSection("Payload", message.payload, task));
   if (result !== undefined) lines.push(...bytesSection("Result", result, task));
@@ -30,8 +25,6 @@ export function taskLines(task: TaskInfo, nowMs: number): string[] {
   if (hints.length > 0) lines.push("", ansis.bold("Next"), ...hints.map((hint) => `  ${ansis.cyan(hint)}`));
   return lines;
 }
-
-const indented = (line: string) => wrapped(printable(line), "  ");
 
 function fields(task: TaskInfo, nowMs: number): string[] {
   const { message } = task;
@@ -43,7 +36,9 @@ function fields(task: TaskInfo, nowMs: number): string[] {
     ["state", task.state],
     ["type", message?.type ?? "(unreadable)"],
     [dueWord[task.state] ?? "due", date(task.dueAtMs)],
+    ["enqueued", task.enqueuedAtMs === undefined ? "unknown: its id does not tell" : date(task.enqueuedAtMs)],
     ["died", date(task.archivedAtMs)],
+    ["archived by", task.state === "archived" ? task.failure?.actor : undefined],
     ["completed", date(message?.completedAtMs)],
     ["failed", message === undefined ? undefined : `${message.retried} of ${message.maxRetry} times that are allowed`],
     ["last failed", date(message?.lastFailedAtMs)],
@@ -53,15 +48,17 @@ function fields(task: TaskInfo, nowMs: number): string[] {
     ["retention", length(message?.retentionMs)],
     ["group", message?.group === "" ? undefined : message?.group],
     ["unique", message?.uniqueKey === "" ? undefined : message?.uniqueKey],
+    ["trace", task.traceId],
     ...Object.entries(message?.headers ?? {}).map(([name, value]) => ["header", `${name}: ${value}`] as const),
     ["progress", task.progress === undefined ? undefined : JSON.stringify(task.progress)],
     ["copy of", of && `${of.queue} ${of.id}`],
     ...(task.copies ?? []).map((copy) => ["copied as", `${copy.queue} ${copy.id}, ${markOf(copy, nowMs)}`] as const),
+    ["quarantined", task.quarantined && markOf(task.quarantined, nowMs)],
     ["acknowledged", task.acknowledged && markOf(task.acknowledged, nowMs)],
     ["restored", task.restored && markOf(task.restored, nowMs)],
   ];
   return pairs.flatMap(([name, value]) =>
-    value === undefined ? [] : [`  ${ansis.dim(name.padEnd(11))}  ${startOf(value, columns() - 15)}`],
+    value === undefined ? [] : [`  ${ansis.dim(name.padEnd(12))}  ${startOf(value, columns() - 16)}`],
   );
 }
 
