@@ -165,6 +165,11 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     advice:
       "Recorded as `no_handler`; the task goes back for 30 s, nothing counted, for a worker that knows the type. Register a handler, or use other queues.",
   },
+  BUILD_TOO_OLD: {
+    sample: { type: "email:welcome", build: "1.4.1", minBuild: "1.4.2" },
+    advice:
+      "Recorded as `no_handler`, and tried again after 30 s: a worker that gives a later `build` runs it. Asked for by `minBuild` of a run or redrive.",
+  },
   MESSAGE_INVALID: {
     sample: { problem: "text that is not valid UTF-8", offset: 17 },
     advice: "What is stored is no task. It is archived as `decode_error` with its bytes unchanged.",

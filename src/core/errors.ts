@@ -63,6 +63,8 @@ const sentences = {
   EFFECT_INTERRUPTED: (d: { id: string; key: string }) =>
     `"${d.key}" of task ${d.id} was begun before, and nothing tells whether it was carried out`,
   HANDLER_MISSING: (d: { type: string }) => `no handler for "${d.type}" in this worker`,
+  BUILD_TOO_OLD: (d: { type: string; build: string | undefined; minBuild: string }) =>
+    `this task of type "${d.type}" asks for a worker of build ${d.minBuild} or later, this one is ${d.build ?? "of none"}`,
   MESSAGE_INVALID: (d: { problem: string; offset: number }) =>
     `the stored message cannot be decoded: ${d.problem} at byte ${d.offset}`,
 };

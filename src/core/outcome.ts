@@ -157,7 +157,7 @@ function reasonOf(error: unknown, type: string): Reason {
   if (HoldfastError.is(error, "TASK_TIMEOUT")) return "timeout";
   if (HoldfastError.is(error, "TASK_DEADLINE")) return "deadline";
   if (HoldfastError.is(error, "TASK_CANCELLED")) return "cancelled";
-  if (HoldfastError.is(error, "HANDLER_MISSING")) return "no_handler";
+  if (HoldfastError.is(error, "HANDLER_MISSING") || HoldfastError.is(error, "BUILD_TOO_OLD")) return "no_handler";
   if (HoldfastError.is(error, "MESSAGE_INVALID")) return "decode_error";
   // Of another type: the handler tried to enqueue something wrong, which is a failure like any other.
   if (HoldfastError.is(error, "PAYLOAD_INVALID") && error.data.type === type) return "schema_mismatch";

@@ -29,7 +29,7 @@ export { isQuarantined } from "./quarantine.js";
 export type { RedriveOptions, RunDeadOptions } from "./redrive/options.js";
 export type { DriveOptions, RedriveInfo, RedriveOutcome, Redrives } from "./redrive/redrives.js";
 export type { RedrivePhase, RedriveStatus } from "./redrive/document.js";
-export { type Ineligible, ineligibleSays } from "./redrive/eligible.js";
+export { type Ineligible, ineligibleSays } from "./redrive/reasons.js";
 export type { RedrivePlan } from "./redrive/plan.js";
 export type { RunResult } from "./redrive/run.js";
 export type { DeadSelection } from "./redrive/selection.js";

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { Lease, LeasedTask } from "../broker/broker.js";
+import { isOlderBuild, minBuildHeader } from "../core/build.js";
 import type { Clock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import { defaultTimeoutMs } from "../core/message.js";
@@ -129,6 +130,12 @@ export class Attempt implements TaskContext {
     tellTask({ event: "started", queue: this.queue, type: this.type, id: this.id, attempt: this.attempt });
     if (message.deadlineMs !== 0 && this.startedAtMs >= message.deadlineMs) {
       this.#failed(new HoldfastError("TASK_DEADLINE", { deadlineMs: message.deadlineMs }));
+      return;
+    }
+    const minBuild = message.headers[minBuildHeader];
+    const { build } = this.#options;
+    if (isOlderBuild(build, minBuild)) {
+      this.#failed(new HoldfastError("BUILD_TOO_OLD", { type: this.type, build, minBuild: minBuild! }));
       return;
     }
     this.#arm();

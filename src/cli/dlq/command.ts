@@ -5,6 +5,8 @@ import { editCommand } from "./edit.js";
 import { exportCommand } from "./export.js";
 import { importCommand } from "./import.js";
 import { lsCommand } from "./ls.js";
+import { redriveCommand } from "./redrive.js";
+import { runCommand } from "./run.js";
 import { replayCommand } from "./replay.js";
 import { restoreCommand } from "./restore.js";
 import { searchCommand } from "./search.js";
@@ -19,6 +21,8 @@ export function dlqCommand(): Command {
     .description("Dead letters of all queues: what failed, why, and what to do about it.")
     .addCommand(lsCommand())
     .addCommand(searchCommand())
+    .addCommand(runCommand())
+    .addCommand(redriveCommand())
     .addCommand(showCommand())
     .addCommand(policyCommand())
     .addCommand(spillCommand())

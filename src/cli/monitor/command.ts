@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { untilSignal } from "../../core/loop.js";
+import { pause, untilSignal } from "../../core/loop.js";
 import { invalidOption } from "../../core/errors.js";
 import type { Logger } from "../../core/log.js";
 import type { GrowthKeeper } from "../../deadletter/index.js";
@@ -53,7 +53,8 @@ export function monitorCommand(): Command {
       const { monitorServer } = await import("../../http/index.js");
       const log = logTo(process.stderr, flags.json === true);
       await using keeper = await growthKeeper(broker, flags);
-      const duties = [...(await sealing(broker, flags, log)), growthDuty(keeper)];
+      const redrives = await redriving(broker, log);
+      const duties = [...(await sealing(broker, flags, log)), growthDuty(keeper), redrives.duty];
       await using monitor = new Monitor(broker, { ...config, mailer, duties, log });
       const { port, host } = flags;
       await using server = await monitorServer(monitor, {
@@ -65,6 +66,8 @@ export function monitorCommand(): Command {
         `Watching ${broker.label}; metrics at http://${host ?? "127.0.0.1"}:${server.port}/metrics. Ctrl-C ends it.`,
       );
       await untilSignal();
+      // Another monitor need not wait until this one's turn has run out.
+      await redrives.release();
     });
   });
 }
@@ -82,6 +85,24 @@ const growthDuty = (keeper: GrowthKeeper): Duty => ({
   everyMs: 5_000,
   step: async () => (await keeper.step()).more,
 });
+
+/** Drives what nobody drives: whoever has begun it has gone, or only begun it. */
+async function redriving(broker: Broker, log: Logger) {
+  const { DeadLetters } = await import("../../deadletter/index.js");
+  const { redrives } = new DeadLetters(broker);
+  const onError = (error: unknown) => log.warn({ error }, "a redrive could not go on; trying again");
+  const duty: Duty = {
+    name: "redrives",
+    everyMs: 1_000,
+    async step(signal) {
+      const waitMs = await redrives.step(onError);
+      if (waitMs >= 1_000) return false;
+      await pause(waitMs, signal);
+      return true;
+    },
+  };
+  return { duty, release: () => redrives.release() };
+}
 
 /** Only where there is a key. */
 async function sealing(broker: Broker, { auditKeyFile, auditHead }: Flags, log: Logger): Promise<Duty[]> {

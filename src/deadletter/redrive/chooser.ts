@@ -1,7 +1,8 @@
 import type { Chosen } from "../../broker/redriving.js";
 import type { TaskInfo } from "../../core/info.js";
 import type { Desk } from "../desk.js";
-import { type Ineligible, ineligible } from "./eligible.js";
+import { ineligible } from "./eligible.js";
+import type { Ineligible } from "./reasons.js";
 import type { RunSettings } from "./options.js";
 import type { SelectedPage } from "./selection.js";
 

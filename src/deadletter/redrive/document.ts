@@ -2,7 +2,7 @@ import type { StoredDocument } from "../../broker/documents.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError } from "../../core/errors.js";
 import type { Desk } from "../desk.js";
-import type { Ineligible } from "./eligible.js";
+import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
 import type { DeadSelection } from "./selection.js";
 

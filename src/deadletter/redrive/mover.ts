@@ -2,7 +2,7 @@ import type { DeadMove, DeadMoving } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import type { TaskInfo } from "../../core/info.js";
 import type { Desk } from "../desk.js";
-import type { Ineligible } from "./eligible.js";
+import type { Ineligible } from "./reasons.js";
 import { bytesToRun, routed, routedHeader } from "./message.js";
 import type { RunSettings } from "./options.js";
 

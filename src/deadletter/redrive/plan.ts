@@ -1,6 +1,6 @@
 import type { Desk } from "../desk.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
-import type { Ineligible } from "./eligible.js";
+import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
 import { type DeadSelection, selected } from "./selection.js";
 import { causeOf } from "./outcome.js";

@@ -2,7 +2,7 @@ import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { TaskInfo } from "../../core/info.js";
 import type { Desk } from "../desk.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
-import type { Ineligible } from "./eligible.js";
+import type { Ineligible } from "./reasons.js";
 import { moveTasks } from "./mover.js";
 import { runOptions, type RunDeadOptions } from "./options.js";
 import { markText } from "./outcome.js";
