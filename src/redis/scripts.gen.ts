@@ -212,7 +212,7 @@ export interface AppendActsRow {
 
 export const appendActsScript: Script = {
   name: "append_acts",
-  sha1: "3c8384c055d6c6cd9a3375bde4f91e12cc9518f8",
+  sha1: "0d19371b7b27b5494bf92b97f773079c4887273f",
   text: `-- Append acts to a log that belongs to no queue.
 -- Reply: "appended", or what is wrong with the key.
 local log = unpack(KEYS)
@@ -248,6 +248,8 @@ end
 
 local problem = misfit(log, "stream")
 if problem then return problem end
+-- A first write that needs no memory: then a server whose memory is full lets the others pass, too.
+redis.call("XTRIM", log, "MAXLEN", "~", 10000)
 for i = 1, #ROWS, 6 do
   local actor, reason, request, verb, what, count = unpack(ROWS, i, i + 5)
   record_in(log, now_ms, actor, reason, request, verb, what, count)
@@ -404,7 +406,7 @@ export interface CopyHead {
 
 export const copyScript: Script = {
   name: "copy",
-  sha1: "886bbd5de15315fbd9c4c34a1707d436c067e942",
+  sha1: "f3e11197e70cf94718e95d50f15ea70f1f201620",
   text: `-- What a dead letter knows of its copies, in three steps (\`act\`): \`begin\` notes the one that is about to be made, \`done\`
 -- that it was, \`refused\` that it was not, and forgets it. An act that comes again finds its own note.
 -- Reply: "begun", "noted", "notFound", "wrongState", or { "known", the note of that request }, or { "problem", what is
@@ -457,29 +459,26 @@ for _, copy in ipairs(copies) do
   end
 end
 
-local function write(list)
-  redis.call("HDEL", task, "hf_copies")
-  if #list > 0 then redis.call("HSET", task, "hf_copies", cjson.encode(list)) end
-end
-
 if act == "begin" then
   if mine then return { "known", cjson.encode(kept[mine]) } end
   if state ~= "archived" then return "wrongState" end
   while #kept >= tonumber(most) do table.remove(kept, 1) end
   kept[#kept + 1] = cjson.decode(note)
-  write(kept)
-  record(holdfast, now_ms, actor, reason, request, "copy", cjson.encode({ id }), 1)
-  return "begun"
-end
-if not mine then return "notFound" end
-if act == "done" then
+elseif not mine then
+  return "notFound"
+elseif act == "done" then
   kept[mine].done = true
 else
   table.remove(kept, mine)
-  record(holdfast, now_ms, actor, reason, request, "copyRefused", cjson.encode({ id }), 1)
 end
-write(kept)
-return "noted"
+
+-- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
+redis.call("HDEL", task, "hf_copies")
+if #kept > 0 then redis.call("HSET", task, "hf_copies", cjson.encode(kept)) end
+if act == "done" then return "noted" end
+local verb = act == "begin" and "copy" or "copyRefused"
+record(holdfast, now_ms, actor, reason, request, verb, cjson.encode({ id }), 1)
+return act == "begin" and "begun" or "noted"
 `,
 };
 

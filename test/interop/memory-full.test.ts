@@ -137,6 +137,34 @@ describeRedis("when memory is full", () => {
     expect(await step("charge", { kind: "begin" })).toEqual({ status: "done", result: "1" });
   });
 
+  it("dead letters are discarded, restored, marked and purged; none is taken in from elsewhere", async () => {
+    await server.admin.flushall();
+    const by = { actor: "ops", reason: "", requestId: "r" };
+    const ids = ["a", "b"];
+    const store = broker.deadLetters!;
+    await broker.enqueue(
+      ids.map((id) => newTask({ id })),
+      nowMs,
+    );
+    const { leased } = await broker.exchange({ settle: [], lease: request(2) }, nowMs);
+    await broker.exchange({ settle: leased.map((task) => settled.archived(task)) }, nowMs);
+    const [letter] = await store.readLetters([{ queue: "default", id: "a" }]);
+    await fill(server);
+
+    expect(await store.acknowledge("default", ["a"], true, by, nowMs)).toEqual(["acknowledged"]);
+    expect(await store.discard("default", ids, nowMs + 60_000, by, nowMs)).toEqual(["discarded", "discarded"]);
+    expect(await store.restore("default", ["a"], by, nowMs)).toEqual(["restored"]);
+    expect(await store.beginCopy(letter!, { queue: "default", id: "c", digest: "" }, by, nowMs)).toEqual({
+      status: "begun",
+    });
+    await store.endCopy(letter!, false, by, nowMs);
+    expect(await store.purge("default", ["b"], by, nowMs)).toEqual(["purged"]);
+    await expect(store.adoptLetters([{ ...letter!, id: "x" }], by, nowMs)).rejects.toMatchObject({
+      data: { outcome: "refused" },
+    });
+    expect(await server.admin.exists("asynq:{default}:t:x")).toBe(0);
+  });
+
   it("tasks are archived, run and deleted, queues paused, resumed and dropped, which makes room", async () => {
     await server.admin.flushall();
     const by = { actor: "ops", reason: "", requestId: "r" };

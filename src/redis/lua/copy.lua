@@ -26,26 +26,23 @@ for _, copy in ipairs(copies) do
   end
 end
 
-local function write(list)
-  redis.call("HDEL", task, "hf_copies")
-  if #list > 0 then redis.call("HSET", task, "hf_copies", cjson.encode(list)) end
-end
-
 if act == "begin" then
   if mine then return { "known", cjson.encode(kept[mine]) } end
   if state ~= "archived" then return "wrongState" end
   while #kept >= tonumber(most) do table.remove(kept, 1) end
   kept[#kept + 1] = cjson.decode(note)
-  write(kept)
-  record(holdfast, now_ms, actor, reason, request, "copy", cjson.encode({ id }), 1)
-  return "begun"
-end
-if not mine then return "notFound" end
-if act == "done" then
+elseif not mine then
+  return "notFound"
+elseif act == "done" then
   kept[mine].done = true
 else
   table.remove(kept, mine)
-  record(holdfast, now_ms, actor, reason, request, "copyRefused", cjson.encode({ id }), 1)
 end
-write(kept)
-return "noted"
+
+-- Taken out first, because a server whose memory is full refuses HSET as a script's first write.
+redis.call("HDEL", task, "hf_copies")
+if #kept > 0 then redis.call("HSET", task, "hf_copies", cjson.encode(kept)) end
+if act == "done" then return "noted" end
+local verb = act == "begin" and "copy" or "copyRefused"
+record(holdfast, now_ms, actor, reason, request, verb, cjson.encode({ id }), 1)
+return act == "begin" and "begun" or "noted"

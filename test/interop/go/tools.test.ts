@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { LeasedTask } from "../../../src/broker/broker.js";
+import { DeadLetters } from "../../../src/deadletter/index.js";
 import { Client, defineTask, type TaskOptions, Worker } from "../../../src/index.js";
 import { settled } from "../../support/builders.js";
 import type { TaskState } from "../../../src/core/state.js";
@@ -206,6 +207,20 @@ describeGo("asynq's own tools on what Holdfast wrote", () => {
         const told = await asynq("task", "inspect", "-q", queue, "-i", id);
         expect(told).toContain(`ID: ${id}\nType: email:send\nState: ${state}\n`);
       }
+    });
+
+    it("does not see what was discarded, and sees again what was restored", async () => {
+      const letters = new DeadLetters(site.broker);
+      const dead = { queue, ids: ["dead"] };
+      const before = await list("archived");
+
+      await letters.discard(dead, { reason: "a test" });
+      expect(await list("archived")).toEqual([]);
+      expect(await get("queues/mail")).toMatchObject({ current: { size: 7, archived: 0 } });
+      expect(await site.server.admin.keys("asynq:{mail}:t:dead")).toEqual([]);
+      await letters.restore(dead);
+
+      expect(await list("archived")).toEqual(before);
     });
 
     it("moves tasks and queues, and Holdfast sees them where they were moved", async () => {
