@@ -9,6 +9,8 @@ import { redriveCommand } from "./redrive.js";
 import { runCommand } from "./run.js";
 import { replayCommand } from "./replay.js";
 import { restoreCommand } from "./restore.js";
+import { quarantineCommand } from "./quarantine.js";
+import { rulesCommand } from "./rules.js";
 import { searchCommand } from "./search.js";
 import { showCommand } from "./show.js";
 import { policyCommand } from "./policy.js";
@@ -24,6 +26,8 @@ export function dlqCommand(): Command {
     .addCommand(runCommand())
     .addCommand(redriveCommand())
     .addCommand(showCommand())
+    .addCommand(rulesCommand())
+    .addCommand(quarantineCommand())
     .addCommand(policyCommand())
     .addCommand(spillCommand())
     .addCommand(ackCommand())

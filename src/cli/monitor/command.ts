@@ -54,7 +54,12 @@ export function monitorCommand(): Command {
       const log = logTo(process.stderr, flags.json === true);
       await using keeper = await growthKeeper(broker, flags);
       const redrives = await redriving(broker, log);
-      const duties = [...(await sealing(broker, flags, log)), growthDuty(keeper), redrives.duty];
+      const duties = [
+        ...(await sealing(broker, flags, log)),
+        growthDuty(keeper),
+        redrives.duty,
+        await rulesDuty(broker),
+      ];
       await using monitor = new Monitor(broker, { ...config, mailer, duties, log });
       const { port, host } = flags;
       await using server = await monitorServer(monitor, {
@@ -102,6 +107,12 @@ async function redriving(broker: Broker, log: Logger) {
     },
   };
   return { duty, release: () => redrives.release() };
+}
+
+async function rulesDuty(broker: Broker): Promise<Duty> {
+  const { DeadLetters } = await import("../../deadletter/index.js");
+  const evaluator = new DeadLetters(broker).ruleEvaluator();
+  return { name: "rules", everyMs: 5_000, step: async (signal) => (await evaluator.step(signal)).more };
 }
 
 /** Only where there is a key. */

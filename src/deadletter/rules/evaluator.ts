@@ -233,9 +233,7 @@ class Round {
       const says = await whatStorageSays(this.#desk, queue, tasks, rule);
       return says.map((why) => why ?? "done");
     }
-    const reason = rule.reason === "" ? `rule ${rule.name}` : rule.reason;
-    const by = this.#desk.act({ actor: `rule ${rule.name} of ${rule.owner}`.slice(0, 200), reason }, "rule");
-    return carryOut(this.#desk, rule, queue, tasks, by);
+    return carryOut(this.#desk, rule, queue, tasks);
   }
 
   /** Rules before it have it first; one in shadow only before others in shadow. */

@@ -31,6 +31,12 @@ export const ruleSettings = {
     says: "of `route`: where to",
     parse: (value, option) => queueName(value, option),
   }),
+  attempts: setting.integer({
+    default: 1,
+    min: 1,
+    max: 1_000,
+    says: "of `run` and `route`: how many runs a task has before it is a dead letter again",
+  }),
   keep: setting.duration({
     default: "14d",
     min: "1m",
@@ -76,7 +82,7 @@ export function ruleName(value: unknown, option: string): string {
   throw invalidOption(option, `must be 1 to 64 letters, digits or _ . -, got ${shown(value)}`);
 }
 
-export type CheckedRule = Omit<Resolved<typeof ruleSettings>, "action" | "queue" | "keepMs"> & {
+export type CheckedRule = Omit<Resolved<typeof ruleSettings>, "action" | "queue" | "keepMs" | "attempts"> & {
   readonly name: string;
   readonly search: string;
   readonly owner: string;
@@ -86,7 +92,7 @@ export type CheckedRule = Omit<Resolved<typeof ruleSettings>, "action" | "queue"
 
 /** @throws OPTION_INVALID SEARCH_INVALID */
 export function checkedRule(given: RuleOptions): CheckedRule {
-  const { action, queue, keepMs, ...rest } = resolve(ruleSettings, given, "rule");
+  const { action, queue, keepMs, attempts, ...rest } = resolve(ruleSettings, given, "rule");
   const { name, search, owner, expiresMs } = rest;
   for (const [option, value] of Object.entries({ name, search, action, owner, expires: expiresMs })) {
     if (value === undefined) throw invalidOption(`rule.${option}`, "is needed");
@@ -94,7 +100,10 @@ export function checkedRule(given: RuleOptions): CheckedRule {
   parseSearch(search!);
   if (action === "route" && queue === undefined)
     throw invalidOption("rule.queue", "is needed: where are they routed to?");
-  const does: RuleAction =
-    action === "run" ? { do: "run" } : action === "route" ? { do: "route", queue: queue! } : { do: "discard", keepMs };
-  return { ...rest, name: name!, search: search!, owner: owner!, expiresMs: expiresMs!, action: does };
+  return { ...rest, name: name!, search: search!, owner: owner!, expiresMs: expiresMs!, action: doing() };
+
+  function doing(): RuleAction {
+    if (action === "run") return { do: "run", attempts };
+    return action === "route" ? { do: "route", queue: queue!, attempts } : { do: "discard", keepMs };
+  }
 }

@@ -5,8 +5,8 @@ import type { SearchQuery } from "../search/query.js";
 
 /** What a rule does with a dead letter that it takes. */
 export type RuleAction =
-  | { readonly do: "run" }
-  | { readonly do: "route"; readonly queue: string }
+  | { readonly do: "run"; readonly attempts: number }
+  | { readonly do: "route"; readonly queue: string; readonly attempts: number }
   /** Into the trash, where it can be restored for so long. */
   | { readonly do: "discard"; readonly keepMs: number };
 
