@@ -128,6 +128,17 @@ describeBroker("redriving", ({ it }) => {
     expect(idsOf(await t.leaseAll({}, 60_000))).toEqual(["1", "2"]);
   });
 
+  it("takes what it moves out of its failure group", async (t) => {
+    await die(t, ["1", "2"]);
+    await store(t).indexDeadLetters([t.queue], 100, t.at(0), true);
+    await choose(t, ["1"]);
+
+    await move(t, await movesOf(t, ["1"]));
+
+    const [found] = await store(t).failureGroups([t.queue], t.at(0));
+    expect(found).toMatchObject({ unindexed: 0, groups: [{ count: 1 }] });
+  });
+
   it("moves without a redrive, now or later, and keeps nothing of it", async (t) => {
     await die(t, ["1", "2"]);
 
