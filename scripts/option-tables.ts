@@ -11,6 +11,8 @@ import {
   runSettings,
 } from "../src/inspector/options.js";
 import { callSettings, taskSettings } from "../src/core/task.js";
+import { copySettings } from "../src/deadletter/copy.js";
+import { acknowledgeSettings, discardSettings } from "../src/deadletter/trash.js";
 import { spoolSettings } from "../src/embedded/spool/spool-options.js";
 import { deliverySettings } from "../src/spool/options.js";
 import { redisSettings } from "../src/redis/options.js";
@@ -38,6 +40,9 @@ export function optionTables(): Record<string, string> {
     maintenance: optionTable(without(bulkSettings, maintenanceSettings)),
     failOver: optionTable(failOverSettings),
     cancel: optionTable(without(bulkSettings, cancelSettings)),
+    discard: optionTable(without(bulkSettings, discardSettings)),
+    acknowledge: optionTable(without(bulkSettings, acknowledgeSettings)),
+    copy: optionTable(without(bulkSettings, copySettings)),
   };
 }
 

@@ -58,8 +58,9 @@ describe("the packed tarball", () => {
 
   it("runs under Jest: CommonJS files neither import() nor look at import.meta", () => {
     const files = filesIn(join(installed.folder, "dist/cjs")).filter((file) => file.endsWith(".js"));
+    // A method may be called so.
     const modern = files.filter((file) =>
-      /\bimport\(|\bimport\.meta\b/.test(code(join(installed.folder, "dist/cjs", file))),
+      /(?<!\basync )\bimport\(|\bimport\.meta\b/.test(code(join(installed.folder, "dist/cjs", file))),
     );
 
     expect(modern).toEqual([]);
