@@ -43,6 +43,10 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { queue: "default", id: "0199…" },
     advice: "The task is finished, deleted, or in another queue.",
   },
+  GROUP_NOT_FOUND: {
+    sample: { fingerprint: "v1:97f04c1ae3ca089d" },
+    advice: "Copy the fingerprint whole; a group of which nobody said anything is forgotten some time after its tasks.",
+  },
   QUEUE_NOT_FOUND: {
     sample: { queue: "defualt" },
     advice: "Check the name; a queue exists once something was enqueued on it.",

@@ -1,10 +1,9 @@
 import { decodeMessage } from "../core/codec.js";
 import { type Fingerprint, fingerprintOf } from "../core/fingerprint.js";
 import type { Page, PageRequest, TaskInfo } from "../core/info.js";
-import type { TaskMessage } from "../core/message.js";
-import type { Failure, Reason } from "../core/outcome.js";
+import type { Failure } from "../core/outcome.js";
 import { readable } from "../core/protobuf.js";
-import { storedFailure } from "./failures.js";
+import { toldOf } from "./told.js";
 
 /**
  * Dead letters by the fingerprint of their cause, queue by queue. They come to their groups a moment after they died, in
@@ -93,8 +92,9 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
 } {
   const message = readable(decodeMessage, bytes);
   const type = message?.type ?? "";
-  const failure = causeOf(message, stored === undefined ? undefined : storedFailure(stored));
-  const { build } = failure as { build?: string };
+  const told = { state: "archived", message, archivedAtMs: diedAtS * 1_000, failure: stored, history: undefined };
+  const failure = toldOf(id, told).failure ?? unknown;
+  const { build } = failure;
   return {
     fingerprint: fingerprintOf(type, failure),
     about: {
@@ -108,17 +108,8 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
   };
 }
 
-/** What a Go worker archived has its error in the message alone; one of ours that failed before may have left a record. */
-function causeOf(
-  message: TaskMessage | undefined,
-  failure: Failure | undefined,
-): Omit<Failure, "startedAtMs" | "durationMs"> {
-  const isOurs = failure !== undefined && (failure.reason === "manual" || failure.message === message?.lastError);
-  if (failure !== undefined && (isOurs || message === undefined || message.lastError === "")) return failure;
-  const reason: Reason =
-    message === undefined || message.retried >= message.maxRetry ? "retries_exhausted" : "skip_retry";
-  return { reason, class: "", message: message?.lastError ?? "" };
-}
+/** Neither message nor record can be read. */
+const unknown: Failure = { reason: "decode_error", class: "", message: "", startedAtMs: 0, durationMs: 0 };
 
 /** `more` is of dead letters that came after those that `known` tells of. */
 export function merged(known: StoredAbout | undefined, more: StoredAbout): StoredAbout {

@@ -24,6 +24,7 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   SEARCH_INVALID: usageExitCode,
   HANDLER_EXISTS: usageExitCode,
   TASK_NOT_FOUND: notFoundExitCode,
+  GROUP_NOT_FOUND: notFoundExitCode,
   QUEUE_NOT_FOUND: notFoundExitCode,
   REDRIVE_NOT_FOUND: notFoundExitCode,
   REDRIVE_ENDED: conflictExitCode,

@@ -15,6 +15,7 @@ const sentences = {
   HANDLER_EXISTS: (d: { type: string }) => `a handler for "${d.type}" is already registered`,
   // The caller: look again.
   TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,
+  GROUP_NOT_FOUND: (d: { fingerprint: string }) => `no failure group ${d.fingerprint}`,
   QUEUE_NOT_FOUND: (d: { queue: string }) => `no queue "${d.queue}"`,
   REDRIVE_NOT_FOUND: (d: { id: string }) => `no redrive ${d.id}`,
   // The caller: not as things stand.

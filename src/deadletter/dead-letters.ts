@@ -16,6 +16,16 @@ import {
 } from "../inspector/options.js";
 import type { IdSelection } from "../inspector/selection.js";
 import { idSelection, type LettersDone } from "./by-ids.js";
+import {
+  acknowledgeGroup,
+  noteGroup,
+  reopenGroup,
+  resolveGroup,
+  type ResolveOptions,
+  snoozeGroup,
+  type SnoozeOptions,
+} from "./group-acts.js";
+import { type FailureGroup, type FailureGroups, group, groups, type GroupsOptions, groupTasks } from "./groups.js";
 import { copy, type CopyOptions, type CopyResult } from "./copy.js";
 import { Incident, type IncidentOptions } from "./incident.js";
 import { replay, type ReplayHandler, type ReplayOptions, type ReplayResult } from "./replay.js";
@@ -30,7 +40,7 @@ import {
   trash,
   type TrashPage,
 } from "./trash.js";
-import type { QueueInfo, TaskInfo } from "../core/info.js";
+import type { Page, QueueInfo, TaskInfo } from "../core/info.js";
 import { type Growth, growthOf } from "../inspector/growth.js";
 import type { Desk } from "./desk.js";
 import { quarantine, runQuarantined } from "./quarantine.js";
@@ -90,6 +100,52 @@ export class DeadLetters {
   async queues(): Promise<QueueInfo[]> {
     const queues = await this.#desk.broker.queues(this.#desk.nowMs());
     return queues.filter(({ counts }) => counts.archived > 0);
+  }
+
+  /**
+   * Dead letters by their cause, all queues together: what failed, how often, since when, whether it grows. A group that
+   * was resolved and is seen again has regressed.
+   */
+  async groups(options?: GroupsOptions): Promise<FailureGroups> {
+    return groups(this.#desk, options);
+  }
+
+  /** One of them, also after its dead letters are gone, where somebody said something of it. @throws GROUP_NOT_FOUND */
+  async group(fingerprint: string): Promise<FailureGroup> {
+    return group(this.#desk, fingerprint);
+  }
+
+  /** Its dead letters, a page of them: queue by queue, the oldest first, or backwards. */
+  async groupTasks(fingerprint: string, options?: ListOptions): Promise<Page<TaskInfo>> {
+    return groupTasks(this.#desk, fingerprint, options);
+  }
+
+  /** Somebody looks after it. @throws GROUP_NOT_FOUND */
+  async acknowledgeGroup(fingerprint: string, options?: ByOptions): Promise<FailureGroup> {
+    return acknowledgeGroup(this.#desk, fingerprint, options);
+  }
+
+  /** What is known by now, for whoever looks next; kept when the dead letters are gone. @throws GROUP_NOT_FOUND */
+  async noteGroup(fingerprint: string, text: string, options?: ByOptions): Promise<FailureGroup> {
+    return noteGroup(this.#desk, fingerprint, text, options);
+  }
+
+  /** Not to be looked at for a while. @throws GROUP_NOT_FOUND */
+  async snoozeGroup(fingerprint: string, options?: SnoozeOptions): Promise<FailureGroup> {
+    return snoozeGroup(this.#desk, fingerprint, options);
+  }
+
+  /**
+   * Its cause is gone. What is said of cause, fix and lesson is shown when the group regresses.
+   * @throws OPTION_INVALID without a cause; GROUP_NOT_FOUND
+   */
+  async resolveGroup(fingerprint: string, options: ResolveOptions): Promise<FailureGroup> {
+    return resolveGroup(this.#desk, fingerprint, options);
+  }
+
+  /** Neither acknowledged, snoozed nor resolved any more. @throws GROUP_NOT_FOUND */
+  async reopenGroup(fingerprint: string, options?: ByOptions): Promise<FailureGroup> {
+    return reopenGroup(this.#desk, fingerprint, options);
   }
 
   /**

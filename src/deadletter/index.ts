@@ -40,3 +40,6 @@ export type { RuleEvaluator, RulesStep } from "./rules/evaluator.js";
 export type { RuleOptions } from "./rules/options.js";
 export type { RulePreview } from "./rules/preview.js";
 export type { RuleAction, RuleMode, RuleStatus } from "./rules/rule.js";
+export type { ResolveOptions, SnoozeOptions } from "./group-acts.js";
+export type { GroupNote, GroupResolution, GroupState, GroupStatus } from "./group-state.js";
+export type { FailureGroup, FailureGroups, GroupsOptions } from "./groups.js";

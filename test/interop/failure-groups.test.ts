@@ -15,13 +15,23 @@ describeRedis("failure groups beside asynq", () => {
   onRedis((site) => ({ server, broker } = site));
   beforeEach(() => server.admin.sadd("asynq:queues", "q"));
 
-  const bytes = (id: string, lastError: string) =>
-    encodeMessage(message({ id, queue: "q", lastError, retried: 3, maxRetry: 3, payload: Buffer.alloc(1_000) }));
+  const bytes = (id: string, lastError: string, diedAtS: number) =>
+    encodeMessage(
+      message({
+        id,
+        queue: "q",
+        lastError,
+        lastFailedAtMs: diedAtS * 1_000,
+        retried: 3,
+        maxRetry: 3,
+        payload: Buffer.alloc(1_000),
+      }),
+    );
   /** As asynq's archive script leaves it. */
   const archive = async (ids: readonly string[], lastError = "boom", score = nowS) => {
     const all = server.admin.pipeline();
     for (const id of ids) {
-      all.hset(`asynq:{q}:t:${id}`, { msg: bytes(id, lastError), state: "archived" });
+      all.hset(`asynq:{q}:t:${id}`, { msg: bytes(id, lastError, score), state: "archived" });
       all.zadd("asynq:{q}:archived", score, id);
     }
     await all.exec();
@@ -34,7 +44,7 @@ describeRedis("failure groups beside asynq", () => {
       .del(...ids.map((id) => `asynq:{q}:t:${id}`))
       .exec();
   const fingerprintOf = (lastError: string) =>
-    grouped({ id: "", diedAtS: 0, bytes: bytes("x", lastError), failure: undefined }).fingerprint;
+    grouped({ id: "", diedAtS: nowS, bytes: bytes("x", lastError, nowS), failure: undefined }).fingerprint;
 
   const letters = () => broker.deadLetters!;
   let clockMs = nowMs;

@@ -1,6 +1,8 @@
 import { Command } from "commander";
+import { isFingerprint } from "../../core/fingerprint.js";
 import { type ActFlags, queueOption, teaching, withActing } from "../flags.js";
 import { actOf } from "../storage.js";
+import { acknowledgeGroup } from "./group-acts.js";
 import { actOnChosen } from "./acting.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
@@ -15,7 +17,7 @@ export function ackCommand(): Command {
     .description(
       "Note on dead letters that somebody looks after them, or has done by hand what they were to do: who, when and why. It holds until they die anew.",
     )
-    .argument("[QUEUE]", "the queue; one id alone is looked for in all")
+    .argument("[QUEUE]", "the queue; one id alone is looked for in all; or a group's fingerprint, for all of it")
     .argument("[ID...]", "ids of dead letters; or give a --where")
     .addOption(queueOption())
     .addOption(whereOption())
@@ -23,8 +25,10 @@ export function ackCommand(): Command {
   return teaching(withActing(command), [
     "holdfast dlq ack billing 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1 --reason 'refunded by hand'",
     "holdfast dlq ack --where 'fp:v1:0123456789abcdef' --reason 'INC-42'",
-  ]).action(async (first: string | undefined, rest: readonly string[], flags: Flags) =>
-    withDeadLetters(flags, async (opened) => {
+    "holdfast dlq ack v1:97f04c1ae3ca089d --reason 'INC-42'",
+  ]).action(async (first: string | undefined, rest: readonly string[], flags: Flags) => {
+    if (isFingerprint(first) && rest.length === 0) return acknowledgeGroup(first, flags);
+    await withDeadLetters(flags, async (opened) => {
       const which = await chosen(opened, first === undefined ? rest : [first, ...rest], flags);
       const by = { ...(await actOf(flags, opened.inspector)), undo: flags.undo === true };
       await actOnChosen(opened, which, flags, {
@@ -32,6 +36,6 @@ export function ackCommand(): Command {
         good: ["acknowledged"],
         act: (selection) => opened.letters.acknowledgeTasks(selection, by),
       });
-    }),
-  );
+    });
+  });
 }

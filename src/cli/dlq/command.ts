@@ -4,6 +4,8 @@ import { discardCommand } from "./discard.js";
 import { editCommand } from "./edit.js";
 import { exportCommand } from "./export.js";
 import { importCommand } from "./import.js";
+import { noteCommand, reopenCommand, resolveCommand, snoozeCommand } from "./group-acts.js";
+import { groupsCommand } from "./groups.js";
 import { lsCommand } from "./ls.js";
 import { redriveCommand } from "./redrive.js";
 import { runCommand } from "./run.js";
@@ -13,6 +15,7 @@ import { quarantineCommand } from "./quarantine.js";
 import { rulesCommand } from "./rules.js";
 import { searchCommand } from "./search.js";
 import { showCommand } from "./show.js";
+import { statsCommand } from "./stats.js";
 import { policyCommand } from "./policy.js";
 import { spillCommand } from "./spill.js";
 import { trashCommand } from "./trash.js";
@@ -22,6 +25,12 @@ export function dlqCommand(): Command {
     .summary("dead letters: what failed, why, and what to do about it")
     .description("Dead letters of all queues: what failed, why, and what to do about it.")
     .addCommand(lsCommand())
+    .addCommand(groupsCommand())
+    .addCommand(noteCommand())
+    .addCommand(resolveCommand())
+    .addCommand(snoozeCommand())
+    .addCommand(reopenCommand())
+    .addCommand(statsCommand())
     .addCommand(searchCommand())
     .addCommand(runCommand())
     .addCommand(redriveCommand())
