@@ -2380,7 +2380,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "4b8fa07c5ab5bc601237786bea991ccff4f299fd",
+  sha1: "4bda6e1579ac6024c72d4d8d7d60ea84bf60e2b1",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -2573,14 +2573,13 @@ local function history_with_last(task, failure, given_back)
   if given_back and last:match(reason) == failure:match(reason) then return end
   -- Longer than we write it, it is not ours.
   if not history or history == "" or #history > 16384 then return last end
-  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
-  repeat
-    at = lines:find("\\n", at + 1, true)
-    if at then starts[#starts + 1] = at + 1 end
-  until not at
-  local first = math.max(1, #starts - 9)
-  while #lines - starts[first] >= 16384 do first = first + 1 end
-  return lines:sub(starts[first])
+  local lines = history .. "\\n" .. last
+  local count, at = 1, lines:find("\\n", 1, true)
+  while at do count, at = count + 1, lines:find("\\n", at + 1, true) end
+  while count > 10 or #lines > 16384 do
+    lines, count = lines:sub(lines:find("\\n", 1, true) + 1), count - 1
+  end
+  return lines
 end
 
 local notes = {}
@@ -3292,7 +3291,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "264606fa06e8ae16338ac902703cdd7b67e87a17",
+  sha1: "882d9c514b2aa45b0be433039ec991975b1f3bf5",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -3496,14 +3495,13 @@ local function history_with_last(task, failure, given_back)
   if given_back and last:match(reason) == failure:match(reason) then return end
   -- Longer than we write it, it is not ours.
   if not history or history == "" or #history > 16384 then return last end
-  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
-  repeat
-    at = lines:find("\\n", at + 1, true)
-    if at then starts[#starts + 1] = at + 1 end
-  until not at
-  local first = math.max(1, #starts - 9)
-  while #lines - starts[first] >= 16384 do first = first + 1 end
-  return lines:sub(starts[first])
+  local lines = history .. "\\n" .. last
+  local count, at = 1, lines:find("\\n", 1, true)
+  while at do count, at = count + 1, lines:find("\\n", at + 1, true) end
+  while count > 10 or #lines > 16384 do
+    lines, count = lines:sub(lines:find("\\n", 1, true) + 1), count - 1
+  end
+  return lines
 end
 
 local tasks, lease, pending, groups = asynq .. "t:", asynq .. "lease", asynq .. "pending", asynq .. "groups"
@@ -4518,7 +4516,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "701698b0a1299b1dba2465aadf83a438dd48b118",
+  sha1: "b34cfc4dbe25068a1236fb3c66d15b68f330af29",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -4667,14 +4665,13 @@ local function history_with_last(task, failure, given_back)
   if given_back and last:match(reason) == failure:match(reason) then return end
   -- Longer than we write it, it is not ours.
   if not history or history == "" or #history > 16384 then return last end
-  local lines, starts, at = history .. "\\n" .. last, { 1 }, 0
-  repeat
-    at = lines:find("\\n", at + 1, true)
-    if at then starts[#starts + 1] = at + 1 end
-  until not at
-  local first = math.max(1, #starts - 9)
-  while #lines - starts[first] >= 16384 do first = first + 1 end
-  return lines:sub(starts[first])
+  local lines = history .. "\\n" .. last
+  local count, at = 1, lines:find("\\n", 1, true)
+  while at do count, at = count + 1, lines:find("\\n", at + 1, true) end
+  while count > 10 or #lines > 16384 do
+    lines, count = lines:sub(lines:find("\\n", 1, true) + 1), count - 1
+  end
+  return lines
 end
 
 local reply = { {} }

@@ -108,6 +108,10 @@ describeGo("a worker is killed while it runs tasks", () => {
         retried: 0,
         lastErr: "asynq: task lease expired",
       });
+      expect((await broker.find([{ queue, id: "no retry" }]))[0]!.failure).toMatchObject({
+        reason: "lease_expired",
+        inferred: true,
+      });
       await survivor.stop();
       expect(survivor.warnings).toEqual([]);
       expect(await server.admin.exists(`asynq:{${queue}}:active`, `asynq:{${queue}}:lease`)).toBe(0);

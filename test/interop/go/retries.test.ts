@@ -96,6 +96,30 @@ describeGo("a task that fails, with workers of Go and of TypeScript in turns", (
     await until("it is archived again", async () => (await now()).lastErr.startsWith("none in Go"), 10_000);
     await site.go.stop();
     expect(await now()).toMatchObject({ state: "archived", retried: 0, headers });
-    expect((await site.broker.find([{ queue, id }]))[0]!.failure).toBeUndefined();
+    // Ours is not of this attempt: it is an earlier one.
+    expect((await site.broker.find([{ queue, id }]))[0]).toMatchObject({
+      failure: { reason: "skip_retry", message: expect.stringMatching(/^none in Go/), inferred: true },
+      history: [{ reason: "skip_retry", message: "no use" }],
+    });
+  }, 20_000);
+
+  it("has the reason inferred that Go archived it for, and what Go stored without its secrets", async () => {
+    const client = new Client(site.broker);
+    const found = async () => (await site.broker.find([{ queue, id }]))[0]!;
+    await client.enqueue(flaky(undefined, { id, maxRetry: 0 }));
+    await failInGo("redis://:hunter2@db:6379 is away");
+    expect(await found()).toMatchObject({
+      state: "archived",
+      enqueuedAtMs: undefined,
+      failure: { reason: "retries_exhausted", message: "redis://[secret]@db:6379 is away", inferred: true },
+    });
+
+    await client.enqueue(flaky(undefined, { id: "by hand", processIn: "1h" }));
+    await site.go.inspect("archive", { queue, id: "by hand" });
+    expect((await site.broker.find([{ queue, id: "by hand" }]))[0]).toMatchObject({
+      state: "archived",
+      failure: { reason: "manual", inferred: true },
+      history: [],
+    });
   }, 20_000);
 });

@@ -8,12 +8,11 @@ local function history_with_last(task, failure, given_back)
   if given_back and last:match(reason) == failure:match(reason) then return end
   -- Longer than we write it, it is not ours.
   if not history or history == "" or #history > 16384 then return last end
-  local lines, starts, at = history .. "\n" .. last, { 1 }, 0
-  repeat
-    at = lines:find("\n", at + 1, true)
-    if at then starts[#starts + 1] = at + 1 end
-  until not at
-  local first = math.max(1, #starts - 9)
-  while #lines - starts[first] >= 16384 do first = first + 1 end
-  return lines:sub(starts[first])
+  local lines = history .. "\n" .. last
+  local count, at = 1, lines:find("\n", 1, true)
+  while at do count, at = count + 1, lines:find("\n", at + 1, true) end
+  while count > 10 or #lines > 16384 do
+    lines, count = lines:sub(lines:find("\n", 1, true) + 1), count - 1
+  end
+  return lines
 end
