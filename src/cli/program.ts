@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { aclCommand } from "./acl.js";
 import { alertsCommand } from "./alerts/command.js";
 import { auditCommand } from "./audit/command.js";
 import { completionCommand } from "./completion/command.js";
@@ -50,6 +51,7 @@ export function newProgram(): Command {
     .addCommand(monitorCommand())
     .addCommand(alertsCommand())
     .addCommand(auditCommand())
+    .addCommand(aclCommand())
     .addCommand(completionCommand(() => program))
     .addCommand(demoCommand());
   for (const command of allCommands(program)) {

@@ -18,3 +18,4 @@ export { type CheckingKeys, checkingKeys, newKeyPair, type SealingKey, sealingKe
 export { lastActs, type SeenAct, type UnsealedActs, unsealedActs } from "./audit/look.js";
 export type { AuditHead, AuditRecord } from "./audit/record.js";
 export { type AuditedBroker, sealStep, type SealStep } from "./audit/seal.js";
+export { type AclExtra, aclExtras, type AclOptions, type AclRole, aclRoles, aclRule } from "./acl.js";

@@ -27,7 +27,7 @@ export interface AdoptRow {
 
 export const adoptScript: Script = {
   name: "adopt",
-  sha1: "147093038c82437d7fbf3877cb4a06d6d68cab8d",
+  sha1: "35ddbde44644ebabdc18e61a0d08ac63a0ae4769",
   text: `-- Dead letters that were kept elsewhere come (back) to a queue, as they were. A row is id, when it died (s), message, its
 -- unique lock, which is not taken, and what else is known of it: name and value, one after the other, packed.
 -- Reply: a letter a row: a(dopted), e (there is a task of that id, or the trash holds one); or { what is wrong with a key }.
@@ -47,6 +47,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
 -- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
@@ -212,7 +214,7 @@ export interface AppendActsRow {
 
 export const appendActsScript: Script = {
   name: "append_acts",
-  sha1: "0d19371b7b27b5494bf92b97f773079c4887273f",
+  sha1: "3687d4f64385aac567a16896f3cdfffa82864777",
   text: `-- Append acts to a log that belongs to no queue.
 -- Reply: "appended", or what is wrong with the key.
 local log = unpack(KEYS)
@@ -231,6 +233,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -318,7 +322,7 @@ export interface CancelHead {
 
 export const cancelScript: Script = {
   name: "cancel",
-  sha1: "ae8ec8b15ea94f6c87aae6988e466375653f620d",
+  sha1: "d8dbb38155a7fe298a32cd3ff421afaa32e29ee1",
   text: `-- Ask for active tasks of one queue to be aborted: a mark in the task's hash where a worker of ours holds it, which each
 -- renewal of its lease reads, then the id on a channel that all workers hear.
 -- Reply: a letter for each of \`ids\` (JSON), r(equested), a (not active), n(ot found); or { what is wrong with a key }.
@@ -337,6 +341,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -406,7 +412,7 @@ export interface CopyHead {
 
 export const copyScript: Script = {
   name: "copy",
-  sha1: "f3e11197e70cf94718e95d50f15ea70f1f201620",
+  sha1: "5b2c5851530f6a3e98c088aac2d965a593f0d77b",
   text: `-- What a dead letter knows of its copies, in three steps (\`act\`): \`begin\` notes the one that is about to be made, \`done\`
 -- that it was, \`refused\` that it was not, and forgets it. An act that comes again finds its own note.
 -- Reply: "begun", "noted", "notFound", "wrongState", or { "known", the note of that request }, or { "problem", what is
@@ -426,6 +432,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -506,7 +514,7 @@ export interface DeadChooseRow {
 
 export const deadChooseScript: Script = {
   name: "dead-choose",
-  sha1: "f61bf4c4a492f0cae794df58a37106e218555f78",
+  sha1: "a873d27eb836b9dbb8cb9b27ae87a93e44d07892",
   text: `-- Choose dead letters of one queue for a redrive, or only say which could be (\`dry\`): each is written among those that are
 -- left to move, by the time it became a dead letter, and its hash names the redrive. Repeating it changes nothing.
 -- Reply: what is wrong with a key, for which nothing was written, or an answer a row: "+" chosen, "n" no such task, "w" no
@@ -528,6 +536,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -633,7 +643,7 @@ export interface DeadFreshHead {
 
 export const deadFreshScript: Script = {
   name: "dead-fresh",
-  sha1: "3c15dec60b76ab970aac8f415e0dd594e4cf9260",
+  sha1: "d84e20a98459ef38b1eff213f9c429aeb8db52db",
   text: `-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
 -- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
 -- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
@@ -655,6 +665,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
 -- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
@@ -954,7 +966,7 @@ export interface DeadIndexRow {
 
 export const deadIndexScript: Script = {
   name: "dead-index",
-  sha1: "5219617063131b59467d62ef6df17bd6e73bfcbf",
+  sha1: "032bbc9e91f77f42f2c8267d0fbe73153389b006",
   text: `-- Dead letters come to their failure groups, if they still are what they were when they were looked at. \`about\` says, with
 -- the first row of each group, what is known of its rows together, as JSON; it is merged into what the group has. Groups
 -- past \`max_groups\` of a queue are one, whose fingerprint is all zeros.
@@ -975,6 +987,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local fps, index = holdfast .. "fps", holdfast .. "index"
@@ -1092,7 +1106,7 @@ export interface DeadMoveRow {
 
 export const deadMoveScript: Script = {
   name: "dead-move",
-  sha1: "4a759d91e5277f5db6f898a1a23f8399205799d2",
+  sha1: "f8549928419a3df9fe0e81f00e252a339f55ab4d",
   text: `-- Move dead letters of one queue: to pending, to scheduled (\`due_s\`), or out of the queue ("away", where another queue has
 -- taken them). A row's \`expected\` is the message as it was read, and \`message\` what it becomes. For a redrive only what is
 -- left to move is moved, and is marked and awaited in the same step: so each is moved once, however often this is called.
@@ -1114,6 +1128,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -1384,7 +1400,7 @@ export interface DeadNoteRow {
 
 export const deadNoteScript: Script = {
   name: "dead-note",
-  sha1: "d848b4b76149b09ec4cc5f6828d9e456b22ecce0",
+  sha1: "c66ca6636d93b9740bd88bf140de91386df3696c",
   text: `-- Note what became of tasks of a redrive, each once: "waiting" (to be looked at again at \`look_ms\`), "notMoved", or how it
 -- ended. A row with a \`fix\` puts the task itself right, where it is in this queue, if it is still as \`expected\`: a completed
 -- one that was only kept to be seen ends its retention at \`until_s\` ("expire"), a dead letter gets its own \`message\` back
@@ -1406,6 +1422,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -1522,7 +1540,7 @@ export interface DiscardHead {
 
 export const discardScript: Script = {
   name: "discard",
-  sha1: "8050ae0c8e03cebc46aee46eb0d69eeea4afcfc2",
+  sha1: "60ff26523d1b23f27c3e92f91cf7ab130440a040",
   text: `-- Dead letters of one queue into its trash, out of which they come back until \`until_s\`. Their unique locks are released;
 -- how long they would have held is noted, for the way back.
 -- Reply: a letter an id: d(iscarded), n(ot found), w(rong state), t(aken: the trash holds another task of that id); or
@@ -1542,6 +1560,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
 -- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
@@ -1730,7 +1750,7 @@ export interface DocumentRow {
 
 export const documentScript: Script = {
   name: "document",
-  sha1: "e02ce234213e64c89ed94eee3de806f28676e5b7",
+  sha1: "e69e8477a32764df378fdee45b500bd29c9d94a1",
   text: `-- Small JSON documents, each changed only where it still has the version that its writer read ("0": there is none).
 -- Stored as "version text". An empty text deletes.
 -- Reply: an answer a row: the new version, "c" it has another one, "f" there are \`most\` already.
@@ -1750,6 +1770,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local problem = misfit(documents, "hash")
@@ -1806,7 +1828,7 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "bf5640e51994544cf64f582194b677d0ce0a257b",
+  sha1: "611b2ee9590d5f81c62c0cf70072e103858b67da",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
@@ -1826,6 +1848,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -1850,6 +1874,7 @@ local function list_of(...)
   return type(answer) == "table" and not answer.err and answer or {}
 end
 
+local recordable = not misfit(holdfast .. "audit", "stream")
 if number("LLEN", asynq .. "active") + number("ZCARD", asynq .. "lease") > 0 then return "active" end
 
 local sets = { asynq .. "scheduled", asynq .. "retry", asynq .. "archived", holdfast .. "archived", asynq .. "completed" }
@@ -1875,7 +1900,7 @@ if type(walk) ~= "string" then
   if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
   redis.call("UNLINK", progress)
   redis.call("SET", progress, "begun")
-  if not misfit(holdfast .. "audit", "stream") then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
+  if recordable then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
 end
 local since = redis.pcall("GET", asynq .. "paused")
 if type(since) ~= "string" then since = now_s end
@@ -1968,7 +1993,7 @@ export interface EnqueueRow {
 
 export const enqueueScript: Script = {
   name: "enqueue",
-  sha1: "df9ed27ee21fb5fa48d1cebc51dd36cdfaa133de",
+  sha1: "6a2204c780428f8f03f1d14b8ca71e8ee230a6d4",
   text: `-- Put tasks of one queue where they belong: pending, or scheduled.
 -- With a queue named it is entered among all queues; where the key of those is elsewhere (a Cluster) it is "".
 -- A row is id, message and what is special about it: "" or "due,lock for,once,again,made,lock", times in seconds; \`again\` is 1 for
@@ -1999,6 +2024,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
@@ -2137,7 +2164,7 @@ export interface EvictRow {
 
 export const evictScript: Script = {
   name: "evict",
-  sha1: "d5f51c415058bd90202e9d2b7ec3e12a21dc35a5",
+  sha1: "ff1922204824a358e7354df1eb811a6a94d74f14",
   text: `-- Deletes dead letters of one queue that are still what their caller has seen: dead since that second, with that message.
 -- Their unique locks are released. What goes is counted by its cause, and recorded.
 -- Reply: what is wrong with a key, for which nothing was written, or a list of one text with a letter a row: e(victed),
@@ -2158,6 +2185,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
 -- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
@@ -2380,7 +2409,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "4bda6e1579ac6024c72d4d8d7d60ea84bf60e2b1",
+  sha1: "bb272af904ff774e9f5683a34071eadaf1664f2e",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -2412,6 +2441,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 local largest = "9223372036854775807"
 local smallest = "-9223372036854775808"
@@ -2986,7 +3017,7 @@ export interface LabelHead {
 
 export const labelScript: Script = {
   name: "label",
-  sha1: "00ad1c90942966221a6bc6643bca18da1f9d377c",
+  sha1: "502da41500337a2419610de366734ce54fcb6bc8",
   text: `-- Mark dead letters of one queue in \`field\`: \`mark\` says who and why; "" takes that back.
 -- Reply: a letter an id: m(arked, or taken back), n(ot found), w(rong state); or { what is wrong with a key }.
 local asynq, holdfast = unpack(KEYS)
@@ -3004,6 +3035,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -3059,7 +3092,7 @@ export interface LineHead {
 
 export const lineScript: Script = {
   name: "line",
-  sha1: "bf29c816cd671b51efe57346c5f63b25c9fb26f8",
+  sha1: "d83faac4eadd789f931a1867367fa513c1ddba28",
   text: `-- What follows a place in a list, counted from its tail, or comes before it. The place is the one right before the entry
 -- \`id\`, which was \`near\` entries from the tail when it was last seen; with no \`id\` it is the tail or, backwards, the
 -- head. Workers take from the tail: when the entry has left, so has all before it, and the place is the tail. Writes
@@ -3081,6 +3114,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local problem = misfit(list, "list")
@@ -3291,7 +3326,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "882d9c514b2aa45b0be433039ec991975b1f3bf5",
+  sha1: "c532219a2f43ca7cb7735b4f810ffc46a879f6f5",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -3314,6 +3349,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
 -- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
@@ -3808,7 +3845,7 @@ export interface PageHead {
 
 export const pageScript: Script = {
   name: "page",
-  sha1: "f1b46483c7b7424101481f4345ce01a863cd9227",
+  sha1: "5ccd040dceec09e5b745715da16d5ed3afe9bfdf",
   text: `-- What follows a place in sorted sets, or comes before it: the ids of each, by score and, where scores are equal, by
 -- their bytes. The place is the one right before the entry (\`score\`, \`id\`), whether that entry is there or not; with no
 -- \`id\` it is the beginning or, backwards, the end. Writes nothing.
@@ -3828,6 +3865,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 -- As Redis orders members: \`<\` would go by the server's locale.
@@ -3893,7 +3932,7 @@ export interface PauseHead {
 
 export const pauseScript: Script = {
   name: "pause",
-  sha1: "2c254393ef71749677829b36b7cd88eb4ea3f9ab",
+  sha1: "b7d5a84c3fde5c363a1db95537b4a9fe6cd35df2",
   text: `-- Pause queues, or let them go on; the queues are known to exist.
 -- KEYS: the two prefixes of each queue.
 -- Reply, a queue: 1 when that changed it, 0 when it was so already, or what is wrong with a key.
@@ -3911,6 +3950,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -3973,7 +4014,7 @@ export interface PromoteHead {
 
 export const promoteScript: Script = {
   name: "promote",
-  sha1: "b74c408bdf69539ae31ec223a166106c39339b58",
+  sha1: "97e5d552aeb2102f440809292315ddd579334f55",
   text: `-- What is due moves from scheduled and retry to pending; a task with a group (a Go peer's) moves into its group.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { moved, next due score or "", notes }; notes are { number, id or "", problem, … }.
@@ -3991,6 +4032,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Whether a task is where its state says it is: then its id anywhere else is a stray, and there it may be taken out. Costs
 -- a look along pending for a task whose state is that; entries further away than 10,000 are not seen.
@@ -4118,7 +4161,7 @@ export interface PruneHead {
 
 export const pruneScript: Script = {
   name: "prune",
-  sha1: "cac55b6ef5c839f4da9498342221ff15437467d0",
+  sha1: "fe0f337322a86820d887958d793d3bb5111822e4",
   text: `-- Completed tasks past their retention are deleted; dead letters past the bounds leave asynq's archive for ours; leases
 -- of tasks that a Go peer finished are dropped; what was discarded and is not to be restored any more goes for good.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -4137,6 +4180,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
 -- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
@@ -4272,16 +4317,18 @@ local function forget_completed(number, asynq, holdfast)
   redis.call("UNLINK", unpack(tasks))
 end
 
--- Discarding said until when.
+-- Discarding said until when. It is an act, so who has no right to the log leaves it to others.
 local function empty_trash(holdfast)
   local ids = redis.call("ZRANGEBYSCORE", holdfast .. "trash", "-inf", now_s, "LIMIT", 0, left)
   if #ids == 0 then return end
+  local log = redis.pcall("XREVRANGE", holdfast .. "audit", "+", "-", "COUNT", 1)
+  if log.err and not log.err:find("^WRONGTYPE") then return end
   redis.call("ZREM", holdfast .. "trash", unpack(ids))
   local keys = {}
   for n, id in ipairs(ids) do keys[n] = holdfast .. "trash:" .. id end
   redis.call("UNLINK", unpack(keys))
   left = left - #ids
-  if not misfit(holdfast .. "audit", "stream") then
+  if not log.err then
     record(holdfast, now_ms, "holdfast", "the time to restore them is over", "", "purge", cjson.encode(ids), #ids)
   end
 end
@@ -4346,7 +4393,7 @@ export interface PurgeHead {
 
 export const purgeScript: Script = {
   name: "purge",
-  sha1: "d74f4194c9f9cfc467fbd5d837b61ca465737e0e",
+  sha1: "69c3513e78403ffa321453adaff2204db3f8ef10",
   text: `-- Discarded tasks of one queue out of its trash, for good.
 -- Reply: a letter an id: p(urged), n(ot found); or { what is wrong with a key }.
 local asynq, holdfast = unpack(KEYS)
@@ -4364,6 +4411,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -4516,7 +4565,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "b34cfc4dbe25068a1236fb3c66d15b68f330af29",
+  sha1: "a0163dbc509cd2bce91d62a74df8af6b6255c22d",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -4535,6 +4584,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 local largest = "9223372036854775807"
 local smallest = "-9223372036854775808"
@@ -4892,7 +4943,7 @@ export interface RememberRow {
 
 export const rememberScript: Script = {
   name: "remember",
-  sha1: "27548fc275ae4c60988a42a1885acbb0b92ed3f4",
+  sha1: "d25def2d8f55663041ad9484406f12f12dbb978c",
   text: `-- What is known of the effects of tasks, of one queue: a field of the task for each, "b" and the token of the lease that
 -- began it, or "d" and what came of it. Only who holds the task's lease may begin, or take that back: later, somebody else
 -- may be about it. That it is done may be told later, too.
@@ -4913,6 +4964,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
 -- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
@@ -4999,7 +5052,7 @@ export interface RenewRow {
 
 export const renewScript: Script = {
   name: "renew",
-  sha1: "32a74e235ffde006d8fae2f06db5b356bfbf368f",
+  sha1: "6905f7e7e0c463c568af9c40a321d96541ea9250",
   text: `-- Renew leases that are still held: only the present token may, and only while the score is the one it was written with.
 -- KEYS: the two prefixes of each queue; a row says by number which is its own.
 -- Reply: a letter a row, r(enewed) or l(ost), t or a when it is renewed and is to be aborted, to be tried again or to be
@@ -5019,6 +5072,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
 -- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
@@ -5113,7 +5168,7 @@ export interface ReportRow {
 
 export const reportScript: Script = {
   name: "report",
-  sha1: "190521f17294b415911a61d35522c16d57fc32db",
+  sha1: "b59d5f8b5c1b5476a9bd4b4465d872e942271126",
   text: `-- Write what handlers report of their tasks, of one queue. Only who holds a task's lease may.
 -- Reply: how many were written.
 local asynq, holdfast = unpack(KEYS)
@@ -5132,6 +5187,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- What the hash of leases holds for a task: the token, and the score with which the lease was written. More than 64
 -- bytes, so that Redis keeps the hash as a table: in a listpack, as small values are kept, every look walks the leases.
@@ -5191,7 +5248,7 @@ export interface RestoreHead {
 
 export const restoreScript: Script = {
   name: "restore",
-  sha1: "d2adc07d6c644d2e7c39ed65db62220dec97608e",
+  sha1: "d137e6d24cc89442c183755f00f6f812f424e917",
   text: `-- Discarded tasks of one queue back among its dead letters, as old as they were, with \`mark\` to say so. A unique lock
 -- that would still hold is taken again where nobody has it.
 -- Reply: a letter an id: r(estored), l (restored, and another task has its lock), n(ot found), t(aken: there is a task of
@@ -5211,6 +5268,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
 -- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
@@ -5399,7 +5458,7 @@ export interface SealRow {
 
 export const sealScript: Script = {
   name: "seal",
-  sha1: "51a0f146ea65ee862b3f692262f1c94e6659e73d",
+  sha1: "e31b519639b7f8ca2a309a361e7473e9535663f7",
   text: `-- Append to the sealed chain, as long as it still ends as the sealer has seen it.
 -- Reply: 1, or 0 where it ends otherwise, or what is wrong with the key.
 local sealed = unpack(KEYS)
@@ -5418,6 +5477,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local problem = misfit(sealed, "zset")
@@ -5455,7 +5516,7 @@ export interface StandstillHead {
 
 export const standstillScript: Script = {
   name: "standstill",
-  sha1: "211e55c3200efe2c19bb6475641d1002fec5e6d3",
+  sha1: "b1292f754e53bd36d233549578c4b93e8177ec53",
   text: `-- Let queues stand still until a time (ms), or, with 0, go on; the queues are known to exist. What paused workers, Go's
 -- too, expires with it.
 -- KEYS: the two prefixes of each queue.
@@ -5474,6 +5535,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.
@@ -5546,7 +5609,7 @@ export interface UpdateHead {
 
 export const updateScript: Script = {
   name: "update",
-  sha1: "4d011f1e2bc4f929035aca6222f36c9f4db0cf5c",
+  sha1: "17e9f152704e0b862f197b5668d8e5be2e36a8e3",
   text: `-- Another payload for a task that waits: its message, as long as it is the one from which the new one was made, and with
 -- it the unique lock that stands for the payload, for as long as it still holds.
 -- Reply: "updated", "notFound", "wrongState", "duplicate", "changed", or what is wrong with a key.
@@ -5565,6 +5628,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 -- Who did what and why, beside the deed: about the last ten thousand of a log. \`n\` counts them, so that one that is
 -- missing is missed.

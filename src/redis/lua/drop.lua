@@ -17,6 +17,7 @@ local function list_of(...)
   return type(answer) == "table" and not answer.err and answer or {}
 end
 
+local recordable = not misfit(holdfast .. "audit", "stream")
 if number("LLEN", asynq .. "active") + number("ZCARD", asynq .. "lease") > 0 then return "active" end
 
 local sets = { asynq .. "scheduled", asynq .. "retry", asynq .. "archived", holdfast .. "archived", asynq .. "completed" }
@@ -42,7 +43,7 @@ if type(walk) ~= "string" then
   if redis.call("EXISTS", asynq .. "paused") == 0 then redis.call("SET", asynq .. "paused", now_s) end
   redis.call("UNLINK", progress)
   redis.call("SET", progress, "begun")
-  if not misfit(holdfast .. "audit", "stream") then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
+  if recordable then record(holdfast, now_ms, actor, reason, request, "drop", "", 0) end
 end
 local since = redis.pcall("GET", asynq .. "paused")
 if type(since) ~= "string" then since = now_s end

@@ -10,7 +10,7 @@ export type Trace = readonly string[];
 const reads = new Set(
   `AUTH CLIENT CLUSTER COMMAND CONFIG ECHO EVAL EVALSHA EXISTS GET HELLO HGET HGETALL HMGET HRANDFIELD INFO KEYS LINDEX LLEN
   LPOS LRANGE MEMORY MGET MONITOR PING PTTL ROLE SCRIPT SELECT SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SUBSCRIBE TIME TTL
-  TYPE UNSUBSCRIBE ZCARD ZCOUNT ZMSCORE ZRANDMEMBER ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCORE SCAN`.split(/\s+/),
+  TYPE UNSUBSCRIBE XREVRANGE ZCARD ZCOUNT ZMSCORE ZRANDMEMBER ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCORE SCAN`.split(/\s+/),
 );
 
 const everyOther = (list: readonly string[]) => list.filter((_, n) => n % 2 === 0);
@@ -45,6 +45,7 @@ const writes: Record<string, (args: readonly string[]) => readonly string[]> = {
   DEL: (keys) => keys.map((key) => `delete ${key}`),
   UNLINK: (keys) => keys.map((key) => `delete ${key}`),
   XADD: ([key]) => [`append to ${key}`],
+  XTRIM: ([key]) => [`trim ${key}`],
   PUBLISH: ([channel]) => [`publish on ${channel}`],
 };
 

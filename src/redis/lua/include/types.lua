@@ -4,4 +4,6 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
