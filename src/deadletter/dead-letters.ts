@@ -48,6 +48,7 @@ import type { RunDeadOptions } from "./redrive/options.js";
 import { Redrives } from "./redrive/redrives.js";
 import { runDead, type RunResult } from "./redrive/run.js";
 import type { DeadSelection } from "./redrive/selection.js";
+import { review, type Review, type ReviewOptions } from "./review.js";
 import { addRule, listRules, removeRule, type Rule, setRuleMode } from "./rules/book.js";
 import { RuleEvaluator } from "./rules/evaluator.js";
 import type { RuleOptions } from "./rules/options.js";
@@ -182,6 +183,11 @@ export class DeadLetters {
    */
   async runQuarantined(queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
     return runQuarantined(this.#desk, queue, id, by);
+  }
+
+  /** How dead letters came in and were dealt with lately, and what to change; it says what it cannot know. @throws OPTION_INVALID */
+  async review(options?: ReviewOptions): Promise<Review> {
+    return review(this.#desk, options);
   }
 
   /** The rules by their order, with what each did so far: the first that matches has a dead letter. */

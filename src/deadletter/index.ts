@@ -43,3 +43,4 @@ export type { RuleAction, RuleMode, RuleStatus } from "./rules/rule.js";
 export type { ResolveOptions, SnoozeOptions } from "./group-acts.js";
 export type { GroupNote, GroupResolution, GroupState, GroupStatus } from "./group-state.js";
 export type { FailureGroup, FailureGroups, GroupsOptions } from "./groups.js";
+export type { Review, ReviewOptions, TypeReview } from "./review.js";

@@ -11,6 +11,7 @@ import { redriveCommand } from "./redrive.js";
 import { runCommand } from "./run.js";
 import { replayCommand } from "./replay.js";
 import { restoreCommand } from "./restore.js";
+import { reviewCommand } from "./review.js";
 import { quarantineCommand } from "./quarantine.js";
 import { rulesCommand } from "./rules.js";
 import { searchCommand } from "./search.js";
@@ -37,6 +38,7 @@ export function dlqCommand(): Command {
     .addCommand(showCommand())
     .addCommand(rulesCommand())
     .addCommand(quarantineCommand())
+    .addCommand(reviewCommand())
     .addCommand(policyCommand())
     .addCommand(spillCommand())
     .addCommand(ackCommand())
