@@ -1,4 +1,6 @@
 import ansis from "ansis";
+import { maxMessageChars } from "../../core/outcome.js";
+import { scrub } from "../../core/scrub.js";
 import type { TaskInfo } from "../../index.js";
 import type { TaskState } from "../../core/state.js";
 import { preview } from "../payload-view.js";
@@ -96,7 +98,7 @@ const progress: TaskColumn = {
 };
 const error: TaskColumn = {
   head: "ERROR",
-  cell: ({ failure, message }) => cut(failure?.message ?? message?.lastError ?? ""),
+  cell: ({ failure, message }) => cut(scrub(failure?.message ?? message?.lastError ?? "", maxMessageChars)),
   min: 10,
   rank: 1,
 };
