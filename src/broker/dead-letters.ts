@@ -4,6 +4,7 @@ import type { FailureGroupStore } from "./failure-groups.js";
 import type { Redriving } from "./redriving.js";
 import type { LetterMarks } from "./letter-marks.js";
 import type { LetterStore } from "./stored-letter.js";
+import type { OutcomeCounts } from "./outcome-counts.js";
 import type { Trash } from "./trash.js";
 
 /**
@@ -11,4 +12,4 @@ import type { Trash } from "./trash.js";
  * engines. `broker.deadLetters`; src/deadletter stands on it.
  */
 export interface DeadLetterStore
-  extends Documents, Eviction, FailureGroupStore, LetterMarks, LetterStore, Redriving, Trash {}
+  extends Documents, Eviction, FailureGroupStore, LetterMarks, LetterStore, Redriving, Trash, OutcomeCounts {}

@@ -5,6 +5,7 @@ import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
+import { countOutcomes, outcomeCounts } from "./dead-letters/outcome-counts.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./dead-letters/redrive.js";
 import { adoptLetters, readLetters } from "./dead-letters/letters.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./dead-letters/marks.js";
@@ -71,6 +72,8 @@ const verbs = {
   evict,
   evicted,
   diedSince,
+  countOutcomes,
+  outcomeCounts,
   chooseDead,
   moveDead,
   noteRedriven,

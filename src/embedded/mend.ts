@@ -12,6 +12,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   act: ["number", "at_ms", "count"],
   worker: ["until_ms"],
   evicted: ["count"],
+  outcome_count: ["count"],
   redriven: ["by_ms", "ended_ms"],
   trash: ["until_s", "lock_ms"],
   failure_group: ["members"],

@@ -20,6 +20,7 @@ import type { Tables } from "./tables.js";
  * 11: `history` is earlier failures, a line each (history.ts).
  * 12: `fingerprint`: the failure group of a dead letter, once it has come to it; triggers count those that leave. A row
  * that comes back from elsewhere comes to it anew.
+ * 13: `outcome_count`: how attempts ended, by type.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -195,6 +196,14 @@ END;
 CREATE TRIGGER task_leaves_with_group AFTER DELETE ON task WHEN OLD.fingerprint IS NOT NULL BEGIN
   UPDATE failure_group SET members = members - 1 WHERE queue = OLD.queue AND fingerprint = OLD.fingerprint;
 END;`,
+  `CREATE TABLE outcome_count (
+  queue TEXT NOT NULL,
+  type TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (queue, type, outcome, reason)
+) STRICT, WITHOUT ROWID;`,
 ];
 
 /** "HfSt" */

@@ -109,6 +109,7 @@ export function dropQueue(sql: Sql, { queue, force, limit, by, nowMs }: DropCall
   sql("DELETE FROM day WHERE queue = ?").run(queue);
   sql("DELETE FROM evicted WHERE queue = ?").run(queue);
   sql("DELETE FROM failure_group WHERE queue = ?").run(queue);
+  sql("DELETE FROM outcome_count WHERE queue = ?").run(queue);
   sql("DELETE FROM queue WHERE name = ?").run(queue);
   return "dropped";
 }

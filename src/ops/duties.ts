@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Documents } from "../broker/documents.js";
 import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/log.js";
-import { loop } from "../core/loop.js";
+import { loop, pause } from "../core/loop.js";
 
 /** Something that one process has to do again and again, in steps that end soon. */
 export interface Duty {
@@ -15,6 +15,8 @@ export interface Duty {
 
 /** How long a process that says nothing is taken to be alive. */
 const leaseMs = 15_000;
+/** How long a step that is under way is waited for when all is to end. */
+const stopPatienceMs = 1_000;
 
 interface Held {
   readonly version: number;
@@ -33,6 +35,7 @@ export class Duties {
   readonly #holder = randomUUID();
   readonly #held = new Map<string, Held>();
   readonly #failingSinceMs = new Map<string, number>();
+  readonly #underWay = new Set<string>();
 
   constructor(store: Documents, duties: readonly Duty[], clock: Clock, log: Logger) {
     this.#store = store;
@@ -67,8 +70,7 @@ export class Duties {
     const { name } = duty;
     try {
       if (!(await this.#hold(name))) return undefined;
-      const leftMs = this.#held.get(name)!.untilMs - this.#clock.nowMs();
-      const more = await duty.step(AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, leftMs))]));
+      const more = await this.#step(duty, signal);
       if (this.#failingSinceMs.delete(name)) this.#log.info({ duty: name }, "the duty works again");
       return more === true ? 0 : undefined;
     } catch (error) {
@@ -78,6 +80,26 @@ export class Duties {
       this.#log[first ? "warn" : "debug"]({ duty: name, error }, "the duty failed; trying again");
       return undefined;
     }
+  }
+
+  /** A step that hangs is begun no second time, and keeps nobody from stopping. */
+  async #step(duty: Duty, stop: AbortSignal): Promise<boolean | void> {
+    const { name } = duty;
+    if (this.#underWay.has(name)) throw new Error("its last step has not ended yet");
+    const leftMs = Math.max(1, this.#held.get(name)!.untilMs - this.#clock.nowMs());
+    const work = duty.step(AbortSignal.any([stop, AbortSignal.timeout(leftMs)]));
+    this.#underWay.add(name);
+    const ended = new AbortController();
+    const done = work.finally(() => {
+      this.#underWay.delete(name);
+      ended.abort();
+    });
+    const late = async () => {
+      await pause(leftMs, AbortSignal.any([stop, ended.signal]));
+      if (stop.aborted) await pause(stopPatienceMs, ended.signal);
+      if (!ended.signal.aborted) throw new Error("a step did not end in time");
+    };
+    return Promise.race([done, late()]);
   }
 
   /** True while this process may do it; a lease that is half over is renewed first. */

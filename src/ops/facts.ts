@@ -1,3 +1,4 @@
+import type { OutcomeCount } from "../broker/outcome-counts.js";
 import type { QueueInfo } from "../core/info.js";
 import type { Growth } from "../inspector/growth.js";
 
@@ -10,7 +11,7 @@ export interface Facts {
   /** Failure groups, the latest first, at most `maxGroups`; undefined where they cannot be told. */
   readonly groups: readonly GroupFacts[] | undefined;
   /** What became of attempts, all-time; undefined where storage never can tell. */
-  readonly types: readonly TypeCount[] | undefined;
+  readonly types: readonly OutcomeCount[] | undefined;
 }
 
 export interface QueueFacts {
@@ -33,16 +34,6 @@ export interface GroupFacts {
   readonly count: number;
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
-}
-
-export interface TypeCount {
-  readonly queue: string;
-  readonly type: string;
-  /** As of an Outcome: "completed", "retry", "archived" … */
-  readonly outcome: string;
-  /** Why, of "archived". */
-  readonly reason?: string;
-  readonly count: number;
 }
 
 /** Groups that are looked at: those of the lowest count or age are in none of our alarms. */

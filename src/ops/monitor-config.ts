@@ -41,7 +41,7 @@ export const monitorSettings = {
   repeatEvery: setting.duration({ default: "4h", min: "1s", says: "how often what still fires is told again" }),
   retryAfter: setting.duration({
     default: "5s",
-    min: "10ms",
+    min: "1ms",
     max: "10m",
     says: "pause before the second of five attempts to deliver; each further one is five times as long",
   }),

@@ -1,5 +1,5 @@
 import type { Broker } from "../broker/broker.js";
-import { type Growth, growthOf } from "../inspector/growth.js";
+import { growthOf } from "../inspector/growth.js";
 import { type Facts, type QueueFacts } from "./facts.js";
 
 /** Memory is estimated from samples of every queue: seldom enough to be nothing. */
@@ -36,14 +36,18 @@ export class Poll {
   async #anew(): Promise<Facts> {
     const nowMs = this.#broker.clock.nowMs();
     const [infos, workers] = await Promise.all([this.#broker.queues(nowMs), this.#broker.workers(nowMs)]);
+    const names = infos.map(({ name }) => name);
+    const { deadLetters } = this.#broker;
+    const [memory, types, growth = []] = await Promise.all([
+      this.#memoryOf(names),
+      deadLetters?.outcomeCounts(names),
+      deadLetters === undefined ? undefined : growthOf(deadLetters, infos, nowMs),
+    ]);
     const consumers = new Map<string, number>();
     for (const { queues, status } of workers) {
       if (status !== "active") continue;
       for (const queue of Object.keys(queues)) consumers.set(queue, (consumers.get(queue) ?? 0) + 1);
     }
-    const memory = await this.#memoryOf(infos.map(({ name }) => name));
-    const { deadLetters } = this.#broker;
-    const growth: readonly Growth[] = deadLetters === undefined ? [] : await growthOf(deadLetters, infos, nowMs);
     const queues = infos.map((info, n): QueueFacts => ({
       info,
       consumers: consumers.get(info.name) ?? 0,
@@ -51,7 +55,7 @@ export class Poll {
       headroom: growth[n]?.headroom,
       evicted: growth[n]?.evicted ?? {},
     }));
-    this.#last = { atMs: nowMs, queues, groups: undefined, types: undefined };
+    this.#last = { atMs: nowMs, queues, groups: undefined, types };
     this.#lastAtMs = performance.now();
     return this.#last;
   }

@@ -18,19 +18,22 @@ it("counts what has come, also where as much has gone", () => {
   expect(trail.increase(counters.arrived("mail"), 2_000, 3_000)).toEqual({ by: 5, whole: true });
 });
 
-it("keeps a bounded number of samples, and the one before the window", () => {
-  const trail = new Trail(60_000);
-  for (let n = 0; n <= 10_000; n += 1) trail.add(facts(n * 100, n));
+it("tells long windows and short ones, each to a twentieth of its length, from few samples", () => {
+  const trail = new Trail(3_600_000);
+  for (let n = 0; n <= 50_000; n += 1) trail.add(facts(n * 100, n));
 
-  const { by, whole } = trail.increase(counters.arrived("mail"), 60_000, 1_000_000);
-  expect(whole).toBe(true);
-  expect(by).toBeGreaterThanOrEqual(600);
-  expect(by).toBeLessThan(625);
+  for (const windowMs of [1_000, 60_000, 600_000, 3_600_000]) {
+    const { by, whole } = trail.increase(counters.arrived("mail"), windowMs, 5_000_000);
+    expect(whole).toBe(true);
+    expect(by).toBeGreaterThanOrEqual(windowMs / 100);
+    expect(by).toBeLessThanOrEqual((windowMs / 100) * 1.06);
+  }
+  expect(trail.size).toBeLessThan(250);
 });
 
 it("adds up a type's attempts over queues, and leaves out what no handler ended", () => {
   const trail = new Trail(60_000);
-  const one = (outcome: string, count: number, queue = "mail") => ({ queue, type: "x", outcome, count });
+  const one = (outcome: string, count: number, queue = "mail") => ({ queue, type: "x", outcome, reason: "", count });
   trail.add(facts(0, 0, { types: [one("completed", 5)] }));
   trail.add(
     facts(1_000, 0, {

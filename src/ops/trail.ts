@@ -9,8 +9,8 @@ interface Sample {
   readonly totals: Totals;
 }
 
-/** Samples kept: enough that a window's begin is missed by a sixtieth of the longest at most. */
-const maxSamples = 64;
+/** A window's begin is missed by this share of its length at most: the older samples are, the farther apart they may be. */
+const coarseness = 1 / 20;
 
 /**
  * What counters were in the last while. Dead letters leave their queue by many ways, so what has come is counted here, look by
@@ -29,6 +29,7 @@ export class Trail {
 
   /** Takes a look into account; looks come in the order of time. */
   add(facts: Facts): void {
+    if (facts.atMs === this.#samples.at(-1)?.atMs) return;
     for (const { info } of facts.queues) {
       const before = this.#archived.get(info.name);
       const more = before === undefined ? 0 : Math.max(0, info.counts.archived - before);
@@ -37,9 +38,8 @@ export class Trail {
     }
     this.#forgetQueues(facts);
     this.#last = totalsOf(facts, this.#arrived);
-    const latest = this.#samples.at(-1);
-    const due = latest === undefined || facts.atMs - latest.atMs >= this.#longestMs / (maxSamples - 4);
-    if (due) this.#samples.push({ atMs: facts.atMs, totals: this.#last });
+    this.#samples.push({ atMs: facts.atMs, totals: this.#last });
+    this.#thin(facts.atMs);
     // One from before the window stays: a window begins there.
     while (this.#samples.length > 2 && this.#samples[1]!.atMs <= facts.atMs - this.#longestMs) this.#samples.shift();
   }
@@ -47,6 +47,11 @@ export class Trail {
   /** Dead letters that have come to a queue since this process looks. */
   arrived(queue: string): number {
     return this.#arrived.get(queue) ?? 0;
+  }
+
+  /** Samples that are kept. */
+  get size(): number {
+    return this.#samples.length;
   }
 
   /** By how much a counter has grown in the last while, and whether that much time has been seen. */
@@ -57,6 +62,13 @@ export class Trail {
     // One that was not there yet has come since, unless all that is known of it is this look.
     const then = from.totals.get(counter) ?? 0;
     return { by: Math.max(0, now - then), whole: from.atMs <= nowMs - windowMs };
+  }
+
+  #thin(nowMs: number): void {
+    for (let at = this.#samples.length - 2; at >= 1; at -= 1) {
+      const [before, after] = [this.#samples[at - 1]!.atMs, this.#samples[at + 1]!.atMs];
+      if (after - before <= (nowMs - before) * coarseness) this.#samples.splice(at, 1);
+    }
   }
 
   #forgetQueues({ queues }: Facts): void {

@@ -92,6 +92,7 @@ describe("keys", () => {
       unindexedKey: "holdfast:{q}:unindexed",
       failureGroupsKey: "holdfast:{q}:fps",
       indexKey: "holdfast:{q}:index",
+      outcomesKey: "holdfast:{q}:outcomes",
       pauseKey: "holdfast:{q}:pause",
       standstillKey: "holdfast:{q}:standstill",
       trashKey: "holdfast:{q}:trash",

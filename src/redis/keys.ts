@@ -68,6 +68,8 @@ export const groupKey = (queue: string, group: string) => `${keysOf(queue).asynq
 export const archivedAsideKey = (queue: string) => `${keysOf(queue).holdfast}archived`;
 /** HASH: dead letters that a policy has taken out of storage, by cause (broker/eviction.ts). */
 export const evictedKey = (queue: string) => `${keysOf(queue).holdfast}evicted`;
+/** HASH: how often attempts ended how: `["type","outcome","reason"]` → how many. */
+export const outcomesKey = (queue: string) => `${keysOf(queue).holdfast}outcomes`;
 /** ZSET: id of a discarded task by the time at which it is deleted; and HASH: the task. */
 export const trashKey = (queue: string) => `${keysOf(queue).holdfast}trash`;
 export const trashedKey = (queue: string, id: string) => `${trashKey(queue)}:${id}`;

@@ -495,6 +495,72 @@ export function copy(keys: CopyKeys, head: CopyHead): ScriptCall {
   return { script: copyScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface CountOutcomesKeys {
+  readonly outcomes: string;
+}
+
+export interface CountOutcomesHead {
+  readonly most: Argument;
+}
+
+export interface CountOutcomesRow {
+  readonly field: Argument;
+  readonly other: Argument;
+  readonly count: Argument;
+}
+
+export const countOutcomesScript: Script = {
+  name: "count-outcomes",
+  sha1: "ec6c39ee0fec70cf6a1c758d352d792ec6d5f39e",
+  text: `-- What became of attempts: adds to counters of one queue. Beyond \`most\` fields a new one is counted as the other that each
+-- row names.
+-- Reply: how many were counted under another name.
+local outcomes = unpack(KEYS)
+local deadline_ms, most = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+-- What is wrong with a key, in words that name it; nil when it can take a \`kind\` (it may be missing).
+local function misfit(key, kind)
+  local found = redis.call("TYPE", key).ok
+  if found ~= "none" and found ~= kind then
+    return key .. " is a " .. found .. ", not a " .. kind
+  end
+end
+
+local problem = misfit(outcomes, "hash")
+if problem then return redis.error_reply("WRONGTYPE " .. problem) end
+
+local room = tonumber(most) - redis.call("HLEN", outcomes)
+local moved = 0
+for i = 1, #ROWS, 3 do
+  local field, other, count = unpack(ROWS, i, i + 2)
+  if redis.call("HEXISTS", outcomes, field) == 0 then
+    if room > 0 then
+      room = room - 1
+    else
+      field = other
+      moved = moved + 1
+    end
+  end
+  -- Another program may have written what is no number there: it is the one that is not counted.
+  redis.pcall("HINCRBY", outcomes, field, count)
+end
+return moved
+`,
+};
+
+export function countOutcomes(keys: CountOutcomesKeys, head: CountOutcomesHead, rows: readonly CountOutcomesRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.most];
+  args.push(packedRows(rows, ["field", "other", "count"]));
+  return { script: countOutcomesScript, keys: [keys.outcomes], args };
+}
+
 export interface DeadChooseKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -1,8 +1,10 @@
+import type { OutcomeCounts } from "../broker/outcome-counts.js";
 import type { Signalling } from "../broker/roles.js";
 import type { Clock } from "../core/clock.js";
 import type { WorkerInfo } from "../core/info.js";
 import type { Logger } from "../core/log.js";
 import { loop } from "../core/loop.js";
+import type { OutcomeTally } from "./outcome-tally.js";
 import type { Watch } from "./watch.js";
 
 /** asynq's: a server is looked for as long as two of its beats. */
@@ -16,6 +18,7 @@ const maxRunning = 1_000;
 const maxBytes = 262_144;
 
 export interface Announcing extends Pick<Signalling, "announce" | "withdraw"> {
+  readonly deadLetters?: OutcomeCounts | undefined;
   readonly label: string;
   readonly clock: Clock;
 }
@@ -23,6 +26,7 @@ export interface Announcing extends Pick<Signalling, "announce" | "withdraw"> {
 interface BeatOptions {
   readonly log: Logger;
   readonly watch: Watch;
+  readonly tally: OutcomeTally;
   readonly onShared: (queues: readonly string[]) => void;
 }
 
@@ -31,7 +35,7 @@ export async function beat(
   broker: Announcing,
   info: () => WorkerInfo,
   signal: AbortSignal,
-  { log, watch, onShared }: BeatOptions,
+  { log, watch, tally, onShared }: BeatOptions,
 ): Promise<void> {
   let announced = false;
   const announce = async () => {
@@ -46,10 +50,19 @@ export async function beat(
       log.debug({ broker: broker.label, error }, "the worker could not announce itself; trying again");
     }
   };
-  await loop(announce, { everyMs: everyMs * (1 - Math.random() / 10), signal, onError: () => undefined });
+  const tell = async () => {
+    await announce();
+    try {
+      await watch.call("telling how attempts ended", () => tally.flush(broker.deadLetters));
+    } catch (error) {
+      log.debug({ broker: broker.label, error }, "the worker could not tell how attempts ended; trying again");
+    }
+  };
+  await loop(tell, { everyMs: everyMs * (1 - Math.random() / 10), signal, onError: () => undefined });
   // While storage is away there is nobody to take leave of, and soon nothing to take leave for.
   if (!announced || watch.away !== undefined) return;
   try {
+    await watch.call("telling how attempts ended", () => tally.flush(broker.deadLetters));
     await watch.call("taking leave", () => broker.withdraw(info()));
   } catch (error) {
     log.debug({ broker: broker.label, error }, "the worker could not take leave: it is listed for some seconds more");

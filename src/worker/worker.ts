@@ -20,6 +20,7 @@ import { Signals } from "./signals.js";
 import { Watch } from "./watch.js";
 import { healthOf, type Phase, type WorkerHealth } from "./health.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions, type WorkerBroker, type WorkerOptions } from "./options.js";
+import { OutcomeTally } from "./outcome-tally.js";
 
 /** How long a task may wait to run alone, or for a place among those of its type. */
 const longestWaitMs = 86_400_000;
@@ -61,6 +62,7 @@ export class Worker implements AsyncDisposable {
   /** Leases that ran out were looked for once. */
   readonly #reclaimed = later();
   readonly #maintenance = new AbortController();
+  readonly #tally = new OutcomeTally();
   readonly #counters = { completed: 0, retried: 0, archived: 0, revoked: 0, released: 0, leaseLost: 0 };
   readonly #unknownTypes = new Set<string>();
   #phase: Phase = "new";
@@ -171,6 +173,7 @@ export class Worker implements AsyncDisposable {
     this.#beating = beat(this.#broker, this.#infoSince(this.#broker.clock.nowMs()), this.#over.signal, {
       log: this.#options.log,
       watch: this.#watch,
+      tally: this.#tally,
       onShared: (queues) => (this.#crew.shared = queues.length > 0),
     });
     await this.#signals.start();
@@ -402,6 +405,7 @@ export class Worker implements AsyncDisposable {
       const receipt = receipts[index]!;
       this.#counters[receipt === "leaseLost" ? "leaseLost" : counterOf[outcome.kind]] += 1;
       const { queue, type, id } = task.message;
+      if (receipt === "settled") this.#tally.add(queue, type, outcome);
       tellTask({ event: "settled", queue, type, id, outcome: outcome.kind, receipt });
     });
   }

@@ -21,6 +21,7 @@ import type {
   RedrivenTask,
   RedriveStand,
 } from "../../broker/redriving.js";
+import type { OutcomeCount } from "../../broker/outcome-counts.js";
 import type { Act } from "../../broker/roles.js";
 import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
 import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
@@ -66,6 +67,14 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
 
   async evicted(queues: readonly string[]): Promise<Partial<Record<EvictionCause, number>>[]> {
     return this.#ask((link) => link.call("evicted", { queues }));
+  }
+
+  async countOutcomes(counts: readonly OutcomeCount[]): Promise<void> {
+    await this.#ask((link) => link.call("countOutcomes", { counts }));
+  }
+
+  async outcomeCounts(queues: readonly string[]): Promise<OutcomeCount[]> {
+    return this.#ask((link) => link.call("outcomeCounts", { queues }));
   }
 
   async diedSince(queues: readonly string[], timesMs: readonly number[]): Promise<number[][]> {

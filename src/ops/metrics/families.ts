@@ -1,5 +1,6 @@
+import type { OutcomeCount } from "../../broker/outcome-counts.js";
 import { taskStates } from "../../core/state.js";
-import type { Facts, QueueFacts, TypeCount } from "../facts.js";
+import type { Facts, QueueFacts } from "../facts.js";
 import type { Trail } from "../trail.js";
 import type { Family, Sample } from "./exposition.js";
 
@@ -155,7 +156,7 @@ function deadLetterFamilies(queues: readonly QueueFacts[], { groups = [] }: Fact
   ];
 }
 
-function typeFamilies(types: readonly TypeCount[] = []): Family[] {
+function typeFamilies(types: readonly OutcomeCount[] = []): Family[] {
   const sums = new Map<string, number>();
   for (const { type, count } of types) sums.set(type, (sums.get(type) ?? 0) + count);
   const kept = new Set(
@@ -164,7 +165,10 @@ function typeFamilies(types: readonly TypeCount[] = []): Family[] {
       .slice(0, maxTypes)
       .map(([type]) => type),
   );
-  const samples = (wanted: readonly TypeCount[], labelsOf: (one: TypeCount) => Record<string, string>): Sample[] => {
+  const samples = (
+    wanted: readonly OutcomeCount[],
+    labelsOf: (one: OutcomeCount) => Record<string, string>,
+  ): Sample[] => {
     const added = new Map<string, Sample>();
     for (const one of wanted) {
       const labels = { queue: one.queue, type: kept.has(one.type) ? one.type : otherType, ...labelsOf(one) };
@@ -184,7 +188,7 @@ function typeFamilies(types: readonly TypeCount[] = []): Family[] {
       "Attempts that made a dead letter, by type and reason, as far as Holdfast's workers ran them.",
       samples(
         types.filter(({ outcome }) => outcome === "archived"),
-        ({ reason = "failed" }) => ({ reason }),
+        ({ reason }) => ({ reason }),
       ),
     ),
   ];

@@ -15,6 +15,7 @@ import type {
   RedrivenTask,
   RedriveStand,
 } from "../../broker/redriving.js";
+import type { OutcomeCount } from "../../broker/outcome-counts.js";
 import type { Act } from "../../broker/roles.js";
 import type { AdoptReceipt, StoredLetter } from "../../broker/stored-letter.js";
 import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../../broker/trash.js";
@@ -25,6 +26,7 @@ import { readDocuments, writeDocuments } from "./documents.js";
 import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
 import { failureGroups, groupMembers, indexDeadLetters } from "./groups.js";
 import { adoptLetters, readLetters } from "./letters.js";
+import { countOutcomes, outcomeCounts } from "./outcome-counts.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./redrive.js";
 import { discard, listTrash, purge, restore } from "./trash.js";
@@ -50,6 +52,14 @@ export class RedisDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<DocumentReceipt[]> {
     return this.#run((link) => writeDocuments(link, kind, writes, nowMs));
+  }
+
+  async countOutcomes(counts: readonly OutcomeCount[]): Promise<void> {
+    return this.#run((link) => countOutcomes(link, counts));
+  }
+
+  async outcomeCounts(queues: readonly string[]): Promise<OutcomeCount[]> {
+    return this.#run((link) => outcomeCounts(link, queues));
   }
 
   async evict(
