@@ -511,7 +511,7 @@ export interface CountOutcomesRow {
 
 export const countOutcomesScript: Script = {
   name: "count-outcomes",
-  sha1: "ec6c39ee0fec70cf6a1c758d352d792ec6d5f39e",
+  sha1: "22b334ebca79d98964fe0aee2ed024a9739e6e4f",
   text: `-- What became of attempts: adds to counters of one queue. Beyond \`most\` fields a new one is counted as the other that each
 -- row names.
 -- Reply: how many were counted under another name.
@@ -531,6 +531,8 @@ local function misfit(key, kind)
   if found ~= "none" and found ~= kind then
     return key .. " is a " .. found .. ", not a " .. kind
   end
+  -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
+  if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
 end
 
 local problem = misfit(outcomes, "hash")
