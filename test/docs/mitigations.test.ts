@@ -59,3 +59,25 @@ describe(`the table of ${page}`, () => {
     ]);
   });
 });
+
+describe("the tables of docs/operate/dlq-mitigations.md", () => {
+  const page = "docs/operate/dlq-mitigations.md";
+  const rows = rowsOf(read(page).split("## The gaps")[0]!);
+  const tests = ({ tests: cell }: Row) =>
+    [...cell.matchAll(/\]\(([^)#]+)\)/g)].map(([, path]) => join(dirname(page), path!));
+
+  it("show each recommendation by a test that there is, or say that it is not there yet", () => {
+    expect(rows.length).toBeGreaterThan(25);
+    expect(rows.filter((row) => tests(row).length === 0 && !elsewhere(row))).toEqual([]);
+    expect(rows.flatMap(tests).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  it("name commands that there are", () => {
+    const commands = [...read(page).matchAll(/`(holdfast (?:dlq|audit|alerts|monitor)(?: [a-z]+)*)/g)].map(
+      ([, name]) => name!,
+    );
+    const known = read("docs/reference/cli.md");
+    expect(commands.length).toBeGreaterThan(30);
+    expect([...new Set(commands)].filter((name) => !new RegExp(`^#+ .*${name}\\b`, "m").test(known))).toEqual([]);
+  });
+});
