@@ -22,6 +22,8 @@ import { addedCounts, countsOf, noCounts } from "./standing.js";
 export const leaseMs = 10_000;
 /** Tasks of a queue that one step looks at, or moves. */
 const stepTasks = 500;
+/** Pages of a selection that one step looks at. */
+const stepPages = 10;
 /** Between two steps, at the least and at the most. */
 const soonMs = 50;
 const restMs = 500;
@@ -98,40 +100,46 @@ export class RedriveDriver {
     return redrive;
   }
 
-  /** One page of the selection. Begun anew after an error, and by another process: to choose a task twice is to choose it once. */
+  /** Some pages of the selection. Begun anew after an error, and by another process: to choose a task twice is to choose it once. */
   async #choose(redrive: RedriveDocument): Promise<RedriveStep> {
     try {
-      return await this.#choosePage(redrive);
+      return await this.#choosePages(redrive);
     } catch (error) {
       this.#selecting = undefined;
       throw error;
     }
   }
 
-  async #choosePage({ selection, settings, createdAtMs, queues }: RedriveDocument): Promise<RedriveStep> {
+  async #choosePages({ selection, settings, createdAtMs, queues }: RedriveDocument): Promise<RedriveStep> {
     if (this.#selecting === undefined) {
       this.#selecting = selected(this.#desk, selection, createdAtMs);
       this.#skipped = {};
     }
-    const { value: page } = await this.#selecting.next();
-    if (page === undefined) {
-      this.#selecting = undefined;
-      const phase = settings.canary > 0 && !settings.ordered ? "canary" : "moving";
-      const rampAtMs = this.#desk.nowMs();
-      const chosen = await this.#change((now) => ({ ...now, phase, skipped: this.#skipped, rampAtMs }));
-      return this.#answer(chosen, 0);
+    let known = queues;
+    for (let page = 0; page < stepPages; page += 1) {
+      const { value } = await this.#selecting.next();
+      if (value === undefined) return this.#chosen(settings);
+      const { fit, refused } = sifted(value, settings, this.#desk.nowMs());
+      const all = [...new Set([...known, ...fit.keys()])];
+      if (page === 0 || all.length > known.length) {
+        known = all;
+        // Named first: what is chosen in a queue must be found there by whoever ends it.
+        const now = await this.#change((latest) => ({ ...latest, queues: all }));
+        if (now.driver?.id !== this.#owner) return this.#answer(now, soonMs);
+      }
+      for (const [queue, tasks] of fit)
+        refused.push(...(await choose(this.#desk, this.#id, queue, tasks, settings, false)));
+      this.#skipped = countedBy(this.#skipped, refused);
     }
-    const { fit, refused } = sifted(page, settings, this.#desk.nowMs());
-    // Named first: what is chosen in a queue must be found there by whoever ends it.
-    const known = [...new Set([...queues, ...fit.keys()])];
-    const now = await this.#change((latest) =>
-      known.length === queues.length ? latest : { ...latest, queues: known },
-    );
-    if (now.driver?.id !== this.#owner) return this.#answer(now, soonMs);
-    for (const [queue, tasks] of fit)
-      refused.push(...(await choose(this.#desk, this.#id, queue, tasks, settings, false)));
-    this.#skipped = countedBy(this.#skipped, refused);
-    return this.#answer(now, 0);
+    return this.#answer((await readRedrive(this.#desk, this.#id)).redrive, 0);
+  }
+
+  async #chosen({ canary, ordered }: RedriveDocument["settings"]): Promise<RedriveStep> {
+    this.#selecting = undefined;
+    const phase = canary > 0 && !ordered ? "canary" : "moving";
+    const rampAtMs = this.#desk.nowMs();
+    const redrive = await this.#change((now) => ({ ...now, phase, skipped: this.#skipped, rampAtMs }));
+    return this.#answer(redrive, 0);
   }
 
   /** Looks at what was moved, stops where it must, and moves what is next. */
