@@ -60,13 +60,12 @@ describe("the release rule", () => {
     expect(rule.answered("q", era, [task(1, 40)])).toBe(false);
   });
 
-  it("lets nothing go while the incarnation cannot be told, and then waits anew", () => {
+  it("lets nothing go while the incarnation cannot be told, and does not wait anew when it is found to have lasted", () => {
     const rule = new ReleaseRule();
     rule.look("q", on("a"), 0, trust);
     rule.answered("q", rule.eraOf("q")!, [task(1, 0)]);
     expect(rule.look("q", undefined, 1_000, trust)).toEqual({ released: [], again: [] });
-    expect(rule.look("q", on("a"), 1_050, trust).released).toEqual([]);
-    expect(sequences(rule.look("q", on("a"), 1_150, trust).released)).toEqual([1]);
+    expect(sequences(rule.look("q", on("a"), 1_050, trust).released)).toEqual([1]);
   });
 
   it("waits for the snapshot that has the task where it is told to, and only where there is no log of writes", () => {
@@ -130,13 +129,11 @@ describe("the release rule", () => {
               expect(released.has(gone)).toBe(false);
               released.add(gone);
               releasedInAll += 1;
-              // Old enough, and all looks since before it was sent found the same; the last ones, as long, told it.
+              // Old enough, and all looks that could tell since before it was sent found the same; the last one told it.
               expect(answeredAtMs.get(gone)! + trust.afterMs).toBeLessThanOrEqual(nowMs);
               const before = looks.findLastIndex((look) => look.atMs < sentAtMs.get(gone)! && look.id !== undefined);
               const since = looks.slice(before).map(({ id }) => id);
               expect(new Set(since.filter((id) => id !== undefined))).toEqual(new Set([one.id]));
-              const late = looks.filter(({ atMs }) => atMs > nowMs - trust.afterMs);
-              expect(late.every(({ id }) => id === one.id)).toBe(true);
             }
             for (const { sequence: back } of verdict.again) expect(released.has(back)).toBe(false);
           }

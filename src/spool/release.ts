@@ -33,17 +33,15 @@ interface Queue {
   id: string | undefined;
   /** Counts the incarnations that were seen. */
   era: number;
-  /** Since when every look has found this incarnation, and none that it could not be told. */
-  sinceMs: number;
   /** In the order of their answers. */
   sent: Answered[];
 }
 
 /**
  * When a task may leave the spool. A reply says that one server has taken it, and that may be a server which has been
- * given up already, or whose disk has not. So an answered task stays until three looks have found the same incarnation
- * of its queue: one before it was sent, one after its answer, and one when that answer is `afterMs` old; between them no
- * look found another, or that it cannot be told. Whatever differs sends all again that is not released.
+ * given up already, or whose disk has not. So an answered task stays until two looks have found the same incarnation of
+ * its queue: one before it was sent, and one when its answer is `afterMs` old; between them no look found another.
+ * Whatever differs sends all again that is not released.
  */
 export class ReleaseRule {
   readonly #queues = new Map<string, Queue>();
@@ -82,21 +80,18 @@ export class ReleaseRule {
 
   /** What a look found that was begun at `askedMs`; undefined: it cannot be told at present. */
   look(queue: string, found: Incarnation | undefined, askedMs: number, trust: Trust): Verdict {
-    const known = this.#queues.get(queue) ?? { id: undefined, era: 0, sinceMs: Number.POSITIVE_INFINITY, sent: [] };
+    const known = this.#queues.get(queue) ?? { id: undefined, era: 0, sent: [] };
     this.#queues.set(queue, known);
-    if (found === undefined) {
-      known.sinceMs = Number.POSITIVE_INFINITY;
-      return nothing;
-    }
+    // Nothing is let go now. But if the next look that can tell finds the same, it has been the same all the while: an
+    // incarnation that has ended does not come back.
+    if (found === undefined) return nothing;
     if (found.id !== known.id) {
       const again = known.sent;
-      this.#queues.set(queue, { id: found.id, era: known.era + 1, sinceMs: askedMs, sent: [] });
+      this.#queues.set(queue, { id: found.id, era: known.era + 1, sent: [] });
       for (const { sequence } of again) this.#held.delete(sequence);
       return { released: [], again };
     }
-    known.sinceMs = Math.min(known.sinceMs, askedMs);
-    const stable = known.sinceMs + trust.afterMs <= askedMs;
-    const end = stable ? known.sent.findIndex((task) => !isTrusted(task, found, askedMs, trust)) : 0;
+    const end = known.sent.findIndex((task) => !isTrusted(task, found, askedMs, trust));
     const released = known.sent.splice(0, end < 0 ? known.sent.length : end);
     for (const { sequence } of released) this.#held.delete(sequence);
     return { released, again: [] };
