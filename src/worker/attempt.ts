@@ -112,12 +112,13 @@ export class Attempt implements TaskContext {
     if (!this.#over) this.#onProgress(this.leased.lease, bytes);
   }
 
-  log(text: string): void {
+  log(said: unknown): void {
     if (this.#over) return;
+    const text = String(said);
     this.#log ??= new AttemptLog();
-    this.#log.add(String(text), this.#clock.nowMs() - this.startedAtMs);
+    this.#log.add(text, this.#clock.nowMs() - this.startedAtMs);
     const { queue, type, id, attempt } = this;
-    unfailing(this.#options.log).info({ queue, type, id, attempt }, String(text));
+    unfailing(this.#options.log).info({ queue, type, id, attempt }, text);
   }
 
   once<R>(key: string, effect: () => R | Promise<R>, options?: OnceOptions<R>): Promise<R> {

@@ -5,9 +5,9 @@ import { failureLines } from "./failures.js";
 
 const nowMs = Date.UTC(2026, 10, 22, 12);
 const shown = (task: Partial<TaskInfo>) =>
-  // oxlint-disable-next-line no-control-regex
   failureLines(task as TaskInfo, nowMs)
     .join("\n")
+    // oxlint-disable-next-line no-control-regex
     .replaceAll(/\u001b\[\d+m/g, "");
 
 describe("failures of a task, for people", () => {
