@@ -1,7 +1,7 @@
 import { maxCrashes } from "../broker/broker.js";
 import type { QuarantineReceipt } from "../broker/letter-marks.js";
 import { HoldfastError, invalidOption } from "../core/errors.js";
-import type { Mark, TaskInfo } from "../core/info.js";
+import type { TaskInfo } from "../core/info.js";
 import { storedName } from "../core/names.js";
 import type { ByOptions } from "../inspector/options.js";
 import type { IdSelection } from "../inspector/selection.js";
@@ -14,13 +14,6 @@ import type { Desk } from "./desk.js";
  */
 export const isQuarantined = ({ quarantined, failure, crashes }: TaskInfo): boolean =>
   quarantined !== undefined || failure?.reason === "quarantined" || crashes >= maxCrashes;
-
-/** Why, for people. */
-export function whyQuarantined({ quarantined, crashes }: TaskInfo): string {
-  if (quarantined === undefined) return `its worker died ${crashes} times while it ran`;
-  const { actor, reason }: Mark = quarantined;
-  return reason === "" ? `by ${actor}` : `by ${actor}: ${reason}`;
-}
 
 /** `on` false: those that somebody put there; what workers died of stays. */
 export async function quarantine(

@@ -15,7 +15,7 @@ export interface RuleTally {
 }
 
 /** At the beginning it may take as many as can be saved up. */
-export const noTally = (nowMs: number): RuleTally => ({
+const noTally = (nowMs: number): RuleTally => ({
   acted: 0,
   would: 0,
   left: {},

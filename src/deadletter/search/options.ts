@@ -2,7 +2,7 @@ import { invalidOption, shown } from "../../core/errors.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
 import type { ScanOptions, SearchProgress } from "./scan.js";
 
-export const searchSettings = {
+const searchSettings = {
   limit: setting.integer({ default: 30, min: 1, max: 500, says: "hits on the page" }),
   scan: setting.integer({
     default: 10_000,
