@@ -88,7 +88,7 @@ interface GroupRow {
 }
 
 /** What is counted one by one is counted no further than this. */
-const mostCounted = 10_000;
+const mostCounted = 1_000;
 
 export function failureGroups(
   sql: Sql,
