@@ -21,8 +21,8 @@ export function aclCommand(): Command {
       `Prints users with the least rights of Redis that their roles need, a line each, as an ACL file has them: ${aclRoles.join(", ")}. For Redis 7.0 or newer.`,
     )
     .addArgument(new Argument("[ROLE...]", "these; all unless given").choices(aclRoles))
-    .option("-q, --queue <QUEUE>", "only this queue; again for more", (one, all: readonly string[] = []) => [
-      ...all,
+    .option("-q, --queue <QUEUE>", "only this queue; again for more", (one, all: readonly string[] | undefined) => [
+      ...(all ?? []),
       one,
     ])
     .addOption(new Option("--with <WHAT...>", "what they need besides").choices(aclExtras))

@@ -15,16 +15,18 @@ interface Role {
   readonly selectors?: readonly Pick<Role, "commands" | "keys">[];
 }
 
+const words = (text: string) => text.split(" ");
+
 /** Connecting, and what every script begins with. */
 const always = ["ping", "time", "eval", "evalsha", "exists", "type", "client|setname"];
 const prefixes = ["~asynq:{*}:", "~holdfast:{*}:"];
 const shared = ["~holdfast:schema", "~holdfast:data*", "~holdfast:outages"];
 
 const reads = [
-  ...["info", "get", "mget", "hget", "hmget", "hgetall", "hvals", "hkeys", "hlen", "hexists", "hscan", "hrandfield"],
-  ...["lrange", "llen", "lindex", "lpos", "smembers", "sismember", "smismember", "scard", "srandmember", "zcard"],
-  ...["zcount", "zrange", "zrangebyscore", "zscore", "zmscore", "zrandmember", "zscan", "xrange", "xrevrange", "ttl"],
-  ...["pttl", "memory|usage", "acl|whoami"],
+  ...words("info get mget hget hmget hgetall hvals hkeys hlen hexists hscan hrandfield"),
+  ...words("lrange llen lindex lpos smembers sismember smismember scard srandmember zcard"),
+  ...words("zcount zrange zrangebyscore zscore zmscore zrandmember zscan xrange xrevrange ttl"),
+  ...words("pttl memory|usage acl|whoami"),
 ];
 const readKeys = [
   "%R~asynq:{*}:*",
@@ -38,22 +40,9 @@ const readKeys = [
 ];
 
 const writes = [
-  ...[
-    "set",
-    "del",
-    "unlink",
-    "rename",
-    "expire",
-    "expireat",
-    "pexpire",
-    "pexpireat",
-    "incr",
-    "incrby",
-    "hset",
-    "hsetnx",
-  ],
-  ...["hdel", "hincrby", "lpush", "rpush", "lrem", "lset", "ltrim", "sadd", "srem", "zadd", "zrem", "zincrby"],
-  ...["zremrangebyrank", "zremrangebyscore", "xadd", "publish"],
+  ...words("set del unlink rename expire expireat pexpire pexpireat incr incrby hset hsetnx"),
+  ...words("hdel hincrby lpush rpush rpop lrem lset ltrim sadd srem zadd zrem zincrby"),
+  ...words("zremrangebyrank zremrangebyscore xadd publish"),
 ];
 const steeredKeys = ["~asynq:{*}:*", "~holdfast:{*}:*", "~asynq:queues", "~holdfast:dlq:*"];
 /** To append to the log for all. Trimming comes with it, which numbers show. */
@@ -65,50 +54,27 @@ const sealedKeys = ["~holdfast:audit:sealed", "~holdfast:audit:places"];
 const roles = {
   producer: {
     says: "puts tasks into queues",
-    commands: [
-      ...always,
-      ...[
-        "get",
-        "set",
-        "hget",
-        "hmget",
-        "hset",
-        "hsetnx",
-        "hlen",
-        "hkeys",
-        "hdel",
-        "lpush",
-        "llen",
-        "sadd",
-        "sismember",
-      ],
-      "zadd",
-    ],
+    commands: [...always, ...words("get set hget hmget hset hsetnx hlen hkeys hdel lpush llen sadd sismember"), "zadd"],
     keys: [
       ...prefixes,
       ...["t:*", "pending", "scheduled", "unique:*"].map((name) => `~asynq:{*}:${name}`),
       ...["done:*", "spooled:*", "barrier", "tick:*"].map((name) => `~holdfast:{*}:${name}`),
-      ...["%R~holdfast:{*}:standstill", "~asynq:queues", ...shared],
+      "%R~holdfast:{*}:standstill",
+      "~asynq:queues",
+      ...shared,
     ],
   },
   worker: {
     says: "runs tasks, and maintains the queues it works on",
     commands: [
       ...always,
-      ...["@connection", "@string", "@hash", "@list", "@set", "@sortedset", "unlink", "del", "expire", "expireat"],
-      ...["pexpire", "ttl", "pttl", "subscribe", "info"],
+      ...words("@connection @string @hash @list @set @sortedset unlink del expire expireat"),
+      ...words("pexpire ttl pttl subscribe info"),
     ],
     channels: ["asynq:cancel", "__redis__:invalidate"],
     keys: [
-      ...[
-        "~asynq:{*}:*",
-        "~holdfast:{*}:*",
-        "~asynq:queues",
-        "~asynq:servers*",
-        "~asynq:workers*",
-        "~holdfast:servers",
-      ],
-      ...[...shared],
+      ...words("~asynq:{*}:* ~holdfast:{*}:* ~asynq:queues ~asynq:servers* ~asynq:workers* ~holdfast:servers"),
+      ...shared,
     ],
   },
   viewer: {
@@ -126,17 +92,14 @@ const roles = {
   },
   sealer: {
     says: "reads what was done by hand, and seals it",
-    commands: [
-      ...always,
-      ...["get", "smembers", "hgetall", "hset", "zrange", "zcard", "zadd", "zremrangebyscore", "xrange", "info"],
-    ],
-    keys: [...prefixes, ...["%R~holdfast:{*}:audit", "%R~holdfast:audit", "%R~asynq:queues", ...sealedKeys, ...shared]],
+    commands: [...always, ...words("get smembers hgetall hset zrange zcard zadd zremrangebyscore xrange info")],
+    keys: [...prefixes, "%R~holdfast:{*}:audit", "%R~holdfast:audit", "%R~asynq:queues", ...sealedKeys, ...shared],
   },
   monitor: {
     says: "runs holdfast monitor: watches, and does all its duties, sealing too",
     commands: [...always, ...reads, ...writes],
     channels: ["asynq:cancel"],
-    keys: [...readKeys.filter((key) => !/\{\*\}|queues|dlq/.test(key)), ...[...steeredKeys, ...sealedKeys, ...shared]],
+    keys: [...readKeys.filter((key) => !/\{\*\}|queues|dlq/.test(key)), ...steeredKeys, ...sealedKeys, ...shared],
     selectors: [appendActs],
   },
 } as const satisfies Record<string, Role>;
