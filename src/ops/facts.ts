@@ -8,7 +8,7 @@ export interface Facts {
   readonly atMs: number;
   /** By name. */
   readonly queues: readonly QueueFacts[];
-  /** Failure groups, the latest first, at most `maxGroups`; undefined where they cannot be told. */
+  /** Failure groups, what regressed or is new first, at most `maxGroups`; undefined where they cannot be told. */
   readonly groups: readonly GroupFacts[] | undefined;
   /** What became of attempts, all-time; undefined where storage never can tell. */
   readonly types: readonly OutcomeCount[] | undefined;
@@ -30,7 +30,7 @@ export interface GroupFacts {
   /** "v1:…" */
   readonly fingerprint: string;
   readonly type: string;
-  readonly status: "open" | "acknowledged" | "resolved" | "regressed";
+  readonly status: "open" | "acknowledged" | "snoozed" | "resolved" | "regressed";
   readonly count: number;
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;

@@ -1,12 +1,15 @@
-import type { Broker } from "../broker/broker.js";
+import { DeadLetters, type DeadLettersBroker } from "../deadletter/dead-letters.js";
 import { growthOf } from "../inspector/growth.js";
-import { type Facts, type QueueFacts } from "./facts.js";
+import { type Facts, type GroupFacts, maxGroups, type QueueFacts } from "./facts.js";
 
 /** Memory is estimated from samples of every queue: seldom enough to be nothing. */
 const memoryEveryMs = 60_000;
 
 /** What a monitor needs of a broker. */
-export type MonitorBroker = Pick<Broker, "label" | "clock" | "queues" | "workers" | "memory" | "deadLetters">;
+export type MonitorBroker = DeadLettersBroker;
+
+/** Groups are dearer than the rest: every so many looks will do. */
+const looksPerGroups = 3;
 
 /**
  * Looks at storage for all who ask: one look at a time, and none sooner than `everyMs` after the last. So a scrape costs
@@ -18,10 +21,14 @@ export class Poll {
   #underWay: Promise<Facts> | undefined;
   #last: Facts | undefined;
   #lastAtMs = Number.NEGATIVE_INFINITY;
+  readonly #letters: DeadLetters;
+  #looks = 0;
+  #groups: readonly GroupFacts[] | undefined;
   #memory: { readonly atMs: number; readonly bytes: ReadonlyMap<string, number> } | undefined;
 
   constructor(broker: MonitorBroker, everyMs: number) {
     this.#broker = broker;
+    this.#letters = new DeadLetters(broker);
     this.#everyMs = everyMs;
   }
 
@@ -43,6 +50,8 @@ export class Poll {
       deadLetters?.outcomeCounts(names),
       deadLetters === undefined ? undefined : growthOf(deadLetters, infos, nowMs),
     ]);
+    if (this.#looks % looksPerGroups === 0) this.#groups = await this.#groupsNow();
+    this.#looks += 1;
     const consumers = new Map<string, number>();
     for (const { queues, status } of workers) {
       if (status !== "active") continue;
@@ -55,9 +64,22 @@ export class Poll {
       headroom: growth[n]?.headroom,
       evicted: growth[n]?.evicted ?? {},
     }));
-    this.#last = { atMs: nowMs, queues, groups: undefined, types };
+    this.#last = { atMs: nowMs, queues, groups: this.#groups, types };
     this.#lastAtMs = performance.now();
     return this.#last;
+  }
+
+  /** To look at them brings them up to date, in bounded steps. */
+  async #groupsNow(): Promise<GroupFacts[]> {
+    const { groups } = await this.#letters.groups();
+    return groups.slice(0, maxGroups).map(({ fingerprint, types, status, count, firstSeenAtMs, lastSeenAtMs }) => ({
+      fingerprint,
+      type: types[0] ?? "",
+      status,
+      count,
+      firstSeenMs: firstSeenAtMs,
+      lastSeenMs: lastSeenAtMs,
+    }));
   }
 
   async #memoryOf(names: readonly string[]): Promise<ReadonlyMap<string, number>> {

@@ -106,7 +106,7 @@ function queueFamilies(queues: readonly QueueFacts[], nowMs: number): Family[] {
 }
 
 function deadLetterFamilies(queues: readonly QueueFacts[], { groups = [] }: Facts, trail: Trail): Family[] {
-  const statuses = ["open", "acknowledged", "resolved", "regressed"] as const;
+  const statuses = ["open", "acknowledged", "snoozed", "resolved", "regressed"] as const;
   return [
     gauge(
       "holdfast_dlq_headroom_tasks",
