@@ -61,10 +61,10 @@ describe(`the table of ${page}`, () => {
 });
 
 describe("the tables of docs/operate/dlq-mitigations.md", () => {
-  const page = "docs/operate/dlq-mitigations.md";
-  const rows = rowsOf(read(page).split("## The gaps")[0]!);
+  const tables = "docs/operate/dlq-mitigations.md";
+  const rows = rowsOf(read(tables).split("## The gaps")[0]!);
   const tests = ({ tests: cell }: Row) =>
-    [...cell.matchAll(/\]\(([^)#]+)\)/g)].map(([, path]) => join(dirname(page), path!));
+    [...cell.matchAll(/\]\(([^)#]+)\)/g)].map(([, path]) => join(dirname(tables), path!));
 
   it("show each recommendation by a test that there is, or say that it is not there yet", () => {
     expect(rows.length).toBeGreaterThan(25);
@@ -73,7 +73,7 @@ describe("the tables of docs/operate/dlq-mitigations.md", () => {
   });
 
   it("name commands that there are", () => {
-    const commands = [...read(page).matchAll(/`(holdfast (?:dlq|audit|alerts|monitor)(?: [a-z]+)*)/g)].map(
+    const commands = [...read(tables).matchAll(/`(holdfast (?:dlq|audit|alerts|monitor)(?: [a-z]+)*)/g)].map(
       ([, name]) => name!,
     );
     const known = read("docs/reference/cli.md");

@@ -9,6 +9,7 @@ import { numbers } from "../queue/view.js";
 import { table } from "../table.js";
 import { count } from "../terminal.js";
 import { groupListLines, trend } from "./group-view.js";
+import { growthJson, growthLines } from "./growth-view.js";
 import { withDeadLetters } from "./open.js";
 
 /** How many of the largest are named. */
@@ -23,9 +24,9 @@ export function statsCommand(): Command {
   return teaching(withStorage(command), ["holdfast dlq stats", "holdfast dlq stats --json"]).action(
     async (flags: StorageFlags) =>
       withDeadLetters(flags, async ({ broker, letters }) => {
-        const [queues, found] = await Promise.all([letters.queues(), letters.groups()]);
-        if (flags.json === true) await printJson(figures(queues, found));
-        else await print(...lines(queues, found, broker.clock.nowMs()));
+        const [queues, found, growth] = await Promise.all([letters.queues(), letters.groups(), letters.growth()]);
+        if (flags.json === true) await printJson({ ...figures(queues, found), growth: growth.map(growthJson) });
+        else await print(...lines(queues, found, broker.clock.nowMs()), ...growthLines(growth));
         const worst = found.groups[0];
         if (flags.json !== true && worst !== undefined) note("", `Next: holdfast dlq groups ${worst.fingerprint}`);
       }),
