@@ -1,0 +1,85 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { ruleNames } from "../../src/ops/alerts/rule.js";
+import { prometheusRules } from "../../src/ops/index.js";
+
+const root = join(import.meta.dirname, "../..");
+const folder = mkdtempSync(join(tmpdir(), "holdfast-rules-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A tool of the distribution's packages; skipped, and said so, where it is not there. */
+function suiteOf(tool: string): (name: string, body: () => void) => void {
+  const there = spawnSync(tool, ["--version"]).status === 0;
+  if (!there)
+    process.stderr.write(`SKIPPED, for there is no ${tool}: its package is prometheus or prometheus-alertmanager\n`);
+  return there ? describe : describe.skip;
+}
+function run(tool: string, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(tool, args, { cwd: folder, encoding: "utf8" });
+  return { status, output: `${stdout}${stderr}` };
+}
+
+const config = {
+  queues: { "a.b": { DlqSizeHigh: { warning: 1, for: "1m" } } },
+  types: { "invoice:charge": { criticality: "high" } },
+} as const;
+
+it("has a runbook for each rule", () => {
+  expect(ruleNames.filter((name) => !existsSync(join(root, `docs/operate/alerts/${name}.md`)))).toEqual([]);
+});
+
+suiteOf("promtool")("the rules for Prometheus", () => {
+  it("are rules, whatever is set", () => {
+    writeFileSync(join(folder, "rules.yml"), prometheusRules(config));
+    expect(run("promtool", "check", "rules", "rules.yml")).toMatchObject({ status: 0 });
+    expect(prometheusRules(config)).toContain('queue!~\\"a\\\\\\\\.b\\"');
+  });
+
+  it("fire when ours do, and not before", () => {
+    writeFileSync(join(folder, "rules.yml"), prometheusRules(config));
+    const series = (name: string, values: string) => ({ series: name, values });
+    const test = {
+      rule_files: ["rules.yml"],
+      evaluation_interval: "1m",
+      tests: [
+        {
+          interval: "1m",
+          input_series: [
+            series('holdfast_queue_tasks{queue="mail",state="archived"}', "101x30"),
+            series('holdfast_queue_tasks{queue="a.b",state="archived"}', "2x30"),
+            series('holdfast_queue_tasks{queue="idle",state="pending"}', "5x30"),
+            series('holdfast_queue_tasks{queue="paused",state="pending"}', "5x30"),
+            series('holdfast_queue_consumers{queue="idle"}', "0x30"),
+            series('holdfast_queue_consumers{queue="paused"}', "0x30"),
+            series('holdfast_queue_paused{queue="idle"}', "0x30"),
+            series('holdfast_queue_paused{queue="paused"}', "1x30"),
+          ],
+          promql_expr_test: ["4m", "6m"].map((at) => ({
+            expr: 'sort(count by (alertname, queue) (ALERTS{alertstate="firing",alertname=~"DlqSizeHigh|NoWorkers"}))',
+            eval_time: at,
+            exp_samples: [
+              { labels: '{alertname="DlqSizeHigh",queue="a.b"}', value: 1 },
+              ...(at === "6m" ? [{ labels: '{alertname="DlqSizeHigh",queue="mail"}', value: 1 }] : []),
+              { labels: '{alertname="NoWorkers",queue="idle"}', value: 1 },
+            ],
+          })),
+        },
+      ],
+    };
+    writeFileSync(join(folder, "test.yml"), JSON.stringify(test)); // JSON is YAML.
+    expect(run("promtool", "test", "rules", "test.yml")).toMatchObject({ status: 0 });
+  });
+});
+
+suiteOf("amtool")("the example for Alertmanager", () => {
+  it("is a configuration, which wakes somebody for what is critical alone", () => {
+    const file = join(root, "examples/alertmanager.yml");
+    expect(run("amtool", "check-config", file)).toMatchObject({ status: 0 });
+    const routed = (severity: string) =>
+      run("amtool", "config", "routes", "test", `--config.file=${file}`, `severity=${severity}`).output.split("\n")[0];
+    expect(["critical", "warning", "info"].map(routed)).toEqual(["pager", "tickets", "nobody"]);
+  });
+});
