@@ -18,6 +18,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DemoReport } from "../../src/cli/demo/demo-report.js";
 import type { OutageReport } from "../../src/cli/demo/outage-act.js";
+import { connect } from "../../src/index.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -206,6 +207,30 @@ describe.concurrent("holdfast demo", () => {
       expect(stdout).toMatch(/\nAn outage\n(?:  .*\n)+  accepted 400, lost 0, run twice 0\n$/);
       expect(stdout).toMatch(/^  kill -9, .*\n  breaker open: .*\n  \d+ tasks were accepted meanwhile/m);
     });
+  });
+
+  it("shows its dead letters by cause, mends a payload and a cause, and what it says of that adds up", async () => {
+    const url = `file:${join(directory, ".cache", "afterwards.db")}`;
+    const { deadLetters, afterwards } = await report([directory, "--url", url]);
+    const { groups, edited, healed } = afterwards!;
+    const messages = new Set(deadLetters.map(({ message }) => message));
+
+    expect(groups.map(({ message }) => message).toSorted()).toEqual([...messages].toSorted());
+    for (const { count, message } of groups)
+      expect(count).toBe(deadLetters.filter((letter) => letter.message === message).length);
+    expect(edited).toMatchObject({ path: "bad-files/latest-backup.txt", became: "completed" });
+    expect(healed).toMatchObject({ redriven: 2, succeeded: 2 });
+
+    await using broker = connect(url);
+    const archived = await broker.list({ queue: "demo-critical", state: "archived" }, { limit: 100 });
+    const ids = new Set(archived.items.map(({ id }) => id));
+    const left = deadLetters.filter(({ id, queue }) => queue === "demo-critical" && ids.has(id));
+    const gone = deadLetters.filter(({ id, queue }) => queue === "demo-critical" && !ids.has(id));
+    expect(gone.map(({ path }) => path).toSorted()).toEqual([
+      "bad-files/order-cut-off.json",
+      "bad-files/prices-unquoted.json",
+    ]);
+    expect(left.map(({ path }) => path)).toContain("bad-files/latest-backup.txt");
   });
 
   it("counts a task for each file beside its own, and tells times in whole milliseconds", async () => {

@@ -20,7 +20,9 @@ task's result. The five largest files are enqueued twice; the second task is
 refused as a duplicate. Three reports are asked for before they exist: their
 tasks fail and are retried each second, until delayed tasks have written them.
 Some bad files, which come with the package, cannot be indexed: their tasks
-end as dead letters, with the reason.
+end as dead letters, with the reason. Then they are shown by cause, one is
+edited and run again as a copy, and the files of a cause are mended and its
+dead letters run again, by a redrive.
 
 Then, where there is a redis-server and no --url: an outage. Tasks are enqueued
 and run on a Redis of their own, which is killed with -9 in their midst and

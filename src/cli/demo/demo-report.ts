@@ -1,4 +1,5 @@
 import type { Broker, TaskInfo } from "../../index.js";
+import type { DeadLetterReport } from "./dead-letter-act.js";
 import type { FileEntry } from "./file-index.js";
 import { type DemoQueue, demoQueues, indexTask } from "./tasks.js";
 import type { FollowedTask } from "./watch.js";
@@ -10,6 +11,7 @@ interface Ended {
 }
 export type IndexedFile = Ended & FileEntry;
 export interface DeadLetter extends Ended {
+  readonly id: string;
   readonly reason: string;
   readonly message: string;
 }
@@ -47,6 +49,8 @@ export interface DemoReport {
   readonly queues: readonly QueueTotals[];
   readonly files: readonly IndexedFile[];
   readonly deadLetters: readonly DeadLetter[];
+  /** What was done about them afterwards; null where there were none. */
+  readonly afterwards: DeadLetterReport | null;
   readonly unreadableFolders: readonly string[];
   /** There were more files than the demo takes. */
   readonly stoppedAtFileLimit: boolean;
@@ -77,7 +81,12 @@ export async function readEndings(broker: Broker, tasks: readonly NamedTask[]): 
       const ended = { path, queue, attempts: retries + 1 };
       if (info.state === "archived") {
         total.deadLetters += 1;
-        deadLetters.push({ ...ended, reason: info.failure?.reason ?? "unknown", message: info.failure?.message ?? "" });
+        deadLetters.push({
+          id: info.id,
+          ...ended,
+          reason: info.failure?.reason ?? "unknown",
+          message: info.failure?.message ?? "",
+        });
       } else if (info.state === "completed") {
         total.completed += 1;
         const entry = entryOf(info);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Broker, Client, type EnqueueReceipt, HoldfastError, connect } from "../../index.js";
 import { pause, untilSignal } from "../../core/loop.js";
+import { deadLetterAct } from "./dead-letter-act.js";
 import { type DemoReport, type NamedTask, readEndings } from "./demo-report.js";
 import { type Plan, type Planned, planDemo } from "./plan.js";
 import type { Progress } from "./progress.js";
@@ -51,6 +52,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport | undefi
   await workUntilEnded(broker, watch, options.progress, calledOff.signal);
   if (calledOff.signal.aborted) return undefined;
 
+  const endings = await readEndings(broker, enqueued.tasks);
+  const { deadLetters } = endings;
   return {
     directory: options.directory,
     storage: broker.label,
@@ -62,7 +65,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport | undefi
     enqueueMs: Math.round(workingMs - startMs),
     workMs: Math.round(watch.endedAtMs(1) - workingMs),
     first90PercentMs: Math.round(watch.endedAtMs(0.9) - workingMs),
-    ...(await readEndings(broker, enqueued.tasks)),
+    ...endings,
+    afterwards: deadLetters.length === 0 ? null : await deadLetterAct(broker, workshop.root, deadLetters),
     unreadableFolders: tree.closed,
     stoppedAtFileLimit: tree.cut,
   };

@@ -4,6 +4,7 @@ import type { DeadLetter, DemoReport } from "./demo-report.js";
 import { printedReport } from "./tables.js";
 
 const letter = (n: number): DeadLetter => ({
+  id: `id-${n}`,
   path: `${"folder/".repeat(12)}file-${n}.json`,
   queue: "demo-low",
   attempts: 3,
@@ -34,6 +35,11 @@ const report: DemoReport = {
   queues: ["demo-critical", "demo-default", "demo-low"].map((name) => ({ name, weight: 6, ...queue })),
   files: [],
   deadLetters: Array.from({ length: 150 }, (_, n) => letter(n)),
+  afterwards: {
+    groups: [{ fingerprint: "v1:0123456789abcdef", count: 150, message: "a long sentence" }],
+    edited: { path: letter(1).path, payload: "{}", copy: "id", became: "completed" },
+    healed: { fingerprint: "v1:0123456789abcdef", redriven: 149, succeeded: 149 },
+  },
   unreadableFolders: [],
   stoppedAtFileLimit: false,
 };

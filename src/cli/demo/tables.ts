@@ -2,11 +2,18 @@ import ansis from "ansis";
 import type { calledAs } from "../env.js";
 import { type Column, table } from "../table.js";
 import { columns, count, endOf, printable, seconds, size, wrapped } from "../terminal.js";
+import { actLines } from "./dead-letter-act.js";
 import type { DeadLetter, DemoReport, QueueTotals } from "./demo-report.js";
 
 /** The report for people, as wide as their terminal; what matters most comes last, where the screen ends. */
 export function printedReport(report: DemoReport, called: ReturnType<typeof calledAs>): string {
-  const sections = [deadLetters(report.deadLetters), queueTable(report.queues), summary(report), next(called)];
+  const sections = [
+    deadLetters(report.deadLetters),
+    afterwards(report),
+    queueTable(report.queues),
+    summary(report),
+    next(called),
+  ];
   return sections.filter((section) => section !== "").join("\n\n");
 }
 
@@ -91,6 +98,13 @@ function deadLetters(letters: readonly DeadLetter[]): string {
   return [ansis.bold("Dead letters, by cause"), ...blocks].join("\n");
 }
 
+function afterwards({ afterwards: act }: DemoReport): string {
+  if (act === null) return "";
+  return [ansis.bold("What was done about them"), ...actLines(act).flatMap((line) => wrapped(line, "  ", "    "))].join(
+    "\n",
+  );
+}
+
 function byCause(letters: readonly DeadLetter[]): DeadLetter[][] {
   const groups = new Map<string, DeadLetter[]>();
   for (const letter of letters) {
@@ -105,6 +119,7 @@ function next({ demo, demoAlone }: ReturnType<typeof calledAs>): string {
     [`${demo} ~/some/folder`, "your own files"],
     [`${demo} --url redis://localhost:6379`, "the same work on Redis"],
     [`${demoAlone} --json`, "each file and its numbers"],
+    ["npx holdfast dlq --help", "dead letters, operated"],
     ["README.md", "twenty lines of your own"],
   ] as const;
   const width = Math.max(...commands.map(([command]) => command.length));
