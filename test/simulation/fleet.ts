@@ -23,8 +23,11 @@ export class Fleet {
   readonly arrived = new Map<string, number>();
   /** How tasks left the spool. */
   readonly released = new Map<string, SpoolOutcome>();
-  /** What storage has said to outcomes of which the worker has not told yet; by process and id. */
-  readonly confirmed = new Map<string, Confirmation>();
+  /**
+   * What storage has said to outcomes of which the worker has not told yet; by process and id, in order: data that went back
+   * give a task to the worker that holds it already.
+   */
+  readonly confirmed = new Map<string, Confirmation[]>();
   /** What no history shows. */
   readonly seen: { readonly invariant: string; readonly what: string }[] = [];
   readonly breakers = new Map<string, { readonly process: Process; readonly state: string }>();
@@ -86,8 +89,7 @@ export class Fleet {
    */
   confirms(id: string, receipt: Confirmation): boolean {
     const key = `${this.#world.current!.name} ${id}`;
-    const said = this.confirmed.get(key);
-    this.confirmed.delete(key);
+    const said = this.confirmed.get(key)?.shift();
     if (said === undefined) this.#see("dropped", `${key} was told to be settled, and storage has said nothing`);
     return said === receipt;
   }
@@ -115,7 +117,10 @@ export class Fleet {
       tellsOfTasks: setting.tellsOfTasks,
       wakes: this.#wakes,
       onDirect: (shard) => this.#onDirect(owner, shard),
-      onSettled: (id, receipt) => this.confirmed.set(`${owner.name} ${id}`, receipt),
+      onSettled: (id, receipt) => {
+        const key = `${owner.name} ${id}`;
+        this.confirmed.set(key, [...(this.confirmed.get(key) ?? []), receipt]);
+      },
       onTaken: ({ message }) => {
         const key = keyOf(message);
         if (!this.arrived.has(key)) this.arrived.set(key, this.arrived.size);
