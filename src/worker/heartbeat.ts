@@ -50,10 +50,15 @@ export async function beat(
       log.debug({ broker: broker.label, error }, "the worker could not announce itself; trying again");
     }
   };
+  // Only with something to tell: a call that asks nothing of storage would pass for its answer.
+  const flush = async () => {
+    const store = broker.deadLetters;
+    if (store !== undefined && !tally.isEmpty) await watch.call("telling how attempts ended", () => tally.flush(store));
+  };
   const tell = async () => {
     await announce();
     try {
-      await watch.call("telling how attempts ended", () => tally.flush(broker.deadLetters));
+      await flush();
     } catch (error) {
       log.debug({ broker: broker.label, error }, "the worker could not tell how attempts ended; trying again");
     }
@@ -62,7 +67,7 @@ export async function beat(
   // While storage is away there is nobody to take leave of, and soon nothing to take leave for.
   if (!announced || watch.away !== undefined) return;
   try {
-    await watch.call("telling how attempts ended", () => tally.flush(broker.deadLetters));
+    await flush();
     await watch.call("taking leave", () => broker.withdraw(info()));
   } catch (error) {
     log.debug({ broker: broker.label, error }, "the worker could not take leave: it is listed for some seconds more");

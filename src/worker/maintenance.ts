@@ -115,12 +115,13 @@ export async function maintain(
     return count === batch ? 0 : undefined;
   });
 
-  // A broker of one's own need not know groups.
   const letters = broker.deadLetters;
-  const group = step("putting dead letters into failure groups", async (call) => {
-    const count = await call(async () => letters?.indexDeadLetters(queues, batch, clock.nowMs()) ?? 0);
-    return count >= batch ? 0 : undefined;
-  });
+  const group =
+    letters &&
+    step("putting dead letters into failure groups", async (call) => {
+      const count = await call(async () => letters.indexDeadLetters(queues, batch, clock.nowMs()));
+      return count >= batch ? 0 : undefined;
+    });
 
   const reclaimEveryMs = Math.min(5_000, Math.max(1_000, leaseDurationMs / 6));
   const onError = (error: unknown) => log.error({ error }, "maintenance failed");
@@ -128,6 +129,7 @@ export async function maintain(
     loop(promote, { everyMs: promoteEveryMs, signal, onError }),
     loop(reclaim, { everyMs: reclaimEveryMs, signal, onError }),
     loop(prune, { everyMs: pruneEveryMs, signal, onError }),
-    loop(group, { everyMs: groupEveryMs, signal, onError }),
+    // A broker of one's own need not know groups.
+    group && loop(group, { everyMs: groupEveryMs, signal, onError }),
   ]);
 }

@@ -13,11 +13,14 @@ export class OutcomeTally {
     this.#put({ queue, type, outcome: outcome.kind, reason, count });
   }
 
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
   /** Tells storage, and forgets it; what could not be told is kept for the next time. */
-  async flush(store: OutcomeCounts | undefined): Promise<void> {
+  async flush(store: OutcomeCounts): Promise<void> {
     const counts = [...this.#counts.values()];
     this.#counts = new Map();
-    if (store === undefined || counts.length === 0) return;
     try {
       await store.countOutcomes(counts);
     } catch (error) {
