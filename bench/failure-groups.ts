@@ -131,8 +131,8 @@ async function measure(name: string, url: string, fill: () => void | Promise<voi
 
 const wants = (engine: string) => engines.length === 0 || engines.includes(engine);
 if (wants("redis")) {
-  const server = await RedisServer.start();
-  await measure("Redis", server.url, () => fillRedis(server)).finally(() => server.stop());
+  await using server = await RedisServer.start();
+  await measure("Redis", server.url, () => fillRedis(server));
 }
 if (wants("file")) {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-groups-"));

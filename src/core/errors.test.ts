@@ -36,6 +36,10 @@ describe("HoldfastError", () => {
       maxPending: 10,
       key: "K",
       column: 7,
+      status: "ended",
+      minBuild: "2.0",
+      build: "1.0",
+      fingerprint: "v1:0123456789abcdef",
     } as const;
 
     for (const code of errorCodes) {

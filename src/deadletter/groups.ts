@@ -135,7 +135,7 @@ async function look(desk: Desk, only?: readonly string[]) {
 }
 
 /** A user who may only look sees what others have indexed. */
-export async function bringUpToDate(desk: Desk, queues: readonly string[]): Promise<void> {
+async function bringUpToDate(desk: Desk, queues: readonly string[]): Promise<void> {
   try {
     for (let step = 0; step < steps; step += 1)
       if ((await desk.store.indexDeadLetters(queues, perStep, desk.nowMs(), step === 0)) < perStep) return;

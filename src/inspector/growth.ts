@@ -33,7 +33,7 @@ export interface Growth {
 }
 
 /** asynq keeps so many of its archive, and deletes the rest when it archives the next one. */
-export const goKeeps = 9_999;
+const goKeeps = 9_999;
 const halfHourMs = 1_800_000;
 const dayMs = 86_400_000;
 

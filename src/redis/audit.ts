@@ -116,7 +116,7 @@ function textsIn(link: RedisLink, reply: Reply | undefined): SealedText[] {
   });
 }
 
-export const logKey = (log: string) => (log === "" ? globalAuditKey : auditKey(log));
+const logKey = (log: string) => (log === "" ? globalAuditKey : auditKey(log));
 
 export async function append(link: RedisLink, acts: readonly NewAct[], nowMs: number): Promise<void> {
   if (acts.length === 0) return;

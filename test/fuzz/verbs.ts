@@ -288,8 +288,24 @@ export const verbTargets = [
   verbTarget({
     name: "dropQueue",
     honest: [
-      { SMEMBERS: [b("one"), b("one}:x")], drop: b("dropped"), SREM: 1, EXISTS: 1, SADD: 1 },
-      { SMEMBERS: [b("one"), b("one}:x")], drop: b("more"), SREM: 1, EXISTS: 0, SADD: 1 },
+      {
+        SMEMBERS: [b("one"), b("one}:x")],
+        drop: b("dropped"),
+        XREVRANGE: [[b("1-0"), [b("n"), b("7")]]],
+        append_acts: b("appended"),
+        SREM: 1,
+        EXISTS: 1,
+        SADD: 1,
+      },
+      {
+        SMEMBERS: [b("one"), b("one}:x")],
+        drop: b("more"),
+        XREVRANGE: [[b("1-0"), [b("n"), b("7")]]],
+        append_acts: b("appended"),
+        SREM: 1,
+        EXISTS: 0,
+        SADD: 1,
+      },
     ],
     call: async (link) =>
       mustBeOf([await dropQueue(link, "one", { force: true, limit: 9 }, by, nowMs)], 1, [

@@ -115,8 +115,8 @@ function commands(url: () => string): void {
     expect(task).toMatchObject({ state: "completed", retried: 0, result: '{"rows":12}', resultEncoding: "utf8" });
     expect(JSON.parse(task.payload)).toEqual({ day: "2026-01-01" });
     expect(task.failure).toBeNull();
-    expect(text).toContain("\n  queue        email\n  state        pending\n  type         email:welcome\n");
-    expect(text).toContain("\n  header       trace: 00-abc\n");
+    expect(text).toContain("\n  queue         email\n  state         pending\n  type          email:welcome\n");
+    expect(text).toContain("\n  header        trace: 00-abc\n");
     expect(text).toContain('\n  {\n    "to": "bob@example.com",\n    "n": 1\n  }\n');
     expect(hex).toContain(`\n  000000  ff 00 41${" ".repeat(41)}..A\n`);
   });

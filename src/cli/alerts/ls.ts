@@ -18,7 +18,7 @@ export function lsCommand(): Command {
     .option("--all", "also those that are over");
   return teaching(
     withStorage(command),
-    ["holdfast alerts ls", "holdfast alerts ls --all --json | jq '.[] | select(.state == \"firing\") | .rule'"],
+    ["holdfast alerts ls", "holdfast alerts ls --all --json | jq '.[].rule'"],
     "A holdfast monitor has to run: it judges, and remembers what it found with the queues.",
   ).action(async (flags: Flags) =>
     withStorageOpen(flags, async ({ broker }) => {

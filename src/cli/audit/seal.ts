@@ -27,7 +27,7 @@ export function sealCommand(): Command {
     .option("--watch", "again each second, until stopped");
   return teaching(
     withStorage(command),
-    ["holdfast audit seal --key-file audit.pem --head /mnt/elsewhere/head.json --watch"],
+    ["holdfast audit seal --key-file audit.pem --head /mnt/off/head.json --watch"],
     "`holdfast monitor` does the same. Several may run at once: each act is sealed once. Keep the head where those cannot write who can write to storage: it shows an end that was cut off.",
   ).action(async (flags: SealFlags) =>
     withStorageOpen(flags, async ({ broker }) => {

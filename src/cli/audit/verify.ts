@@ -32,8 +32,8 @@ export function verifyCommand(): Command {
   return teaching(
     withStorage(command),
     [
-      "holdfast audit verify --public-key audit.pem.pub --head /mnt/elsewhere/head.json",
-      "holdfast audit verify audit-2026-10.jsonl audit-2026-11.jsonl --public-key audit.pem.pub",
+      "holdfast audit verify --public-key audit.pem.pub --head /mnt/head.json",
+      "holdfast audit verify october.jsonl november.jsonl --public-key audit.pem.pub",
     ],
     "Exit code 5: it is not as it was sealed. Without --head nobody can tell that its end was cut off. Acts that the sealer itself missed are told, and change nothing in the exit code.",
   ).action(async (files: readonly string[], flags: VerifyFlags) => {

@@ -11,7 +11,8 @@ const words = (line: string) => {
 
 describe("completion", () => {
   it("knows the commands, and those below them", () => {
-    const commands = "stats queue task worker group spool maintenance outage completion demo help";
+    const commands =
+      "stats queue task dlq worker group spool maintenance outage monitor alerts audit acl completion demo help";
     expect(words("holdfast ")).toEqual(commands.split(" "));
     expect(words("holdfast st")).toEqual(["stats"]);
     expect(words("holdfast queue ")).toEqual(["ls", "show", "pause", "resume", "rm"]);

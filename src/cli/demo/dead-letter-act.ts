@@ -4,23 +4,8 @@ import type { Broker } from "../../index.js";
 import { DeadLetters, type FailureGroup } from "../../deadletter/index.js";
 import { pause } from "../../core/loop.js";
 import { columns, count, endOf } from "../terminal.js";
-import type { DeadLetter } from "./demo-report.js";
+import type { DeadLetter, DeadLetterReport } from "./demo-report.js";
 import { demoQueues, demoWorker } from "./tasks.js";
-
-/** What was done about the dead letters, as `--json` prints it. */
-export interface DeadLetterReport {
-  /** By cause, those with most first. */
-  readonly groups: readonly { readonly fingerprint: string; readonly count: number; readonly message: string }[];
-  /** One that was run again as a copy with another payload; null where there was none to edit. */
-  readonly edited: {
-    readonly path: string;
-    readonly payload: string;
-    readonly copy: string;
-    readonly became: string;
-  } | null;
-  /** The cause that was mended, and what became of its dead letters; null where there was none to mend. */
-  readonly healed: { readonly fingerprint: string; readonly redriven: number; readonly succeeded: number } | null;
-}
 
 const queues = Object.keys(demoQueues);
 const by = { reason: "the demo shows how" };

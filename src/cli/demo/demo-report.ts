@@ -1,5 +1,4 @@
 import type { Broker, TaskInfo } from "../../index.js";
-import type { DeadLetterReport } from "./dead-letter-act.js";
 import type { FileEntry } from "./file-index.js";
 import { type DemoQueue, demoQueues, indexTask } from "./tasks.js";
 import type { FollowedTask } from "./watch.js";
@@ -14,6 +13,21 @@ export interface DeadLetter extends Ended {
   readonly id: string;
   readonly reason: string;
   readonly message: string;
+}
+
+/** What was done about the dead letters, as `--json` prints it. */
+export interface DeadLetterReport {
+  /** By cause, those with most first. */
+  readonly groups: readonly { readonly fingerprint: string; readonly count: number; readonly message: string }[];
+  /** One that was run again as a copy with another payload; null where there was none to edit. */
+  readonly edited: {
+    readonly path: string;
+    readonly payload: string;
+    readonly copy: string;
+    readonly became: string;
+  } | null;
+  /** The cause that was mended, and what became of its dead letters; null where there was none to mend. */
+  readonly healed: { readonly fingerprint: string; readonly redriven: number; readonly succeeded: number } | null;
 }
 
 export interface QueueTotals {

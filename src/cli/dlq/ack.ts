@@ -23,7 +23,7 @@ export function ackCommand(): Command {
     .addOption(whereOption())
     .option("--undo", "take it back");
   return teaching(withActing(command), [
-    "holdfast dlq ack billing 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1 --reason 'refunded by hand'",
+    "holdfast dlq ack billing ID --reason 'refunded by hand'",
     "holdfast dlq ack --where 'fp:v1:0123456789abcdef' --reason 'INC-42'",
     "holdfast dlq ack v1:97f04c1ae3ca089d --reason 'INC-42'",
   ]).action(async (first: string | undefined, rest: readonly string[], flags: Flags) => {

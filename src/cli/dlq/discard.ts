@@ -28,8 +28,8 @@ export function discardCommand(): Command {
     .addOption(keepOption())
     .option("-y, --yes", "do not ask");
   return teaching(withActing(command), [
-    "holdfast dlq discard billing 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1 --reason 'a test'",
-    "holdfast dlq discard --where 'type:report.* age:>30d' --keep 90d --reason 'too late'",
+    "holdfast dlq discard billing ID --reason 'a test'",
+    "holdfast dlq discard --where 'type:report.* age:>30d' --reason 'too late'",
     "holdfast dlq trash ls billing",
     "holdfast dlq restore billing 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1",
   ]).action(async (first: string | undefined, rest: readonly string[], flags: Flags) => {

@@ -35,7 +35,7 @@ export function resolveCommand(): Command {
     .option("--fix <TEXT>", "what was done about it")
     .option("--lesson <TEXT>", "what to keep in mind");
   return teaching(withActing(command), [
-    "holdfast dlq resolve v1:97f04c1ae3ca089d --cause 'no index on orders' --fix 'build 2.1'",
+    "holdfast dlq resolve v1:97f04c1ae3ca089d --cause 'no index' --fix 'build 2.1'",
   ]).action(async (fingerprint: string, flags: ResolveFlags) =>
     act(flags, "Resolved", (letters, by) => {
       const { cause, fix, lesson } = flags;

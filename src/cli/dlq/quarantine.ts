@@ -73,7 +73,7 @@ function markCommand(verb: "add" | "rm"): Command {
     command
       .summary("take dead letters out that somebody put here")
       .description("Take dead letters out that somebody put here. What workers died of stays: run it, or discard it.");
-  const id = "0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1";
+  const id = "ID";
   return teaching(withActing(command), [
     `holdfast dlq quarantine ${verb} billing ${id} --reason 'takes all memory'`,
   ]).action(async (first: string | undefined, rest: readonly string[], flags: ActFlags & ChosenFlags) =>

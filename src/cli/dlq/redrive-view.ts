@@ -56,7 +56,7 @@ const phases: Readonly<Record<RedriveInfo["phase"], string>> = {
 };
 
 /** "running, moving" or "stopped itself" in a word or two. */
-export function stateText({ status, phase, isDriven }: RedriveInfo): string {
+function stateText({ status, phase, isDriven }: RedriveInfo): string {
   if (status === "done" || status === "cancelled") return phase === "ended" ? status : `${status}, ending`;
   if (status === "braked") return "stopped itself";
   return status === "paused" ? "paused" : `${phases[phase]}${isDriven ? "" : " (nobody drives it)"}`;

@@ -78,7 +78,7 @@ function planCommand(): Command {
   );
   return teaching(withStorage(command), [
     'holdfast dlq redrive plan --where "fp:v1:5a0c5d3b2f1e9a77" --rate 50',
-    'holdfast dlq redrive plan --where "queue:mail failed:>2h" --json | jq .ineligible',
+    'holdfast dlq redrive plan --where "queue:mail" --json | jq .ineligible',
   ]).action(async (words: readonly string[], flags: RedriveFlags) =>
     withDeadLetters(flags, async ({ broker, letters }) => {
       const { draw, end } = drawing();
@@ -107,8 +107,8 @@ function startCommand(): Command {
   return teaching(
     withActing(command),
     [
-      'holdfast dlq redrive start --where "fp:v1:5a0c5d3b2f1e9a77" --reason "fixed in 1.4.2"',
-      'holdfast dlq redrive start --where "queue:mail" --rate 50 --min-build 1.4.2 --yes',
+      'holdfast dlq redrive start --where "fp:v1:5a0c5d3b2f1e9a77" --rate 20',
+      'holdfast dlq redrive start --where "queue:mail" --min-build 1.4.2 --yes',
       'holdfast dlq redrive start --where "type:ledger.*" --ordered --attempts 3',
     ],
     "Exit code 4: it has stopped itself, or is paused. In quarantine, acknowledged, in another redrive, to run at most once, for a human to decide on: such tasks are left, and counted.",
@@ -158,7 +158,7 @@ function statusCommand(): Command {
     [
       "holdfast dlq redrive status",
       "holdfast dlq redrive status 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1",
-      "holdfast dlq redrive status ID --tasks --json | jq -r 'select(.became == \"failedSame\").id'",
+      "holdfast dlq redrive status ID --tasks --json | jq -r .became | sort | uniq -c",
     ],
     "What is known of a redrive is kept for 30 days after its end. --tasks --json is JSON Lines.",
   ).action(async (id: string | undefined, flags: StorageFlags & { tasks?: true }) =>

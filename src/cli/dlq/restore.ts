@@ -25,10 +25,7 @@ export function restoreCommand(): Command {
     .option("--all", "all that the trash of the queue holds");
   return teaching(
     withActing(command),
-    [
-      "holdfast dlq trash ls billing",
-      "holdfast dlq restore billing 0199cc0e-3f2a-7c51-9d0b-6a54a9f3d0c1 --reason 'needed'",
-    ],
+    ["holdfast dlq trash ls billing", "holdfast dlq restore billing ID --reason 'needed'"],
     "A unique lock that would still hold is taken again; where another task has it by now, that is said.",
   ).action(async (first: string | undefined, words: readonly string[], flags: Flags) => {
     const [queue, given] = queueAndRest(flags, first === undefined ? words : [first, ...words]);

@@ -116,9 +116,9 @@ function addCommand(): Command {
     .option("--order <N>", "tried by it, behind all others unless given", wholeNumber("--order", 0, 1_000_000))
     .option("--live", "begin at once");
   return teaching(withActing(command), [
-    "holdfast dlq rules add smtp-again 'type:email:* err~timeout' --run --owner mail --expires 30d",
-    "holdfast dlq rules add noise 'type:ping age:>7d' --discard --owner ops --expires 90d",
-    "holdfast dlq rules add manual 'reason:schema_mismatch' --route fix-up --owner ops --expires 7d",
+    "holdfast dlq rules add smtp 'type:mail' --run --owner mail --expires 30d",
+    "holdfast dlq rules add noise 'type:ping' --discard --owner ops --expires 90d",
+    "holdfast dlq rules add odd 'type:invoice' --route fix --owner ops --expires 7d",
   ]).action(async (name: string, search: string, flags: ActFlags & RuleFlags) =>
     withDeadLetters(flags, async ({ inspector, letters }) => {
       const options = { ...optionsOf(flags), name, search };

@@ -11,7 +11,7 @@ import { type Given, resolve, setting } from "../../core/settings.js";
 import type { ByOptions } from "../../inspector/options.js";
 import type { Desk } from "../desk.js";
 
-export const policySettings = {
+const policySettings = {
   queue: setting.text({
     default: undefined,
     allowed: 'a queue\'s name, or "*"',

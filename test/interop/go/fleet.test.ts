@@ -54,9 +54,9 @@ describeGo(`${tasks} tasks on five queues, with three worker processes each of G
     expect(counted.map(({ name }) => name)).toEqual(Object.keys(queues));
     expect(counted.reduce((sum, { processed }) => sum + processed, 0)).toBe(ids.size + flaky.size);
     expect(counted.reduce((sum, { failed }) => sum + failed, 0)).toBe(flaky.size);
-    // Of a queue without tasks there are its name and its counters, and what we remember for a while.
+    // Of a queue without tasks there are its name and its counters, what we remember for a while, and how attempts ended.
     const rest = (await server.admin.keys("*")).filter((key) => !/:(processed|failed)(:[\d-]+)?$/.test(key));
-    expect(rest.filter((key) => !/^holdfast:\{q\d\}:(done|req):/.test(key)).toSorted()).toEqual([
+    expect(rest.filter((key) => !/^holdfast:\{q\d\}:((done|req):|outcomes$)/.test(key)).toSorted()).toEqual([
       "asynq:queues",
       "holdfast:data",
       "holdfast:schema",
