@@ -78,12 +78,12 @@ export function storedFailure(text: string): Failure | undefined {
   if (typeof reason !== "string" || !/^[a-z_]{1,64}$/.test(reason) || typeof message !== "string") return undefined;
   return {
     reason: reason as Reason,
-    class: typeof rest["class"] === "string" ? rest["class"].slice(0, 128) : "",
-    message: message.slice(0, maxMessageChars),
+    class: typeof rest["class"] === "string" ? rest["class"].slice(0, 128).toWellFormed() : "",
+    message: message.slice(0, maxMessageChars).toWellFormed(),
     ...Object.fromEntries(
       Object.entries(maxChars).flatMap(([name, most]) => {
         const value = rest[name];
-        return typeof value === "string" ? [[name, value.slice(0, most)]] : [];
+        return typeof value === "string" ? [[name, value.slice(0, most).toWellFormed()]] : [];
       }),
     ),
     startedAtMs: timeOf(startedAtMs),

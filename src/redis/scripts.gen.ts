@@ -511,7 +511,7 @@ export interface CountOutcomesRow {
 
 export const countOutcomesScript: Script = {
   name: "count-outcomes",
-  sha1: "22b334ebca79d98964fe0aee2ed024a9739e6e4f",
+  sha1: "9e5770fe6b1e17ec153fc977f95618479d23e2eb",
   text: `-- What became of attempts: adds to counters of one queue. Beyond \`most\` fields a new one is counted as the other that each
 -- row names.
 -- Reply: how many were counted under another name.
@@ -551,7 +551,8 @@ for i = 1, #ROWS, 3 do
     end
   end
   -- Another program may have written what is no number there: it is the one that is not counted.
-  redis.pcall("HINCRBY", outcomes, field, count)
+  local counted = redis.pcall("HINCRBY", outcomes, field, count)
+  if type(counted) == "table" and counted.err and counted.err:match("OOM") then return counted end
 end
 return moved
 `,
@@ -1818,7 +1819,7 @@ export interface DocumentRow {
 
 export const documentScript: Script = {
   name: "document",
-  sha1: "e69e8477a32764df378fdee45b500bd29c9d94a1",
+  sha1: "b9861035a3dad18a4694998a4b37b8115acb3b04",
   text: `-- Small JSON documents, each changed only where it still has the version that its writer read ("0": there is none).
 -- Stored as "version text". An empty text deletes.
 -- Reply: an answer a row: the new version, "c" it has another one, "f" there are \`most\` already.
@@ -1845,6 +1846,8 @@ end
 local problem = misfit(documents, "hash")
 if problem then return redis.error_reply("WRONGTYPE " .. problem) end
 
+-- What shrinks comes first: after that, a server whose memory is full lets the rest pass, too.
+redis.call("HDEL", documents, "")
 local room = tonumber(most) - redis.call("HLEN", documents)
 local reply = {}
 for i = 1, #ROWS, 3 do
@@ -1896,7 +1899,7 @@ export interface DropHead {
 
 export const dropScript: Script = {
   name: "drop",
-  sha1: "611b2ee9590d5f81c62c0cf70072e103858b67da",
+  sha1: "428954d5b1670965f678eaec36e60a58a32d9e1c",
   text: `-- Remove a queue bit by bit: at most \`limit\` of its tasks, and when there are none, whatever else has its name. Nothing
 -- knows those keys, so the key space is walked, a little with each call; \`drop\` remembers how far. Until the end the queue
 -- is paused. A key of another type than it should be holds no tasks, and goes with the rest.
@@ -2032,7 +2035,7 @@ if page[1] ~= "0" then
 end
 -- Nothing is left but what came after the walk had passed by.
 for _, name in ipairs({ "paused", "groups", "aggregation_sets" }) do redis.call("UNLINK", asynq .. name) end
-for _, name in ipairs({ "drop", "pause", "audit", "broken", "standstill" }) do redis.call("UNLINK", holdfast .. name) end
+for _, name in ipairs({ "drop", "pause", "audit", "broken", "standstill", "outcomes", "unindexed", "fps", "index" }) do redis.call("UNLINK", holdfast .. name) end
 return "dropped"
 `,
 };

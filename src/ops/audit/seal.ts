@@ -69,7 +69,12 @@ export async function sealStep({ audit, clock }: AuditedBroker, key: SealingKey,
   const last = chain.records.at(-1);
   const more = sealed < acts.length || read.some((some) => some.length === actsPerLog);
   if (last === undefined) return { sealed, gaps: [], head: await headFrom(audit, state.last), more };
-  const changed = [...chain.changed].map((log) => places.get(log)!);
+  // Also what a sealer that died behind its records could not note any more.
+  const noted = new Map(state.places.map((place) => [place.log, place]));
+  const changed = [...places.values()].filter(({ log, id, number }) => {
+    const old = noted.get(log);
+    return old === undefined || old.id !== id || old.number !== number;
+  });
   if (!(await audit.seal(chain.records.map(textOf), state.last, changed))) {
     return { sealed: 0, gaps: [], head: undefined, more: true };
   }
@@ -84,7 +89,6 @@ export const saidBy = ({ log, what }: Pick<AuditRecord, "log" | "what">): string
 /** Records to be appended, each of which holds the hash of the one before. */
 class Chain {
   readonly records: AuditRecord[] = [];
-  readonly changed = new Set<string>();
   readonly #key: SealingKey;
   readonly #sealedAt: string;
   #end: ChainEnd;
@@ -108,7 +112,6 @@ class Chain {
     const { log, id, number } = act;
     this.#missing(log, nextNumber(places.get(log)), number, id);
     places.set(log, { log, id, number });
-    this.changed.add(log);
     this.#add({
       kind: "act",
       log,
@@ -125,9 +128,10 @@ class Chain {
     const dropped = log === "" ? droppedIn(act) : undefined;
     if (dropped === undefined) return;
     // Its log is gone with the queue: it begins anew with the next act, if there is one.
-    this.#missing(dropped.queue, nextNumber(places.get(dropped.queue)), dropped.acts + 1, "");
+    const expected = nextNumber(places.get(dropped.queue));
+    // That it is being dropped is an act of its log, too, which may have been sealed, and is not among those counted.
+    if (expected !== dropped.acts + 2) this.#missing(dropped.queue, expected, dropped.acts + 1, "");
     places.set(dropped.queue, { log: dropped.queue, id: "", number: undefined });
-    this.changed.add(dropped.queue);
   }
 
   tell(kind: "gap" | "loss" | "trim", log: string, id: string, what: string, count: number): void {

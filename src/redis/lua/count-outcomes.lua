@@ -23,6 +23,7 @@ for i = 1, #ROWS, 3 do
     end
   end
   -- Another program may have written what is no number there: it is the one that is not counted.
-  redis.pcall("HINCRBY", outcomes, field, count)
+  local counted = redis.pcall("HINCRBY", outcomes, field, count)
+  if type(counted) == "table" and counted.err and counted.err:match("OOM") then return counted end
 end
 return moved

@@ -107,5 +107,5 @@ if page[1] ~= "0" then
 end
 -- Nothing is left but what came after the walk had passed by.
 for _, name in ipairs({ "paused", "groups", "aggregation_sets" }) do redis.call("UNLINK", asynq .. name) end
-for _, name in ipairs({ "drop", "pause", "audit", "broken", "standstill" }) do redis.call("UNLINK", holdfast .. name) end
+for _, name in ipairs({ "drop", "pause", "audit", "broken", "standstill", "outcomes", "unindexed", "fps", "index" }) do redis.call("UNLINK", holdfast .. name) end
 return "dropped"
