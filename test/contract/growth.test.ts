@@ -110,6 +110,28 @@ describeBroker("growth of dead letters", ({ it }) => {
     { timeoutMs: 30_000 },
   );
 
+  it("drops no more where another takes the oldest meanwhile", async (t) => {
+    await dead(t, names(0, 20));
+
+    await under(t, [{ keepMost: 12, overflow: "drop" }], async (letters) => {
+      let others = 0;
+      const racing = new Proxy(t.broker, {
+        get(broker, name) {
+          if (name === "list")
+            return async (...request: Parameters<typeof broker.list>) => {
+              if (others === 0) others = (await carriedOut(letters.growthKeeper())).dropped;
+              return broker.list(...request);
+            };
+          const value: unknown = Reflect.get(broker, name);
+          return typeof value === "function" ? value.bind(broker) : value;
+        },
+      });
+      await carriedOut(new DeadLetters(racing).growthKeeper());
+      expect(others).toBe(8);
+      expect(await kept(t)).toEqual(names(8, 12));
+    });
+  });
+
   it("drops what is older than the bound, and nothing younger", async (t) => {
     await dead(t, names(0, 3), -40 * day);
     await dead(t, names(3, 3), -20 * day);

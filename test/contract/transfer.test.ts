@@ -41,6 +41,22 @@ describeBroker("dead letters in files", ({ it }) => {
     expect(await t.counts()).toEqual({ archived: 120 });
   });
 
+  it("come back with thousands of results of effects, and so do those beside them", async (t) => {
+    const refs = (await dead(t, 2)).map((id) => ({ queue: t.queue, id }));
+    const store = t.broker.deadLetters!;
+    const [one, other] = await store.readLetters(refs);
+    const fields = new Map(Array.from({ length: 4_100 }, (_, n) => [`effect:e${n}`, Buffer.from("d1")]));
+    await t.move(["0", "1"], "deleted");
+
+    const act = { actor: "ann", reason: "a test", requestId: "r1" };
+    const receipts = await store.adoptLetters([one!, { ...other!, fields }], act, t.at(0));
+
+    expect(receipts).toEqual(["adopted", "adopted"]);
+    expect(await t.ids("archived")).toEqual(["0", "1"]);
+    const [, again] = await store.readLetters(refs);
+    expect(again?.fields.size).toBe(4_100);
+  });
+
   it("are put back once, and what is no dead letter is told by its line", async (t) => {
     await dead(t, 2);
     const [first, second] = await all(letters(t).export({ queue: t.queue, ids: ["0", "1"] }));

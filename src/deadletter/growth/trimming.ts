@@ -39,7 +39,7 @@ export function trimmingOf(desk: Desk, queue: QueueInfo, policies: QueuePolicies
 const isOld = ({ keepForMs }: GrowthPolicy, archivedAtMs: number, nowMs: number) =>
   keepForMs !== undefined && nowMs - archivedAtMs > keepForMs;
 
-/** One policy for all: what is past its bounds is at the front. Each page is judged by the count of that moment. */
+/** One policy for all: what is past its bounds is at the front. Each page is judged by the count right after it. */
 class FromOldest implements Trimming {
   readonly #desk: Desk;
   readonly #queue: string;
@@ -55,13 +55,14 @@ class FromOldest implements Trimming {
   async next(): Promise<readonly Excess[] | undefined> {
     const { broker, nowMs } = this.#desk;
     const now = nowMs();
-    const [info] = await broker.queues(now, [this.#queue]);
-    const { keepMost, overflow } = this.#policy;
-    const surplus = keepMost === undefined ? 0 : (info?.counts.archived ?? 0) - keepMost;
     const page = await broker.list(
       { queue: this.#queue, state: "archived" },
       { limit: scanPage, cursor: this.#cursor },
     );
+    // After the list: who takes the oldest in between makes the count too low for it, never too high.
+    const [info] = await broker.queues(now, [this.#queue]);
+    const { keepMost, overflow } = this.#policy;
+    const surplus = keepMost === undefined ? 0 : (info?.counts.archived ?? 0) - keepMost;
     const old = page.items.filter(({ archivedAtMs = now }) => isOld(this.#policy, archivedAtMs, now));
     const tooMany = page.items.slice(old.length, Math.max(old.length, surplus));
     if (overflow === "refuse" || old.length + tooMany.length === 0) return undefined;

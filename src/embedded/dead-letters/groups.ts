@@ -33,7 +33,7 @@ export function indexDeadLetters(
     const rows = sql(
       "SELECT id, rank, failure, message FROM task INDEXED BY task_unindexed WHERE queue = ? AND state = 'archived' AND fingerprint IS NULL ORDER BY rank LIMIT ?",
     ).all(queue, limit - looked) as unknown as DeadRow[];
-    const homeOf = homesOf(sql, queue);
+    const homeOf = homesOf(sql, queue, rows.length);
     const changes = new Map<Fingerprint, { members: number; about: StoredAbout }>();
     for (const { id, rank, failure, message } of rows) {
       const { fingerprint, about } = grouped({ id, diedAtS: rank, bytes: message, failure: failure ?? undefined });
@@ -48,20 +48,40 @@ export function indexDeadLetters(
   return looked;
 }
 
-/** Where they come to: a queue has so many groups, and one for all others. */
-function homesOf(sql: Sql, queue: string): (fingerprint: Fingerprint) => Fingerprint {
+/** Where they come to, at most so many: a queue has so many groups, and one for all others. */
+function homesOf(sql: Sql, queue: string, most: number): (fingerprint: Fingerprint) => Fingerprint {
   const known = new Set<Fingerprint>();
   let room: number | undefined;
+  let hasForgotten = false;
   return (fingerprint) => {
     if (known.has(fingerprint)) return fingerprint;
     if (aboutOf(sql, queue, fingerprint) === undefined) {
       room ??= maxGroups - groupCount(sql, queue);
+      if (room <= 0 && !hasForgotten) {
+        room += forgetEmpty(sql, queue, known, most - room);
+        hasForgotten = true;
+      }
       if (room <= 0) return overflowGroup;
       room -= 1;
     }
     known.add(fingerprint);
     return fingerprint;
   };
+}
+
+/** Groups that nobody is in, nor is coming to; what was seen last stays longest. Answers how many went. */
+function forgetEmpty(sql: Sql, queue: string, coming: ReadonlySet<string>, most: number): number {
+  const rows = sql("SELECT fingerprint, about FROM failure_group WHERE queue = ? AND members <= 0").all(
+    queue,
+  ) as unknown as Omit<GroupRow, "members">[];
+  const oldest = rows
+    .filter(({ fingerprint }) => !coming.has(fingerprint))
+    .map(({ fingerprint, about }) => ({ fingerprint, last: storedAbout(about)?.last ?? 0 }))
+    .toSorted((a, b) => a.last - b.last)
+    .slice(0, most);
+  for (const { fingerprint } of oldest)
+    sql("DELETE FROM failure_group WHERE queue = ? AND fingerprint = ?").run(queue, fingerprint);
+  return oldest.length;
 }
 
 const groupCount = (sql: Sql, queue: string) =>

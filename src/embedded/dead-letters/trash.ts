@@ -149,8 +149,8 @@ export function emptyTrash(sql: Sql, queue: string, limit: number, nowMs: number
 /** Of a queue that is dropped, `limit` at the most. Answers whether there are none any more. */
 export function dropTrash(sql: Sql, queue: string, limit: number): boolean {
   sql(
-    "DELETE FROM trash WHERE queue = ? AND id IN (SELECT id FROM trash AS some WHERE some.queue = trash.queue ORDER BY id LIMIT ?)",
-  ).run(queue, limit);
+    "DELETE FROM trash WHERE queue = ? AND id IN (SELECT id FROM trash AS some WHERE some.queue = ? ORDER BY id LIMIT ?)",
+  ).run(queue, queue, limit);
   return sql("SELECT 1 FROM trash WHERE queue = ? LIMIT 1").get(queue) === undefined;
 }
 
