@@ -1177,7 +1177,7 @@ export interface DeadMoveRow {
 
 export const deadMoveScript: Script = {
   name: "dead-move",
-  sha1: "f8549928419a3df9fe0e81f00e252a339f55ab4d",
+  sha1: "f984e982a536808e3976a8c9acc5f6dd355f2557",
   text: `-- Move dead letters of one queue: to pending, to scheduled (\`due_s\`), or out of the queue ("away", where another queue has
 -- taken them). A row's \`expected\` is the message as it was read, and \`message\` what it becomes. For a redrive only what is
 -- left to move is moved, and is marked and awaited in the same step: so each is moved once, however often this is called.
@@ -1336,31 +1336,6 @@ local function leave_groups(asynq, holdfast, ids)
   end
   if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
 end
--- Failure groups follow the dead letters, a moment later: what is new waits in a list (dead-fresh.lua), which is cut where
--- nobody takes from it; what is not in it is found by a walk.
-local function await_index(holdfast, ids)
-  local waiting = redis.pcall("LPUSH", holdfast .. "unindexed", unpack(ids))
-  if type(waiting) == "number" and waiting > 100000 then redis.pcall("LTRIM", holdfast .. "unindexed", 0, 99999) end
-end
-
--- Who leaves the archive leaves its group; to be called while the tasks' hashes are there. What is in the way here is in
--- the way of groups alone.
-local function leave_groups(asynq, holdfast, ids)
-  local members, left = {}, 0
-  for _, id in ipairs(ids) do
-    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
-    if type(fp) == "string" then
-      redis.call("HDEL", asynq .. "t:" .. id, "hf_fp")
-      members[fp] = members[fp] or {}
-      table.insert(members[fp], id)
-    end
-  end
-  for fp, some in pairs(members) do
-    local gone = redis.pcall("ZREM", holdfast .. "fp:" .. fp, unpack(some))
-    if type(gone) == "number" then left = left + gone end
-  end
-  if left > 0 then redis.pcall("HINCRBY", holdfast .. "index", "count", -left) end
-end
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -1404,7 +1379,6 @@ end
 redis.call("ZREM", archived, unpack(ids))
 redis.call("ZREM", aside, unpack(ids))
 if redrive ~= "" then redis.call("ZREM", left, unpack(ids)) end
-leave_groups(asynq, holdfast, ids)
 leave_groups(asynq, holdfast, ids)
 for _, one in ipairs(moving) do
   local key = asynq .. "t:" .. one.id

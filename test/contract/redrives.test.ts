@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { minBuildHeader } from "../../src/core/build.js";
 import type { LeasedTask } from "../../src/broker/broker.js";
+import type { DeadLetterStore } from "../../src/broker/dead-letters.js";
 import { sideEffectsHeader } from "../../src/core/names.js";
 import type { TaskMessage } from "../../src/core/message.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
@@ -21,6 +22,25 @@ async function die(t: Trial, ids: readonly string[], fields: Partial<TaskMessage
   for (const [n, task] of (await t.leaseAll({}, -100_000)).entries())
     await t.settle([settled.archived(task)], -90_000 + n * 1_000);
 }
+
+/** Those of a process in which something happens just before a verb reaches storage. */
+function lettersWith(t: Trial, verb: keyof DeadLetterStore, happens: () => Promise<void>): DeadLetters {
+  const store = t.broker.deadLetters!;
+  const instead = async (...given: unknown[]): Promise<unknown> => {
+    await happens();
+    return Reflect.apply(store[verb] as (...all: unknown[]) => unknown, store, given);
+  };
+  return lettersOf(t, changed(t.broker, "deadLetters", changed(store, verb, instead)));
+}
+
+/** The same, with another member. */
+const changed = <T extends object>(whole: T, name: keyof T, member: unknown): T =>
+  new Proxy(whole, {
+    get: (target, asked) => {
+      const own: unknown = asked === name ? member : Reflect.get(target, asked);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
 
 type Verdict = "completed" | "same" | "other";
 
@@ -248,6 +268,58 @@ describeBroker("redrives", ({ it }) => {
     expect((await driven(t, other, id)).info).toMatchObject({ status: "done", counts: { succeeded: 2 } });
   });
 
+  it("are cancelled at once though the process that drove them has just died", async (t) => {
+    await die(t, ["1", "2"]);
+    const [dead, other] = [lettersOf(t), lettersOf(t)];
+    const { id } = await dead.redrives.start(all(t), quick);
+    await until("it has chosen", async () => {
+      await dead.redrives.step(fail);
+      return (await dead.redrives.get(id)).counts.left === 2;
+    });
+
+    expect(await other.redrives.cancel(id)).toMatchObject({ status: "cancelled", phase: "ended" });
+    expect((await other.redrives.plan(all(t))).tasks).toBe(2);
+    await expect(other.redrives.cancel(id)).rejects.toMatchObject({ code: "REDRIVE_ENDED" });
+  });
+
+  it("stay cancelled when that happens while a step of theirs is under way, and a second cancel ends them", async (t) => {
+    await die(t, ["1", "2"]);
+    const store = t.broker.deadLetters!;
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), { ...quick, canary: 1 });
+    let isCancelled = false;
+    // As a cancel leaves it whose process died before it could end it.
+    const driver = lettersWith(t, "noteRedriven", async () => {
+      const { version, value } = (await store.readDocuments("redrive", [id]))[0]!;
+      const redrive = { ...(value as object), status: "cancelled", phase: "ending" };
+      if ((value as RedriveInfo).phase !== "canary" || (await t.stateOf("1")) !== "completed") return;
+      await store.writeDocuments("redrive", [{ id, value: redrive, ifVersion: version }], t.at(0));
+      isCancelled = true;
+    });
+    await until("it was cancelled", async () => {
+      await driver.redrives.step(fail);
+      await work(t, () => "completed");
+      return isCancelled;
+    });
+
+    expect(await letters.redrives.get(id)).toMatchObject({ status: "cancelled", phase: "ending" });
+    expect(await letters.redrives.cancel(id)).toMatchObject({ status: "cancelled", phase: "ended" });
+    expect((await letters.redrives.plan(all(t))).tasks).toBe(1);
+  });
+
+  it("keep nothing that they choose when they have been cancelled", async (t) => {
+    await die(t, ["1", "2"]);
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), quick);
+    const driver = lettersWith(t, "chooseDead", async () => {
+      expect(await letters.redrives.cancel(id)).toMatchObject({ phase: "ended" });
+    });
+    await driver.redrives.step(fail);
+
+    expect(await letters.redrives.get(id)).toMatchObject({ status: "cancelled", phase: "ended" });
+    expect((await letters.redrives.plan(all(t))).tasks).toBe(2);
+  });
+
   it("do not take what another one has", async (t) => {
     await die(t, ["1", "2"]);
     const letters = lettersOf(t);
@@ -303,6 +375,20 @@ describeBroker("running dead letters", ({ it }) => {
     expect(await t.find("1")).toMatchObject({ state: "scheduled", dueAtMs: t.at(3_600_000) });
     expect(await t.find("2", to)).toMatchObject({ state: "scheduled", dueAtMs: t.at(3_600_000) });
     expect(await t.stateOf("2")).toBe("gone");
+  });
+
+  it("runs once in another queue, though the process died before it left its own and it has completed there", async (t) => {
+    await die(t, ["1"], { retentionMs: 0 });
+    const queue = t.queueNamed("fixup");
+    const how = { queue, requestId: "the-same" };
+    const dying = lettersWith(t, "moveDead", () => Promise.reject(new Error("the process has died")));
+    await expect(dying.run({ queue: t.queue, ids: ["1"] }, how)).rejects.toThrow("the process has died");
+    expect(await work(t, () => "completed", queue)).toEqual(["1"]);
+    await t.prune(60_000);
+
+    expect(await lettersOf(t).run({ queue: t.queue, ids: ["1"] }, how)).toMatchObject({ moved: 1 });
+    expect(await work(t, () => "completed", queue)).toEqual([]);
+    expect(await t.stateOf("1")).toBe("gone");
   });
 
   it("stops at its limit", async (t) => {

@@ -130,6 +130,12 @@ export class RedriveDriver {
       for (const [queue, tasks] of fit)
         refused.push(...(await choose(this.#desk, this.#id, queue, tasks, settings, false)));
       this.#skipped = countedBy(this.#skipped, refused);
+      const { redrive: latest } = await readRedrive(this.#desk, this.#id);
+      if (latest.status === "cancelled") {
+        // It may have been over before these were chosen: nobody would let go of them.
+        for (const queue of fit.keys()) await this.#desk.store.endRedrive(this.#id, queue, this.#desk.nowMs(), keepMs);
+        return this.#answer(latest, 0);
+      }
     }
     return this.#answer((await readRedrive(this.#desk, this.#id)).redrive, 0);
   }
@@ -138,7 +144,7 @@ export class RedriveDriver {
     this.#selecting = undefined;
     const phase = canary > 0 && !ordered ? "canary" : "moving";
     const rampAtMs = this.#desk.nowMs();
-    const redrive = await this.#change((now) => ({ ...now, phase, skipped: this.#skipped, rampAtMs }));
+    const redrive = await this.#change((now) => unlessOver(now, { phase, skipped: this.#skipped, rampAtMs }));
     return this.#answer(redrive, 0);
   }
 
@@ -156,7 +162,7 @@ export class RedriveDriver {
     const counts = stands.reduce((sum, stand) => addedCounts(sum, stand.counts), noCounts);
     const waiting = counts.waiting - ends.length;
     const next = nextOf({ ...redrive, causes }, counts, waiting, nowMs);
-    const now = await this.#change((latest) => ({ ...latest, ...changesIn(redrive, next) }));
+    const now = await this.#change((latest) => unlessOver(latest, changesIn(redrive, next)));
     if (now.status !== "running" || now.driver?.id !== this.#owner) return this.#answer(now, restMs);
     const isMoving = now.phase === "canary" || now.phase === "moving";
     const tried = isMoving ? await this.#move(now, stands, counts, waiting) : 0;
@@ -289,4 +295,11 @@ export class RedriveDriver {
 function changesIn(before: RedriveDocument, after: RedriveDocument): Partial<RedriveDocument> {
   const names = Object.keys(after) as (keyof RedriveDocument)[];
   return Object.fromEntries(names.filter((name) => after[name] !== before[name]).map((name) => [name, after[name]]));
+}
+
+/** Somebody may have cancelled it meanwhile: then it stays so, whatever was found here. */
+function unlessOver(latest: RedriveDocument, changes: Partial<RedriveDocument>): RedriveDocument {
+  const { phase, status, says } = latest;
+  const isOver = status === "cancelled" || phase === "ending";
+  return { ...latest, ...changes, ...(isOver ? { phase, status, says } : {}) };
 }

@@ -5,6 +5,7 @@ import type { Desk } from "../desk.js";
 import type { Ineligible } from "./reasons.js";
 import { bytesToRun, routed, routedHeader } from "./message.js";
 import type { RunSettings } from "./options.js";
+import { retentionToSee } from "./outcome.js";
 
 /** How tasks are moved, for `run` and for redrives. */
 export interface Moving {
@@ -73,7 +74,8 @@ async function broughtTo(
   const name = redrive === "" ? by.requestId : redrive;
   const wanted = tasks.filter((_, n) => fit[n]!.status === "chosen");
   const messages = wanted.map((task) => {
-    const retentionMs = markOf(task).retentionMs ?? task.message!.retentionMs;
+    // Kept when it has completed: who dies before it leaves its queue finds it there, and does not bring it again.
+    const retentionMs = retentionToSee(markOf(task).retentionMs ?? task.message!.retentionMs);
     return routed(task, { queue: to, by: name, how: settings, retentionMs, dueMs });
   });
   const receipts = messages.length === 0 ? [] : await broker.enqueue(messages, nowMs());

@@ -147,11 +147,16 @@ export class Redrives {
     return this.#steer("rate", id, by, ({ settings }) => ({ settings: { ...settings, rate: checked } }));
   }
 
-  /** Ends it: what was not moved stays a dead letter. What was moved runs on. @throws as `pause` */
+  /** Ends it: what was not moved stays a dead letter. What was moved runs on. Goes on where a cancel was interrupted. @throws as `pause` */
   async cancel(id: string, options?: ByOptions): Promise<RedriveInfo> {
     const by = this.#desk.act(options, "cancel");
-    await this.#steer("cancel", id, by, () => ({ status: "cancelled", phase: "ending", says: saysOf(by) }));
-    // Whoever drives it ends it with its next step; where nobody does, it is ended here.
+    await this.#steer("cancel", id, by, () => ({
+      status: "cancelled",
+      phase: "ending",
+      says: saysOf(by),
+      driver: undefined,
+    }));
+    // It is ended here: who had the lease may be dead. Where that process is alive and takes it again, it ends it.
     const driver = this.#driverOf(id);
     for (let step = await driver.step(); step.driven === "here" && step.redrive.phase !== "ended";)
       step = await driver.step();
@@ -227,7 +232,7 @@ export class Redrives {
     await readRedrive(this.#desk, id);
     await this.#record(verb, id, by);
     const stored = await changeRedrive(this.#desk, id, (redrive) => {
-      if (redrive.phase === "ended" || redrive.status === "cancelled")
+      if (redrive.phase === "ended" || (redrive.status === "cancelled" && verb !== "cancel"))
         throw new HoldfastError("REDRIVE_ENDED", { id, status: redrive.status });
       return { ...redrive, ...change(redrive) };
     });

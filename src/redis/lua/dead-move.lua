@@ -14,7 +14,6 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 --! include done
 --! include audit
 --! include groups
---! include groups
 
 local pending, scheduled = asynq .. "pending", asynq .. "scheduled"
 local archived, aside = asynq .. "archived", holdfast .. "archived"
@@ -58,7 +57,6 @@ end
 redis.call("ZREM", archived, unpack(ids))
 redis.call("ZREM", aside, unpack(ids))
 if redrive ~= "" then redis.call("ZREM", left, unpack(ids)) end
-leave_groups(asynq, holdfast, ids)
 leave_groups(asynq, holdfast, ids)
 for _, one in ipairs(moving) do
   local key = asynq .. "t:" .. one.id
