@@ -24,6 +24,9 @@ export async function chosen(
 ): Promise<Chosen> {
   if (where !== undefined) {
     if (words.length > 0) throw invalidOption("--where", "cannot be given together with ids");
+    // A variable that was not set must not mean a whole queue.
+    if (where.trim() === "")
+      throw invalidOption("--where", 'must say which dead letters are meant: "type:mail age:>1d"');
     return { query: queue === undefined ? where : `queue:${JSON.stringify(queue)} ${where}` };
   }
   if (words.length === 0) throw invalidOption("ID", "which dead letters? Give ids, or --where SEARCH");

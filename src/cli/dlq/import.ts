@@ -1,8 +1,10 @@
 import { createInterface } from "node:readline";
 import { Command } from "commander";
 import type { ImportResult } from "../../deadletter/index.js";
+import { encryptionKeys } from "../../core/encryption-key.js";
 import { linesOf } from "../../deadletter/spill-reader.js";
 import { conflictExitCode } from "../exit-codes.js";
+import { keyFileOption, type KeyFileFlags, keyOf } from "../key-file.js";
 import { type ActFlags, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
@@ -19,20 +21,29 @@ export function importCommand(): Command {
     )
     .argument("<FILE>", "JSON Lines, as holdfast dlq export wrote them, or a spill file; - for standard input");
   return teaching(
-    withActing(command),
+    withActing(command.addOption(keyFileOption("opens what was sealed"))),
     [
       "holdfast dlq import incident.jsonl --reason 'deleted by mistake'",
       "zcat spilled.jsonl.gz | holdfast dlq import -",
     ],
     "Unique locks are not taken. Exit code 4: some lines are no dead letters.",
-  ).action(async (file: string, flags: ActFlags) =>
+  ).action(async (file: string, flags: ActFlags & KeyFileFlags) =>
     withDeadLetters(
       flags,
       async ({ inspector, letters }) => {
-        const lines = file === "-" ? createInterface({ input: process.stdin }) : linesOf(file);
         const by = await actOf(flags, inspector);
+        const key = keyOf(flags);
         const progress = new ProgressLine(process.stderr, "put back");
         const result = await untilStopped(async (signal) => {
+          // Begun only now: a reader that nobody asks yet would lose what comes.
+          const lines =
+            file === "-"
+              ? createInterface({ input: process.stdin, signal })
+              : linesOf(file, {
+                  keys: key === undefined ? [] : encryptionKeys(key, "--key-file"),
+                  onTorn: (bytes) =>
+                    note(`The last ${count(bytes)} bytes are torn: what they held is still in storage.`),
+                });
           try {
             const onProgress = ({
               imported,

@@ -85,7 +85,7 @@ export const deadLetterRules: readonly Rule[] = [
     mutedBy: [],
     find: perQueue(({ info: { name } }, look) => grown(look, "DlqDataLost", { queue: name }, counters.lost(name))),
     title: (labels, value) => `${value} of ${inQueue(labels)} were deleted for want of room`,
-    first: ({ queue }) => `holdfast dlq export --queue ${word(queue)}`,
+    first: ({ queue }) => `holdfast dlq export --where ${word(`queue:${queue ?? ""}`)} --out lost.jsonl`,
   },
   {
     name: "NewFailureGroup",
@@ -101,7 +101,7 @@ export const deadLetterRules: readonly Rule[] = [
         look.facts.atMs - firstSeenMs <= look.settingsOf("NewFailureGroup", { fingerprint, type }).windowMs,
     ),
     title: ({ type }, value) => `${value} of a new cause, of type "${type}"`,
-    first: ({ fingerprint }) => `holdfast dlq show ${word(fingerprint)}`,
+    first: ({ fingerprint }) => `holdfast dlq groups ${word(fingerprint)}`,
   },
   {
     name: "GroupRegressed",
@@ -113,7 +113,7 @@ export const deadLetterRules: readonly Rule[] = [
     mutedBy: [],
     find: perGroup(({ status }) => status === "regressed"),
     title: ({ type }, value) => `${value} of a cause that was resolved, of type "${type}"`,
-    first: ({ fingerprint }) => `holdfast dlq show ${word(fingerprint)}`,
+    first: ({ fingerprint }) => `holdfast dlq groups ${word(fingerprint)}`,
   },
 ];
 

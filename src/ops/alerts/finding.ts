@@ -32,6 +32,6 @@ export function share(look: Look, rule: RuleName, labels: Labels, part: string, 
 
 /** For titles. */
 export const inQueue = ({ queue = "" }: Labels) => `queue "${queue}"`;
-/** As a shell takes it, as far as it is one of the usual names. */
+/** One word for a shell, which does nothing with it: whoever enqueues may choose the name. */
 export const word = (text: string | undefined) =>
-  /^[\w.:@/-]+$/.test(text ?? "") ? text! : JSON.stringify(text ?? "");
+  /^[\w.:@/-]+$/.test(text ?? "") ? text! : `'${(text ?? "").replaceAll(/\p{C}/gu, "?").replaceAll("'", "'\\''")}'`;

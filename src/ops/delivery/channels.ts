@@ -40,6 +40,14 @@ const text = (max: number) => ({
   allowed: `1 to ${max} characters of text`,
   parse: (value: unknown, option: string) => plainText(value, option, max),
 });
+/** What is wrong with it is told without it. */
+const secret = {
+  allowed: "1 to 1024 characters of text, on one line",
+  parse(value: unknown, option: string): string {
+    if (typeof value === "string" && /^[^\p{Cc}]{1,1024}$/u.test(value)) return value;
+    throw invalidOption(option, `must be ${secret.allowed}`);
+  },
+};
 const address = {
   allowed: "an e-mail address",
   parse(value: unknown, option: string): string {
@@ -62,7 +70,7 @@ export const webhookSettings = {
     parse: (value, option) => urlWith(/^https?:$/, value, option),
   }),
   format: setting.choice({ of: ["json", "slack"], default: "json", says: "what is sent: our own JSON, or Slack's" }),
-  secret: setting.text({ default: undefined, says: "signs what is sent (HMAC-SHA256)", ...text(1_024) }),
+  secret: setting.text({ default: undefined, says: "signs what is sent (HMAC-SHA256)", ...secret }),
   secretFile: setting.text({ default: undefined, says: "a file with the secret", ...text(4_096) }),
 };
 
@@ -75,7 +83,7 @@ export const mailSettings = {
     parse: (value, option) => urlWith(/^smtps?:$/, value, option),
   }),
   plain: setting.flag({ default: false, says: "whether smtp: may do without TLS, as to a relay on this machine" }),
-  password: setting.text({ default: undefined, says: "of the user in the URL", ...text(1_024) }),
+  password: setting.text({ default: undefined, says: "of the user in the URL", ...secret }),
   passwordFile: setting.text({ default: undefined, says: "a file with the password", ...text(4_096) }),
   sender: setting.text({ default: undefined, says: "the address that it is sent from", ...address }),
 };
