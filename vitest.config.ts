@@ -45,6 +45,9 @@ class LongestFirst extends BaseSequencer {
 
 const patient = { testTimeout: 120_000, hookTimeout: 120_000 };
 
+/** These make ids of years to come: ids only go upwards, so others in their process would not get those of today any more. */
+const ahead = ["src/core/ids.test.ts", "src/deadletter/search/match.test.ts"];
+
 export default defineConfig({
   test: {
     pool: "forks",
@@ -56,8 +59,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // Most of these take less time than a process of their own would.
-      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], isolate: false } },
-      { extends: true, test: { name: "fast", include: ["test/**/*.test.ts"], exclude: heavy } },
+      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], exclude: ahead, isolate: false } },
+      { extends: true, test: { name: "fast", include: ["test/**/*.test.ts", ...ahead], exclude: heavy } },
       {
         extends: true,
         test: {
