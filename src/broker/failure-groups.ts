@@ -93,10 +93,10 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
   const message = readable(decodeMessage, bytes);
   const type = message?.type ?? "";
   const told = { state: "archived", message, archivedAtMs: diedAtS * 1_000, failure: stored, history: undefined };
-  const failure = toldOf(id, told).failure ?? unknown;
+  const { failure = unknown } = toldOf(id, told);
   const { build } = failure;
   return {
-    fingerprint: fingerprintOf(type, failure),
+    fingerprint: groupOf({ message, failure }),
     about: {
       first: diedAtS,
       last: diedAtS,
@@ -108,8 +108,12 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
   };
 }
 
+/** The failure group of a dead letter: what storage's index, searches, redrives and reports call its cause. */
+export const groupOf = ({ message, failure = unknown }: Pick<TaskInfo, "message" | "failure">): Fingerprint =>
+  fingerprintOf(message?.type ?? "", failure);
+
 /** Neither message nor record can be read. */
-const unknown: Failure = { reason: "decode_error", class: "", message: "", startedAtMs: 0, durationMs: 0 };
+export const unknown: Failure = { reason: "decode_error", class: "", message: "", startedAtMs: 0, durationMs: 0 };
 
 /** `more` is of dead letters that came after those that `known` tells of. */
 export function merged(known: StoredAbout | undefined, more: StoredAbout): StoredAbout {

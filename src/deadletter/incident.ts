@@ -1,9 +1,9 @@
 import { isUtf8 } from "node:buffer";
-import { type Fingerprint, fingerprintOf } from "../core/fingerprint.js";
+import { groupOf, unknown } from "../broker/failure-groups.js";
+import type { Fingerprint } from "../core/fingerprint.js";
 import type { TaskInfo } from "../core/info.js";
 import { isJson, setOut } from "../core/json-text.js";
 import { copiedFrom } from "../core/lineage.js";
-import type { Failure } from "../core/outcome.js";
 import { scrub } from "../core/scrub.js";
 import { time, Timeline } from "./timeline.js";
 
@@ -56,7 +56,7 @@ export class Incident {
     this.#timeline.add(atMs);
     add(this.#types, type);
     add(this.#queues, task.queue);
-    const cause = this.#causeOf(task, type, atMs);
+    const cause = this.#causeOf(task, atMs);
     if (cause === undefined) {
       this.#beyond += 1;
       return;
@@ -66,14 +66,14 @@ export class Incident {
     cause.lastMs = Math.max(cause.lastMs, atMs);
     add(cause.types, type);
     add(cause.queues, task.queue);
-    const { build } = (task.failure ?? {}) as { readonly build?: string };
+    const build = task.failure?.build;
     if (build !== undefined && cause.builds.size < 20) cause.builds.add(build);
     if (cause.samples.length < samplesPerCause) cause.samples.push(task);
   }
 
-  #causeOf(task: TaskInfo, type: string, atMs: number): Cause | undefined {
-    const failure = failureOf(task);
-    const fingerprint = fingerprintOf(type, failure);
+  #causeOf(task: TaskInfo, atMs: number): Cause | undefined {
+    const { failure = unknown } = task;
+    const fingerprint = groupOf(task);
     const known = this.#causes.get(fingerprint);
     if (known !== undefined || this.#causes.size >= mostCauses) return known;
     const cause: Cause = {
@@ -81,7 +81,7 @@ export class Incident {
       reason: failure.reason,
       class: failure.class,
       message: scrub(failure.message, mostMessage),
-      inferred: task.failure === undefined || (task.failure as { inferred?: boolean }).inferred === true,
+      inferred: failure === unknown || failure.inferred === true,
       count: 0,
       firstMs: atMs,
       lastMs: atMs,
@@ -128,13 +128,6 @@ export class Incident {
       `- **Done so far**: ${this.#acknowledged} acknowledged, ${this.#copied} tried again as copies`,
     ].join("\n");
   }
-}
-
-/** What a Go worker archived has its error in the message alone. */
-function failureOf({ failure, message }: TaskInfo): Failure {
-  if (failure !== undefined) return failure;
-  const startedAtMs = message?.lastFailedAtMs ?? 0;
-  return { reason: "retries_exhausted", class: "", message: message?.lastError ?? "", startedAtMs, durationMs: 0 };
 }
 
 function causesTable(causes: readonly Cause[]): string {

@@ -73,9 +73,8 @@ function markCommand(verb: "add" | "rm"): Command {
     command
       .summary("take dead letters out that somebody put here")
       .description("Take dead letters out that somebody put here. What workers died of stays: run it, or discard it.");
-  const id = "ID";
   return teaching(withActing(command), [
-    `holdfast dlq quarantine ${verb} billing ${id} --reason 'takes all memory'`,
+    `holdfast dlq quarantine ${verb} billing ID --reason 'takes all memory'`,
   ]).action(async (first: string | undefined, rest: readonly string[], flags: ActFlags & ChosenFlags) =>
     withDeadLetters(flags, async (opened) => {
       const which = await chosen(opened, first === undefined ? rest : [first, ...rest], flags);

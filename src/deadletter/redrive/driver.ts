@@ -1,3 +1,4 @@
+import { groupOf } from "../../broker/failure-groups.js";
 import type { RedriveCounts, RedriveStand } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
 import { withEnd } from "./brake.js";
@@ -12,7 +13,7 @@ import {
 } from "./document.js";
 import { ineligible } from "./eligible.js";
 import { type Moved, moveTasks } from "./mover.js";
-import { causeOf, judged, type Mark, markOf, markText, retentionToSee } from "./outcome.js";
+import { judged, type Mark, markOf, markText, retentionToSee } from "./outcome.js";
 import { movedOf, nextOf } from "./next.js";
 import { Pace } from "./pace.js";
 import { selected } from "./selection.js";
@@ -245,7 +246,7 @@ export class RedriveDriver {
       dueMs: 0,
       lookAtMs: nowMs,
       markOf: (task) => ({
-        mark: markText(newMark(causeOf(task), task.message!.retentionMs)),
+        mark: markText(newMark(groupOf(task), task.message!.retentionMs)),
         retentionMs: retentionToSee(task.message!.retentionMs),
       }),
     });

@@ -1,5 +1,5 @@
+import { groupOf } from "../../broker/failure-groups.js";
 import type { RedriveEnd, RedriveNote } from "../../broker/redriving.js";
-import { fingerprintOf } from "../../core/fingerprint.js";
 import type { TaskInfo } from "../../core/info.js";
 import { storedJson } from "../../core/stored-json.js";
 import { bytesBack, seenMs } from "./message.js";
@@ -31,10 +31,6 @@ export function markOf(text: string): Mark {
   };
 }
 
-/** The cause of a dead letter. */
-export const causeOf = ({ message, failure }: TaskInfo): string =>
-  message === undefined || failure === undefined ? "" : fingerprintOf(message.type, failure);
-
 /** A task's retention while it is awaited. */
 export const retentionToSee = (retentionMs: number) => Math.max(retentionMs, seenMs);
 
@@ -63,7 +59,7 @@ export function judged(
       return ended("succeeded", undefined, isLonger ? { expected: task.bytes, untilMs } : undefined);
     }
     case "archived": {
-      const isSame = causeOf(task) === mark.fingerprint;
+      const isSame = groupOf(task) === mark.fingerprint;
       const fix =
         task.message === undefined ? undefined : { expected: task.bytes, message: bytesBack(task, mark.retentionMs) };
       return ended(isSame ? "failedSame" : "failedOther", task.failure?.message.slice(0, 200), fix);

@@ -1,9 +1,9 @@
+import { groupOf } from "../../broker/failure-groups.js";
 import type { Desk } from "../desk.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
 import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
 import { type DeadSelection, selected } from "./selection.js";
-import { causeOf } from "./outcome.js";
 
 /** What a redrive would do. */
 export interface RedrivePlan {
@@ -55,8 +55,9 @@ export async function plan(
         tasks += 1;
         queues.set(queue, (queues.get(queue) ?? 0) + 1);
         oldestAtMs = Math.min(oldestAtMs ?? Number.POSITIVE_INFINITY, task.archivedAtMs ?? nowMs);
-        const cause = causes.get(causeOf(task)) ?? { type: task.message!.type, tasks: 0 };
-        causes.set(causeOf(task), { ...cause, tasks: cause.tasks + 1 });
+        const group = groupOf(task);
+        const cause = causes.get(group) ?? { type: task.message!.type, tasks: 0 };
+        causes.set(group, { ...cause, tasks: cause.tasks + 1 });
       }
     }
     ineligible = countedBy(ineligible, some);

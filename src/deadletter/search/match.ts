@@ -1,6 +1,5 @@
-import { fingerprintOf } from "../../core/fingerprint.js";
+import { groupOf } from "../../broker/failure-groups.js";
 import type { TaskInfo } from "../../core/info.js";
-import type { Failure } from "../../core/outcome.js";
 import { idTimeMs } from "../../core/ids.js";
 import type { FieldName } from "./fields.js";
 import { compareDecimals, isDecimal } from "./decimal.js";
@@ -87,9 +86,9 @@ const texts = {
   reason: ({ failure }) => failure?.reason,
   class: ({ failure }) => failure?.class,
   err: ({ failure, message }) => failure?.message ?? message?.lastError,
-  fp: ({ message, failure }) => (failure === undefined ? undefined : fingerprintOf(message?.type ?? "", failure)),
-  build: ({ failure }) => (failure as (Failure & { readonly build?: string }) | undefined)?.build,
-  host: ({ failure }) => (failure as (Failure & { readonly host?: string }) | undefined)?.host,
+  fp: (task) => (task.failure === undefined ? undefined : groupOf(task)),
+  build: ({ failure }) => failure?.build,
+  host: ({ failure }) => failure?.host,
 } satisfies Partial<Record<FieldName, (task: TaskInfo) => string | undefined>>;
 
 export function textTest(field: FieldName, op: SearchOperator, value: SearchValue): TextTest {
