@@ -46,14 +46,18 @@ export interface LeasedTask {
   readonly spooled?: number;
 }
 
-/** `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out). */
-export type Confirmation = "settled" | "leaseLost";
-
 /**
+ * `leaseLost`: nothing was written, for the task is no longer ours (or an earlier try of this settlement was carried out).
  * `unavailable`: the part of storage that has this task did not answer while others did. It may have been carried out; it
  * is to be settled again, in another turn.
  */
-export type SettleReceipt = Confirmation | "unavailable";
+export type SettleReceipt = "settled" | "leaseLost" | "unavailable";
+
+/**
+ * What is known of a settlement in the end. `presumed`: a first try had no answer, and the next found the lease gone. Most
+ * likely the first was carried out; if it was not, the task runs, or has run, elsewhere.
+ */
+export type Confirmation = "settled" | "presumed" | "leaseLost";
 
 /** A cancelled task is tried again as after a failure, or archived at once. */
 export type Cancellation = "retry" | "archive";

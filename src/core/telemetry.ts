@@ -28,7 +28,8 @@ export type TaskEvent =
   | (TaskRef & {
       readonly event: "settled";
       readonly outcome: Outcome["kind"];
-      readonly receipt: "settled" | "leaseLost";
+      /** `presumed`: a first try had no answer, and the next found the lease gone, most likely for the first was carried out. */
+      readonly receipt: "settled" | "presumed" | "leaseLost";
     })
   | (TaskRef & { readonly event: "abandoned"; readonly afterMs: number });
 

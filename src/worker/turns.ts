@@ -128,7 +128,7 @@ export class Turns {
       if (receipt === "unavailable") away.push(settlement);
       else {
         done.push(settlement);
-        confirmations.push(n < unsure ? "settled" : receipt);
+        confirmations.push(n < unsure ? repeated(receipt) : receipt);
       }
     }
     if (done.length > 0) this.#events.onSettled(done, confirmations);
@@ -141,7 +141,7 @@ export class Turns {
 
   /**
    * One queue's settlements alone, until they are through: trouble in one queue must not hold up the others, nor one
-   * settlement its neighbours. The turn that was refused may have carried some of them out, so `leaseLost` means done.
+   * settlement its neighbours. The turn that was refused may have carried some of them out.
    */
   async #insist(settle: readonly Settlement[]): Promise<void> {
     const { queue } = settle[0]!.task.lease;
@@ -150,13 +150,8 @@ export class Turns {
       let away = false;
       try {
         const { settled } = await this.#exchange({ settle });
-        if (!settled.includes("unavailable")) {
-          this.#events.onSettled(
-            settle,
-            settle.map(() => "settled"),
-          );
-          return;
-        }
+        const confirmations = settled.filter((receipt) => receipt !== "unavailable").map(repeated);
+        if (confirmations.length === settle.length) return this.#events.onSettled(settle, confirmations);
         away = true;
       } catch (error) {
         away = HoldfastError.is(error, "BROKER_UNAVAILABLE");
@@ -188,6 +183,9 @@ export class Turns {
     }
   }
 }
+
+/** Of a settlement that was tried before, and that may have been carried out then. */
+const repeated = (receipt: Confirmation): Confirmation => (receipt === "leaseLost" ? "presumed" : receipt);
 
 function byQueue(settlements: readonly Settlement[]): Settlement[][] {
   const parts = new Map<string, Settlement[]>();

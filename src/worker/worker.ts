@@ -405,7 +405,7 @@ export class Worker implements AsyncDisposable {
       const receipt = receipts[index]!;
       this.#counters[receipt === "leaseLost" ? "leaseLost" : counterOf[outcome.kind]] += 1;
       const { queue, type, id } = task.message;
-      if (receipt === "settled") this.#tally.add(queue, type, outcome);
+      if (receipt !== "leaseLost") this.#tally.add(queue, type, outcome);
       tellTask({ event: "settled", queue, type, id, outcome: outcome.kind, receipt });
     });
   }

@@ -17,7 +17,7 @@ export type Event = { readonly at: number; readonly by: string } & (
       /** Where the worker knows it: histories that are judged in parts are parted by it. */
       readonly k?: string | undefined;
       readonly outcome: "completed" | "retry" | "archived" | "revoked" | "released";
-      readonly receipt: "settled" | "leaseLost";
+      readonly receipt: "settled" | "presumed" | "leaseLost";
     }
   | { readonly e: "leaseLost"; readonly id: string; readonly k?: string | undefined }
   | { readonly e: "process"; readonly name: string; readonly what: ProcessEvent }

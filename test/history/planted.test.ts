@@ -10,7 +10,7 @@ describe("the history checker", () => {
 
     expect(violations).toEqual([]);
     expect(counts).toMatchObject({ lost: 0, spooled: 0 });
-    expect(duplicates).toEqual({ "worker killed": 1, "worker frozen": 1, "acknowledgement lost": 1 });
+    expect(duplicates).toEqual({ "worker killed": 1, "worker frozen": 1, "lease lost": 1, "acknowledgement lost": 1 });
   });
 
   it.each(planted)("finds it when $bug", ({ breaks, plant }) => {

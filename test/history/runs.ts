@@ -94,7 +94,8 @@ function causeOf(last: Run, next: Run, lives: Lives): string | undefined {
   if (stopped !== undefined && stopped <= next.at && endOf(last, lives) >= stopped) return "worker stopped";
   // Leases do not run out, nor do outcomes get lost, while nothing is wrong.
   if (lives.faultIn(at, next.at) === undefined) return undefined;
-  if (last.lostAt !== undefined || last.settled?.receipt === "leaseLost") return "lease lost";
+  const left = last.lostAt !== undefined || (last.settled !== undefined && last.settled.receipt !== "settled");
+  if (left) return "lease lost";
   return last.finish !== undefined && last.finish.at <= next.at ? "acknowledgement lost" : undefined;
 }
 

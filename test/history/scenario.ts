@@ -135,6 +135,10 @@ class Scenario {
       this.#enqueue("ack-lost", 45_100);
       this.#run("ack-lost", 45_110, "w3", { cut: true, how: "done" });
       this.#run("ack-lost", 52_000, "w1");
+      // Its outcome gets through, or not, after another has taken the task over: it is told which.
+      this.#enqueue("unanswered", 45_200);
+      this.#run("unanswered", 45_210, "w3", { lasts: 8_000, receipt: "presumed" });
+      this.#run("unanswered", 53_000, "w1");
     });
     this.#fault("power-cut", 60_000, () => {
       this.#say(60_500, "supervisor", { e: "incarnation", why: "power cut" });
@@ -166,7 +170,7 @@ class Scenario {
       attempt?: number;
       how?: "done" | "failed" | "skipped";
       outcome?: "completed" | "retry" | "archived";
-      receipt?: "settled" | "leaseLost";
+      receipt?: "settled" | "presumed" | "leaseLost";
       queue?: string;
       lasts?: number;
       /** Its end, or what was told of it, is not known. */

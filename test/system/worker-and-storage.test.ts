@@ -272,6 +272,9 @@ it("of what may have been carried out only that counts as done when the lease is
     const settled = turn.settle.map(() => "leaseLost" as const);
     return { settled, leased: number === 1 ? ["a", "b"].map((id) => task(id, id)) : [] };
   });
+  const told: unknown[] = [];
+  const listen = (event: unknown) => void told.push(event);
+  subscribeTo("holdfast.task", listen);
   const ends: (() => void)[] = [];
   const worker = await start(broker, () => new Promise<void>((resolve) => ends.push(resolve)), 2);
   await until("both run", () => ends.length === 2);
@@ -282,8 +285,14 @@ it("of what may have been carried out only that counts as done when the lease is
   ends[1]!();
   await until("both are settled", () => worker.health().unsettled === 0);
   await worker.stop();
+  unsubscribeFrom("holdfast.task", listen);
 
   expect(worker.counters()).toMatchObject({ completed: 1, leaseLost: 1 });
+  const settled = told.filter((event) => (event as { event: string }).event === "settled");
+  expect(settled).toMatchObject([
+    { id: "a", receipt: "presumed" },
+    { id: "b", receipt: "leaseLost" },
+  ]);
 });
 
 it("a turn that neither ends nor fails is given up, told, and sent again as the same request", async () => {

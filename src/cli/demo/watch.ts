@@ -58,7 +58,7 @@ export class Watch implements Disposable {
 
   readonly #hear = (message: unknown): void => {
     const event = message as TaskEvent;
-    if (event.event !== "settled" || event.receipt !== "settled" || !this.#open.has(event.id)) return;
+    if (event.event !== "settled" || event.receipt === "leaseLost" || !this.#open.has(event.id)) return;
     if (event.outcome === "retry") this.#retries += 1;
     if (event.outcome === "completed" || event.outcome === "archived") this.#end(event.id);
   };
