@@ -320,6 +320,43 @@ describeBroker("redrives", ({ it }) => {
     expect((await letters.redrives.plan(all(t))).tasks).toBe(2);
   });
 
+  it("have what was refused not among the acts as if it were done", async (t) => {
+    const letters = lettersOf(t);
+    const recorded = async (id: string) => {
+      const [acts = []] = await t.broker.audit.read([{ log: "" }], 100, true);
+      const own = acts.filter(({ what }) => what === JSON.stringify({ redrive: id }));
+      return own.map(({ verb }) => verb).toReversed();
+    };
+    const { id } = await letters.redrives.start(all(t), quick);
+    await letters.redrives.cancel(id);
+    await expect(letters.redrives.pause(id)).rejects.toMatchObject({ code: "REDRIVE_ENDED" });
+    await expect(letters.redrives.pause("none")).rejects.toMatchObject({ code: "REDRIVE_NOT_FOUND" });
+    expect(await recorded(id)).toEqual(["redrive start", "redrive cancel"]);
+    expect(await recorded("none")).toEqual([]);
+
+    const second = await letters.redrives.start(all(t), quick);
+    // It ends between the look at it and the deed.
+    const append: typeof t.broker.audit.append = async (acts, nowMs) => {
+      await t.broker.audit.append(acts, nowMs);
+      if (acts[0]?.verb === "redrive pause") await letters.redrives.cancel(second.id);
+    };
+    const late = lettersOf(t, changed(t.broker, "audit", changed(t.broker.audit, "append", append)));
+    await expect(late.redrives.pause(second.id)).rejects.toMatchObject({ code: "REDRIVE_ENDED" });
+    expect(await recorded(second.id)).toEqual([
+      "redrive start", "redrive pause", "redrive cancel", "redrive pause refused",
+    ]); // prettier-ignore
+  });
+
+  it("are not begun with more ids than are kept of one", async (t) => {
+    const ids = Array.from({ length: 500 }, (_, n) => `${n}`.padEnd(200, "x"));
+    const { redrives } = lettersOf(t);
+    for (const refused of [redrives.plan({ queue: t.queue, ids }), redrives.start({ queue: t.queue, ids })])
+      await expect(refused).rejects.toMatchObject({
+        code: "OPTION_INVALID",
+        message: expect.stringContaining("selection.ids") as string,
+      });
+  });
+
   it("do not take what another one has", async (t) => {
     await die(t, ["1", "2"]);
     const letters = lettersOf(t);

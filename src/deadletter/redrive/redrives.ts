@@ -18,7 +18,7 @@ import { leaseMs, RedriveDriver, type RedriveStep } from "./driver.js";
 import { redriveOptions, type RedriveOptions, redriveSettings } from "./options.js";
 import { markOf } from "./outcome.js";
 import { estimateMs, plan, type PlanWatching, type RedrivePlan } from "./plan.js";
-import { checkedSelection, type DeadSelection } from "./selection.js";
+import { keptSelection, type DeadSelection } from "./selection.js";
 import { countsOf } from "./standing.js";
 
 /** One redrive, as one may look at it. */
@@ -69,7 +69,7 @@ export class Redrives {
   async plan(selection: DeadSelection, options?: RedriveOptions & PlanWatching): Promise<RedrivePlan> {
     const { signal, onProgress, ...rest } = options ?? {};
     const { settings } = redriveOptions(rest);
-    return plan(this.#desk, checkedSelection(selection, "plan"), settings, { signal, onProgress });
+    return plan(this.#desk, keptSelection(selection, "plan"), settings, { signal, onProgress });
   }
 
   /**
@@ -82,7 +82,7 @@ export class Redrives {
     const redrive: RedriveDocument = {
       by: this.#desk.act(by, "redrive"),
       createdAtMs: nowMs,
-      selection: checkedSelection(selection, "redrive"),
+      selection: keptSelection(selection, "redrive"),
       settings,
       phase: "choosing",
       status: "running",
@@ -95,8 +95,7 @@ export class Redrives {
     };
     await forgetOld(this.#desk);
     const id = newId(nowMs);
-    await this.#record("start", id, redrive.by);
-    await writeRedrive(this.#desk, { id, version: 0, redrive });
+    await this.#recorded("start", id, redrive.by, () => writeRedrive(this.#desk, { id, version: 0, redrive }));
     return this.get(id);
   }
 
@@ -223,19 +222,34 @@ export class Redrives {
     await this.#desk.audit.append([act], this.#desk.nowMs());
   }
 
+  /** Before the deed; what is refused all the same, for it ended a moment ago, is recorded as that. */
+  async #recorded<T>(verb: string, id: string, by: Act, act: () => Promise<T>): Promise<T> {
+    await this.#record(verb, id, by);
+    try {
+      return await act();
+    } catch (error) {
+      // Of storage that is away nobody knows whether it has done it.
+      const isRefused = error instanceof HoldfastError && error.code !== "BROKER_UNAVAILABLE";
+      if (isRefused) await this.#record(`${verb} refused`, id, by);
+      throw error;
+    }
+  }
+
   async #steer(
     verb: string,
     id: string,
     by: Act,
     change: (redrive: RedriveDocument) => Partial<RedriveDocument>,
   ): Promise<RedriveInfo> {
-    await readRedrive(this.#desk, id);
-    await this.#record(verb, id, by);
-    const stored = await changeRedrive(this.#desk, id, (redrive) => {
-      if (redrive.phase === "ended" || (redrive.status === "cancelled" && verb !== "cancel"))
-        throw new HoldfastError("REDRIVE_ENDED", { id, status: redrive.status });
-      return { ...redrive, ...change(redrive) };
-    });
+    const open = (redrive: RedriveDocument): RedriveDocument => {
+      const isOver = redrive.phase === "ended" || (redrive.status === "cancelled" && verb !== "cancel");
+      if (isOver) throw new HoldfastError("REDRIVE_ENDED", { id, status: redrive.status });
+      return redrive;
+    };
+    open((await readRedrive(this.#desk, id)).redrive);
+    const stored = await this.#recorded(verb, id, by, () =>
+      changeRedrive(this.#desk, id, (redrive) => ({ ...open(redrive), ...change(redrive) })),
+    );
     return this.#info(stored);
   }
 

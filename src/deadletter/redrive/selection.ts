@@ -10,6 +10,7 @@ export type DeadSelection = string | { readonly queue: string; readonly ids: rea
 
 /** Ids are kept with a redrive as they were given: for more there are searches. */
 const maxIds = 1_000;
+const maxKeptBytes = 48_000;
 
 /** @throws OPTION_INVALID SEARCH_INVALID */
 export function checkedSelection(given: DeadSelection, verb: string): DeadSelection {
@@ -28,6 +29,15 @@ export function checkedSelection(given: DeadSelection, verb: string): DeadSelect
     queue: storedName(given.queue, `${verb}.selection.queue`),
     ids: [...new Set(ids.map((id, n) => storedName(id, `${verb}.selection.ids[${n}]`)))],
   };
+}
+
+/** One that fits into a redrive's document. @throws as `checkedSelection` */
+export function keptSelection(given: DeadSelection, verb: string): DeadSelection {
+  const selection = checkedSelection(given, verb);
+  const bytes = Buffer.byteLength(JSON.stringify(selection));
+  if (bytes <= maxKeptBytes) return selection;
+  const problem = `must have at most ${maxKeptBytes} bytes in all, got ${bytes}: search for them`;
+  throw invalidOption(`${verb}.selection.ids`, problem);
 }
 
 export interface SelectedPage {
