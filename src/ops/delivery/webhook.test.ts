@@ -17,7 +17,16 @@ describe("where a webhook may go", () => {
     "fd00:ec2::254",
     "::ffff:169.254.169.254",
     "::ffff:a9fe:a9fe",
+    "::ffff:0:169.254.169.254",
+    "::169.254.169.254",
+    "0:0:0:0:0:0:a9fe:a9fe",
     "64:ff9b::169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
+    "2002:a9fe:a9fe::",
+    "2002:a9fe:a9fe::1",
+    "2002:6464:64c8::7",
+    "2001:0:4136:e378:8000:63bf:5601:5601",
     "no address",
   ])("not to %s", (address) => {
     expect(isForbidden(address)).toBe(true);
@@ -32,6 +41,9 @@ describe("where a webhook may go", () => {
     "fd12::1",
     "2001:db8::1",
     "::ffff:10.0.0.1",
+    "::10.0.0.1",
+    "64:ff9b::93.184.216.34",
+    "2002:5db8:d822::1",
   ])("but to %s", (address) => {
     expect(isForbidden(address)).toBe(false);
   });

@@ -14,34 +14,37 @@ const patienceMs = 5_000;
 /** Where a machine tells secrets to whoever asks from it, and nothing that belongs to a user: never a place for a webhook. */
 const forbidden = new BlockList();
 for (const [net, bits] of [
-  ["0.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["224.0.0.0", 3],
-] as const)
-  forbidden.addSubnet(net, bits, "ipv4");
-for (const address of ["100.100.100.200", "168.63.129.16", "192.0.0.192"]) forbidden.addAddress(address, "ipv4");
-for (const [net, bits] of [
   ["fe80::", 10],
   ["ff00::", 8],
+  // Teredo: the address within is masked, and nobody's webhook is there.
+  ["2001::", 32],
 ] as const)
   forbidden.addSubnet(net, bits, "ipv6");
 for (const address of ["::", "fd00:ec2::254", "fd20:ce::254"]) forbidden.addAddress(address, "ipv6");
 
-/** An IPv4 address may be written as one of IPv6, in several ways. */
+/** An address of IPv4 may be written as one of IPv6: mapped, translated, by NAT64 (both prefixes), and compatible. */
+const written = ["::ffff:", "::ffff:0:", "64:ff9b::", "64:ff9b:1::", "::"];
+for (const [net, bits] of [
+  ["0.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["224.0.0.0", 3],
+  ["100.100.100.200", 32],
+  ["168.63.129.16", 32],
+  ["192.0.0.192", 32],
+] as const) {
+  forbidden.addSubnet(net, bits, "ipv4");
+  for (const prefix of written) {
+    // ::1 is this machine, and not 0.0.0.1.
+    if (prefix !== "::" || net !== "0.0.0.0") forbidden.addSubnet(`${prefix}${net}`, 96 + bits, "ipv6");
+  }
+  const [a, b, c, d] = net.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
+  forbidden.addSubnet(`2002:${a}${b}:${c}${d}::`, 16 + bits, "ipv6"); // 6to4
+}
+
 export function isForbidden(address: string): boolean {
   const bare = address.replace(/%.*$/, "");
   const family = isIP(bare);
-  if (family === 0) return true;
-  return forbidden.check(bare, family === 4 ? "ipv4" : "ipv6") || (family === 6 && isForbiddenMapped(bare));
-}
-
-function isForbiddenMapped(address: string): boolean {
-  const hex = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  // ::ffff:a.b.c.d, and NAT64's 64:ff9b::a.b.c.d.
-  const [, high, low] = /^(?:::ffff:|64:ff9b::)([\da-f]{1,4}):([\da-f]{1,4})$/.exec(hex) ?? [];
-  if (high === undefined || low === undefined) return false;
-  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return forbidden.check(`${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`, "ipv4");
+  return family === 0 || forbidden.check(bare, family === 4 ? "ipv4" : "ipv6");
 }
 
 /** What a receiver checks: HMAC-SHA256 over "id.timestamp.body", base64, as "v1,…". */
