@@ -1,13 +1,15 @@
 import { expect, it } from "vitest";
-import type { Facts, QueueFacts } from "./facts.js";
+import { queueFacts } from "../../test/support/queue-facts.js";
+import type { Facts } from "./facts.js";
 import { counters, Trail } from "./trail.js";
 
-const counts = { pending: 0, active: 0, scheduled: 0, retry: 0, completed: 0, aggregating: 0 };
-const facts = (atMs: number, archived: number, more: Partial<Facts> = {}): Facts => {
-  const info = { name: "mail", paused: false, counts: { ...counts, archived }, processed: 0, failed: 0, latencyMs: 0 };
-  const queue: QueueFacts = { info, consumers: 1, memoryBytes: 0, headroom: undefined, evicted: {} };
-  return { atMs, queues: [queue], groups: undefined, types: undefined, ...more };
-};
+const facts = (atMs: number, archived: number, more: Partial<Facts> = {}): Facts => ({
+  atMs,
+  queues: [queueFacts("mail", { archived })],
+  groups: undefined,
+  types: undefined,
+  ...more,
+});
 
 it("counts what has come, also where as much has gone", () => {
   const trail = new Trail(60_000);

@@ -17,6 +17,8 @@ export interface Alert {
 
 export interface Firing {
   readonly severity: Severity;
+  /** The worst that was told of it; its severity where it was never worse. */
+  readonly worst?: Severity | undefined;
   /** Since when it has been so, and when it was told. */
   readonly sinceMs: number;
   readonly firedAtMs: number;
@@ -82,13 +84,15 @@ export function step(
   }
   const { clearSinceMs: _, ...held } = firing;
   if (ripe !== undefined && isWorse(ripe, firing.severity)) {
-    const worse = { ...held, severity: ripe, toldAtMs: nowMs };
+    const worst = held.worst !== undefined && isWorse(held.worst, ripe) ? held.worst : ripe;
+    const worse = { ...held, severity: ripe, worst, toldAtMs: nowMs };
     return { alert: alertOf(before, since, value, worse), event: "escalated" };
   }
   const severity = ripe ?? firing.severity;
+  const worst = firing.worst ?? firing.severity;
   if (nowMs - firing.toldAtMs >= repeatMs)
-    return { alert: alertOf(before, since, value, { ...held, severity, toldAtMs: nowMs }), event: "repeated" };
-  return { alert: { ...before, since, firing: { ...held, severity } }, event: undefined };
+    return { alert: alertOf(before, since, value, { ...held, severity, worst, toldAtMs: nowMs }), event: "repeated" };
+  return { alert: { ...before, since, firing: { ...held, severity, worst } }, event: undefined };
 }
 
 const isKnown = ({ since, firing, resolvedAtMs }: Alert) =>

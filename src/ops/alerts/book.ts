@@ -1,25 +1,17 @@
 import type { Documents, StoredDocument } from "../../broker/documents.js";
 import type { Logger } from "../../core/log.js";
-import type { Notification } from "../delivery/notification.js";
 import type { ResolvedMonitorConfig } from "../monitor-config.js";
 import { type Alert, dedupeKey, type Firing, step } from "./alert.js";
+import { type Notice, withNotice } from "./notices.js";
 import { settingsFor } from "./rule-settings.js";
 import { type Look, type Rule, ruleNames } from "./rule.js";
 import { ruleOf, rules } from "./rules.js";
 import { isWorse } from "./severity.js";
 import { notificationOf } from "./texts.js";
 
-/** A notification on its way to one channel: kept with its alert, so that it is neither lost nor sent twice. */
-export interface Send {
-  readonly channel: string;
-  readonly notification: Notification;
-  readonly attempts: number;
-  readonly nextAtMs: number;
-}
-
 export interface Entry {
   readonly alert: Alert;
-  readonly sends: readonly Send[];
+  readonly notices: readonly Notice[];
 }
 
 export interface Stored extends Entry {
@@ -29,8 +21,6 @@ export interface Stored extends Entry {
 
 /** More than this are no alerts any more, but noise. */
 const maxAlerts = 1_000;
-/** Of one alert: when a channel is away for long, the oldest are not told any more. */
-const maxSends = 16;
 
 /** All alerts that are remembered, as documents: they outlive the monitor, and another one goes on with them. */
 export class AlertBook {
@@ -61,7 +51,7 @@ export class AlertBook {
       for (const { id, labels, value } of instancesOf(rule, look, stored.values())) {
         const before = stored.get(id)?.alert ?? { rule: rule.name, labels, since: {}, value: 0 };
         const muted = rule.mutedBy.some((other) => firing.has(`${other} ${labels["queue"]}`));
-        const entry = this.#stepped({ alert: before, sends: stored.get(id)?.sends ?? [] }, value, muted, look);
+        const entry = this.#stepped({ alert: before, notices: stored.get(id)?.notices ?? [] }, value, muted, look);
         if (Object.keys(entry?.alert.since ?? {}).length > 0 || entry?.alert.firing !== undefined)
           firing.add(`${rule.name} ${labels["queue"]}`);
         after.set(id, entry);
@@ -82,7 +72,7 @@ export class AlertBook {
     }
   }
 
-  #stepped({ alert, sends }: Entry, value: number | undefined, muted: boolean, look: Look): Entry | undefined {
+  #stepped({ alert, notices }: Entry, value: number | undefined, muted: boolean, look: Look): Entry | undefined {
     const nowMs = look.facts.atMs;
     const settings = settingsFor(this.#config, alert.rule, alert.labels);
     const { repeatEveryMs, keepResolvedMs } = this.#config;
@@ -90,19 +80,19 @@ export class AlertBook {
     const held = muted ? { ...settings, forMs: Number.POSITIVE_INFINITY } : settings;
     const how = { nowMs, repeatMs: muted ? Number.POSITIVE_INFINITY : repeatEveryMs };
     const { alert: next, event } = step(alert, value, ruleOf(alert.rule), held, how);
-    if (next === undefined) return sends.length > 0 ? { alert, sends } : undefined;
+    if (next === undefined) return notices.length > 0 ? { alert, notices } : undefined;
     const isOver = next.firing === undefined && Object.keys(next.since).length === 0;
     const isOld = isOver && nowMs - (next.resolvedAtMs ?? nowMs) > keepResolvedMs;
-    if (isOld && sends.length === 0) return undefined;
-    if (event === undefined) return { alert: next, sends };
-    const severity = (next.firing ?? alert.firing)!.severity;
+    if (isOld && notices.length === 0) return undefined;
+    if (event === undefined) return { alert: next, notices };
+    const { severity, worst = severity } = (next.firing ?? alert.firing)!;
+    // Its end is told as the worst that it was, to all who have heard of it.
+    const as = event === "resolved" ? worst : severity;
     const told = event === "resolved" ? { ...next, firing: alert.firing } : next;
-    const notification = notificationOf(told, event, severity, settings, this.#config, nowMs);
-    this.#log.info({ rule: alert.rule, ...alert.labels, event, severity }, notification.title);
-    const more = this.#config.channels
-      .filter(({ from }) => !isWorse(from, severity))
-      .map(({ name }) => ({ channel: name, notification, attempts: 0, nextAtMs: nowMs }));
-    return { alert: next, sends: [...sends, ...more].slice(-maxSends) };
+    const notification = notificationOf(told, event, as, settings, this.#config, nowMs);
+    this.#log.info({ rule: alert.rule, ...alert.labels, event, severity: as }, notification.title);
+    const channels = this.#config.channels.filter(({ from }) => !isWorse(from, as)).map(({ name }) => name);
+    return { alert: next, notices: withNotice(notices, notification, channels, nowMs) };
   }
 
   async #write(before: ReadonlyMap<string, Stored>, after: ReadonlyMap<string, Entry | undefined>, nowMs: number) {
@@ -117,7 +107,7 @@ export class AlertBook {
         return room < 0 ? [] : [{ id, value: entry, ifVersion: 0 }];
       }
       const same =
-        entry !== undefined && JSON.stringify(entry) === JSON.stringify({ alert: was.alert, sends: was.sends });
+        entry !== undefined && JSON.stringify(entry) === JSON.stringify({ alert: was.alert, notices: was.notices });
       return same ? [] : [{ id, value: entry, ifVersion: was.version }];
     });
     if (left > 0)
@@ -154,7 +144,7 @@ export async function storedAlerts(store: Documents): Promise<Stored[]> {
 
 /** What another version wrote, and this one does not know, is left alone. */
 function storedOf({ id, version, value }: StoredDocument): Stored[] {
-  const { alert, sends } = (value ?? {}) as Partial<Entry>;
-  if (typeof alert !== "object" || !ruleNames.includes(alert.rule) || !Array.isArray(sends)) return [];
-  return [{ id, version, alert, sends }];
+  const { alert, notices } = (value ?? {}) as Partial<Entry>;
+  if (typeof alert !== "object" || !ruleNames.includes(alert.rule) || !Array.isArray(notices)) return [];
+  return [{ id, version, alert, notices }];
 }

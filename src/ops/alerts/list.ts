@@ -29,7 +29,7 @@ export async function listAlerts(broker: Pick<Broker, "deadLetters">): Promise<A
   const store = broker?.deadLetters;
   if (store === undefined) throw invalidOption("listAlerts", `takes what connect() answers, got ${shown(broker)}`);
   const entries = await storedAlerts(store);
-  const infos = entries.map(({ alert, sends }): AlertInfo => {
+  const infos = entries.map(({ alert, notices }): AlertInfo => {
     const { rule, labels, since, firing, resolvedAtMs } = alert;
     const begun = Object.values(since).toSorted((a, b) => a - b)[0];
     return {
@@ -40,7 +40,7 @@ export async function listAlerts(broker: Pick<Broker, "deadLetters">): Promise<A
       severity: firing?.severity,
       sinceMs: firing?.sinceMs ?? begun ?? resolvedAtMs ?? 0,
       value: valueText(alert.value, ruleOf(rule).unit),
-      undelivered: sends.length,
+      undelivered: notices.reduce((sum, { to }) => sum + to.length, 0),
     };
   });
   return infos.toSorted((a, b) => order[a.state] - order[b.state] || b.sinceMs - a.sinceMs);

@@ -1,7 +1,8 @@
 import type { Clock } from "../../core/clock.js";
 import type { Logger } from "../../core/log.js";
 import { pause } from "../../core/loop.js";
-import type { AlertBook, Entry, Send, Stored } from "../alerts/book.js";
+import type { AlertBook, Stored } from "../alerts/book.js";
+import { afterAttempt, firstOfEach, type Waiting } from "../alerts/notices.js";
 import type { ResolvedMonitorConfig } from "../monitor-config.js";
 import type { Channel } from "./channels.js";
 import { type Mailer, mailOf } from "./mail.js";
@@ -69,31 +70,27 @@ export class Delivery {
     return this.#mailer(mailOf(channel, notification), channel);
   }
 
-  #dueOf({ id, sends }: Stored): Due[] {
+  #dueOf({ id, notices }: Stored): Due[] {
     const nowMs = this.#clock.nowMs();
-    const channels = new Set(sends.map(({ channel }) => channel));
-    return [...channels].flatMap((name) => {
-      const send = sends.find(({ channel }) => channel === name)!;
-      return send.nextAtMs <= nowMs ? [{ id, send }] : [];
-    });
+    return firstOfEach(notices).flatMap((first) => (first.waiting.nextAtMs <= nowMs ? { id, ...first } : []));
   }
 
-  async #attempt(book: AlertBook, { id, send }: Due): Promise<void> {
-    const channel = this.#config.channels.find(({ name }) => name === send.channel);
-    const after = channel === undefined ? undefined : await this.#outcome(channel, send);
-    const change = (entry: Stored): Entry => ({
-      alert: entry.alert,
-      sends: entry.sends.flatMap((one) => (isSame(one, send) ? (after ?? []) : one)),
+  async #attempt(book: AlertBook, { id, notification, waiting }: Due): Promise<void> {
+    const channel = this.#config.channels.find(({ name }) => name === waiting.channel);
+    const left = channel === undefined ? undefined : await this.#outcome(channel, notification, waiting);
+    const change = ({ alert, notices }: Stored) => ({
+      alert,
+      notices: afterAttempt(notices, notification.id, waiting.channel, left),
     });
     await book.update(id, change, this.#clock.nowMs());
   }
 
   /** What is left to do; undefined: nothing. */
-  async #outcome(channel: Channel, send: Send): Promise<Send | undefined> {
+  async #outcome(channel: Channel, notification: Notification, waiting: Waiting): Promise<Waiting | undefined> {
     const { name } = channel;
     const counts = this.#counts.get(name)!;
     try {
-      await inTime(this.send(channel, send.notification));
+      await inTime(this.send(channel, notification));
       counts.sent += 1;
       this.#failingSinceMs.delete(name);
       return undefined;
@@ -101,22 +98,23 @@ export class Delivery {
       counts.failed += 1;
       const nowMs = this.#clock.nowMs();
       if (!this.#failingSinceMs.has(name)) this.#failingSinceMs.set(name, nowMs);
-      const attempts = send.attempts + 1;
-      const fields = { channel: name, rule: send.notification.rule, attempts, problem: problemOf(error) };
+      const attempts = waiting.attempts + 1;
+      const fields = { channel: name, rule: notification.rule, attempts, problem: problemOf(error) };
       if (attempts >= maxAttempts) {
         counts.givenUp += 1;
         this.#log.error(fields, "a notification could not be delivered: given up");
         return undefined;
       }
       this.#log.warn(fields, "a notification could not be delivered; trying again");
-      return { ...send, attempts, nextAtMs: nowMs + this.#config.retryAfterMs * pauseGrows ** (attempts - 1) };
+      return { ...waiting, attempts, nextAtMs: nowMs + this.#config.retryAfterMs * pauseGrows ** (attempts - 1) };
     }
   }
 }
 
 interface Due {
   readonly id: string;
-  readonly send: Send;
+  readonly notification: Notification;
+  readonly waiting: Waiting;
 }
 
 async function inTime(work: Promise<void>): Promise<void> {
@@ -131,8 +129,6 @@ async function inTime(work: Promise<void>): Promise<void> {
     timer.abort();
   }
 }
-
-const isSame = (a: Send, b: Send) => a.channel === b.channel && a.notification.id === b.notification.id;
 
 /** A URL may hold a token: the system's own words do not, but a library's may. */
 export const problemOf = (error: unknown): string =>
