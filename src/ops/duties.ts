@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { DocumentLease } from "../broker/document-lease.js";
 import type { Documents } from "../broker/documents.js";
 import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/log.js";
@@ -18,28 +19,24 @@ const leaseMs = 15_000;
 /** How long a step that is under way is waited for when all is to end. */
 const stopPatienceMs = 1_000;
 
-interface Held {
-  readonly version: number;
-  readonly untilMs: number;
-}
-
 /**
  * Does each duty in one process at a time, by a lease in a document; where one ends or dies, another takes over. Each runs
  * by itself: one that fails, or hangs, stops no other.
  */
 export class Duties {
-  readonly #store: Documents;
   readonly #duties: readonly Duty[];
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #holder = randomUUID();
-  readonly #held = new Map<string, Held>();
+  readonly #leases: ReadonlyMap<string, DocumentLease>;
   readonly #failingSinceMs = new Map<string, number>();
   readonly #underWay = new Set<string>();
 
   constructor(store: Documents, duties: readonly Duty[], clock: Clock, log: Logger) {
-    this.#store = store;
+    const holder = randomUUID();
     this.#duties = duties;
+    this.#leases = new Map(
+      duties.map(({ name }) => [name, new DocumentLease(store, { kind: "duty", id: name, leaseMs, holder })]),
+    );
     this.#clock = clock;
     this.#log = log;
   }
@@ -63,13 +60,14 @@ export class Duties {
 
   /** Duties that this process does at present. */
   get held(): readonly string[] {
-    return [...this.#held.keys()];
+    const nowMs = this.#clock.nowMs();
+    return [...this.#leases].filter(([, lease]) => lease.isOursAt(nowMs)).map(([name]) => name);
   }
 
   async #turn(duty: Duty, signal: AbortSignal): Promise<number | void> {
     const { name } = duty;
     try {
-      if (!(await this.#hold(name))) return undefined;
+      if (!(await this.#leases.get(name)!.hold(this.#clock.nowMs()))) return undefined;
       const more = await this.#step(duty, signal);
       if (this.#failingSinceMs.delete(name)) this.#log.info({ duty: name }, "the duty works again");
       return more === true ? 0 : undefined;
@@ -86,7 +84,7 @@ export class Duties {
   async #step(duty: Duty, stop: AbortSignal): Promise<boolean | void> {
     const { name } = duty;
     if (this.#underWay.has(name)) throw new Error("its last step has not ended yet");
-    const leftMs = Math.max(1, this.#held.get(name)!.untilMs - this.#clock.nowMs());
+    const leftMs = Math.max(1, this.#leases.get(name)!.untilMs - this.#clock.nowMs());
     const work = duty.step(AbortSignal.any([stop, AbortSignal.timeout(leftMs)]));
     this.#underWay.add(name);
     const ended = new AbortController();
@@ -102,37 +100,11 @@ export class Duties {
     return Promise.race([done, late()]);
   }
 
-  /** True while this process may do it; a lease that is half over is renewed first. */
-  async #hold(name: string): Promise<boolean> {
-    const nowMs = this.#clock.nowMs();
-    const held = this.#held.get(name);
-    if (held !== undefined && held.untilMs - nowMs > leaseMs / 2) return true;
-    this.#held.delete(name);
-    const ifVersion = held?.version ?? (await this.#freeVersion(name, nowMs));
-    if (ifVersion === undefined) return false;
-    const untilMs = nowMs + leaseMs;
-    const write = { id: name, value: { holder: this.#holder, untilMs }, ifVersion };
-    const [receipt] = await this.#store.writeDocuments("duty", [write], nowMs);
-    if (receipt?.status !== "written") return false;
-    this.#held.set(name, { version: receipt.version, untilMs });
-    return true;
-  }
-
-  /** The version that a free lease has; undefined while another holds it. */
-  async #freeVersion(name: string, nowMs: number): Promise<number | undefined> {
-    const [found] = await this.#store.readDocuments("duty", [name]);
-    if (found === undefined) return 0;
-    const { holder, untilMs } = found.value as { holder?: unknown; untilMs?: unknown };
-    const free =
-      holder === this.#holder || typeof untilMs !== "number" || untilMs <= nowMs || untilMs > nowMs + leaseMs;
-    return free ? found.version : undefined;
-  }
-
   async #giveBack(): Promise<void> {
-    const writes = [...this.#held].map(([id, { version }]) => ({ id, value: undefined, ifVersion: version }));
-    this.#held.clear();
+    const nowMs = this.#clock.nowMs();
+    const ours = [...this.#leases.values()].filter((lease) => lease.isOursAt(nowMs));
     try {
-      if (writes.length > 0) await this.#store.writeDocuments("duty", writes, this.#clock.nowMs());
+      await Promise.all(ours.map((lease) => lease.release(nowMs)));
     } catch (error) {
       this.#log.debug({ error }, "the duties could not be given back: they are free again in some seconds");
     }

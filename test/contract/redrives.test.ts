@@ -264,7 +264,7 @@ describeBroker("redrives", ({ it }) => {
     await one.redrives.release();
     await other.redrives.step(fail);
 
-    expect((await other.redrives.get(id)).driver?.id).not.toBe(driver?.id);
+    expect((await other.redrives.get(id)).driver?.holder).not.toBe(driver?.holder);
     expect((await driven(t, other, id)).info).toMatchObject({ status: "done", counts: { succeeded: 2 } });
   });
 

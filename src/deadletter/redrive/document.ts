@@ -1,3 +1,4 @@
+import type { LeaseTerm } from "../../broker/document-lease.js";
 import type { StoredDocument } from "../../broker/documents.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError } from "../../core/errors.js";
@@ -36,7 +37,7 @@ export interface RedriveDocument {
   readonly movedAtMs: number;
   readonly endedAtMs?: number | undefined;
   /** The process that drives it, and until when it has said so. */
-  readonly driver?: { readonly id: string; readonly untilMs: number } | undefined;
+  readonly driver?: LeaseTerm | undefined;
 }
 
 export interface StoredRedrive {
@@ -45,7 +46,7 @@ export interface StoredRedrive {
   readonly redrive: RedriveDocument;
 }
 
-const kind = "redrive";
+export const kind = "redrive";
 
 /** How long what is known of one is kept when it is over. */
 export const keepMs = 30 * 86_400_000;
@@ -59,6 +60,11 @@ export async function readRedrives({ store }: Desk): Promise<StoredRedrive[]> {
 /** @throws REDRIVE_NOT_FOUND */
 export async function readRedrive({ store }: Desk, id: string): Promise<StoredRedrive> {
   const [document] = await store.readDocuments(kind, [id]);
+  return redriveIn(id, document);
+}
+
+/** @throws REDRIVE_NOT_FOUND */
+export function redriveIn(id: string, document: StoredDocument | undefined): StoredRedrive {
   const [found] = document === undefined ? [] : storedRedrive(document);
   if (found === undefined) throw new HoldfastError("REDRIVE_NOT_FOUND", { id });
   return found;

@@ -1,16 +1,10 @@
+import { DocumentLease } from "../../broker/document-lease.js";
 import { groupOf } from "../../broker/failure-groups.js";
 import type { RedriveCounts, RedriveStand } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
 import { withEnd } from "./brake.js";
 import { choose, countedBy, sifted } from "./chooser.js";
-import {
-  changeRedrive,
-  keepMs,
-  readRedrive,
-  type RedriveDocument,
-  type StoredRedrive,
-  writeRedrive,
-} from "./document.js";
+import { changeRedrive, keepMs, kind, readRedrive, type RedriveDocument, redriveIn } from "./document.js";
 import { ineligible } from "./eligible.js";
 import { type Moved, moveTasks } from "./mover.js";
 import { judged, type Mark, markOf, markText, retentionToSee } from "./outcome.js";
@@ -47,6 +41,7 @@ export class RedriveDriver {
   readonly #desk: Desk;
   readonly #id: string;
   readonly #owner: string;
+  readonly #lease: DocumentLease;
   #selecting: ReturnType<typeof selected> | undefined;
   #skipped: RedriveDocument["skipped"] = {};
   readonly #pace = new Pace();
@@ -55,14 +50,15 @@ export class RedriveDriver {
     this.#desk = desk;
     this.#id = id;
     this.#owner = owner;
+    const only = (value: unknown) => (value as Partial<RedriveDocument> | null)?.phase !== "ended";
+    this.#lease = new DocumentLease(desk.store, { kind, id, field: "driver", only, leaseMs, holder: owner });
   }
 
   /** One bounded step. @throws REDRIVE_NOT_FOUND, and what storage throws: the next step goes on where this one stopped */
   async step(): Promise<RedriveStep> {
-    const stored = await this.#held();
-    const { redrive } = stored;
+    const redrive = await this.#held();
     if (redrive.phase === "ended") return this.#answer(redrive, restMs);
-    if (redrive.driver?.id !== this.#owner) {
+    if (redrive.driver?.holder !== this.#owner) {
       this.#selecting = undefined;
       const waitMs = Math.max(soonMs, (redrive.driver?.untilMs ?? 0) - this.#desk.nowMs());
       return { redrive, counts: await this.#countsOf(redrive), driven: "elsewhere", waitMs };
@@ -74,29 +70,19 @@ export class RedriveDriver {
 
   /** Lets others drive it. */
   async release(): Promise<void> {
-    await changeRedrive(this.#desk, this.#id, (redrive) =>
-      redrive.driver?.id === this.#owner ? { ...redrive, driver: undefined } : undefined,
-    );
+    await this.#lease.release(this.#desk.nowMs());
   }
 
   /** As it is stored, with our lease in it where nobody else has it. */
-  async #held(): Promise<StoredRedrive> {
-    const stored = await readRedrive(this.#desk, this.#id);
-    const { driver, phase } = stored.redrive;
-    const nowMs = this.#desk.nowMs();
-    const isOurs = driver?.id === this.#owner;
-    const isFree = driver === undefined || driver.untilMs <= nowMs;
-    const isFresh = isOurs && driver.untilMs - nowMs > (leaseMs * 2) / 3;
-    if (phase === "ended" || isFresh || !(isOurs || isFree)) return stored;
-    const redrive = { ...stored.redrive, driver: { id: this.#owner, untilMs: nowMs + leaseMs } };
-    await writeRedrive(this.#desk, { ...stored, redrive });
-    return readRedrive(this.#desk, this.#id);
+  async #held(): Promise<RedriveDocument> {
+    const { found } = await this.#lease.look(this.#desk.nowMs());
+    return redriveIn(this.#id, found).redrive;
   }
 
   async #change(change: (redrive: RedriveDocument) => RedriveDocument): Promise<RedriveDocument> {
     // Somebody else's by now: it is no longer ours to change.
     const { redrive } = await changeRedrive(this.#desk, this.#id, (now) =>
-      now.driver?.id === this.#owner ? change(now) : undefined,
+      now.driver?.holder === this.#owner ? change(now) : undefined,
     );
     return redrive;
   }
@@ -126,7 +112,7 @@ export class RedriveDriver {
         known = all;
         // Named first: what is chosen in a queue must be found there by whoever ends it.
         const now = await this.#change((latest) => ({ ...latest, queues: all }));
-        if (now.driver?.id !== this.#owner) return this.#answer(now, soonMs);
+        if (now.driver?.holder !== this.#owner) return this.#answer(now, soonMs);
       }
       for (const [queue, tasks] of fit)
         refused.push(...(await choose(this.#desk, this.#id, queue, tasks, settings, false)));
@@ -164,7 +150,7 @@ export class RedriveDriver {
     const waiting = counts.waiting - ends.length;
     const next = nextOf({ ...redrive, causes }, counts, waiting, nowMs);
     const now = await this.#change((latest) => unlessOver(latest, changesIn(redrive, next)));
-    if (now.status !== "running" || now.driver?.id !== this.#owner) return this.#answer(now, restMs);
+    if (now.status !== "running" || now.driver?.holder !== this.#owner) return this.#answer(now, restMs);
     const isMoving = now.phase === "canary" || now.phase === "moving";
     const tried = isMoving ? await this.#move(now, stands, counts, waiting) : 0;
     return this.#answer(now, tried + ends.length > 0 || now.phase !== redrive.phase ? soonMs : restMs);

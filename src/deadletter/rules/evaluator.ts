@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { DocumentLease } from "../../broker/document-lease.js";
 import type { Page, TaskInfo } from "../../core/info.js";
 import { scanPage } from "../../inspector/pages.js";
 import type { Desk } from "../desk.js";
@@ -27,7 +28,6 @@ const settledMs = 5_000;
 /** How many are looked at in one step, in pages. */
 const maxLooked = 2_000;
 const leaseMs = 60_000;
-const leaseId = "rule-evaluator";
 
 /**
  * Carries out the rules, one page of one queue for one rule after the other. One process at a time, by a lease in a document;
@@ -35,19 +35,19 @@ const leaseId = "rule-evaluator";
  */
 export class RuleEvaluator {
   readonly #desk: Desk;
-  readonly #holder = randomUUID();
-  #held: { readonly version: number; readonly untilMs: number } | undefined;
+  readonly #lease: DocumentLease;
   /** Where the last step ended: each rule in each queue has its turn. */
   #turn = 0;
 
   constructor(desk: Desk) {
     this.#desk = desk;
+    this.#lease = new DocumentLease(desk.store, { kind: "duty", id: "rule-evaluator", leaseMs, holder: randomUUID() });
   }
 
   /** One bounded step. @throws what storage throws; the next step goes on where this one did not get to */
   async step(signal?: AbortSignal): Promise<RulesStep> {
     const nothing = { elsewhere: false, more: false, looked: 0, acted: 0, would: 0, left: 0 };
-    if (!(await this.#hold())) return { ...nothing, elsewhere: true };
+    if (!(await this.#lease.hold(this.#desk.nowMs()))) return { ...nothing, elsewhere: true };
     const nowMs = this.#desk.nowMs();
     const rules = await liveRules(this.#desk, nowMs);
     if (rules.length === 0) return nothing;
@@ -61,7 +61,8 @@ export class RuleEvaluator {
     const first = this.#turn % turns.length;
     let done = 0;
     let unfinished = false;
-    while (done < turns.length && round.looked < maxLooked && signal?.aborted !== true) {
+    const mayGoOn = () => signal?.aborted !== true && this.#lease.isOursAt(this.#desk.nowMs());
+    while (done < turns.length && round.looked < maxLooked && mayGoOn()) {
       const { rule, queue } = turns[(first + done) % turns.length]!;
       if (await round.page(rule, queue)) unfinished = true;
       done += 1;
@@ -74,29 +75,7 @@ export class RuleEvaluator {
 
   /** Lets another process begin at once. */
   async close(): Promise<void> {
-    if (this.#held === undefined) return;
-    const { store, nowMs } = this.#desk;
-    await store.writeDocuments("duty", [{ id: leaseId, value: undefined, ifVersion: this.#held.version }], nowMs());
-    this.#held = undefined;
-  }
-
-  async #hold(): Promise<boolean> {
-    const { store } = this.#desk;
-    const nowMs = this.#desk.nowMs();
-    if (this.#held !== undefined && this.#held.untilMs - nowMs > leaseMs / 2) return true;
-    const [found] = await store.readDocuments("duty", [leaseId]);
-    const { holder, untilMs = 0 } = (found?.value ?? {}) as { holder?: unknown; untilMs?: number };
-    this.#held = undefined;
-    if (holder !== this.#holder && untilMs > nowMs && untilMs <= nowMs + leaseMs) return false;
-    const value = { holder: this.#holder, untilMs: nowMs + leaseMs };
-    const [receipt] = await store.writeDocuments(
-      "duty",
-      [{ id: leaseId, value, ifVersion: found?.version ?? 0 }],
-      nowMs,
-    );
-    if (receipt?.status !== "written") return false;
-    this.#held = { version: receipt.version, untilMs: value.untilMs };
-    return true;
+    await this.#lease.release(this.#desk.nowMs());
   }
 }
 
