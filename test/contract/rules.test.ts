@@ -239,6 +239,10 @@ describeBroker("rules", ({ it }) => {
         queues: { [t.queue]: 1 },
         samples: [{ queue: t.queue, id: "a" }],
       });
+      const odd = t.queueNamed('"\\:*\b\u0085é');
+      await dead(t, ["c"], minutes, { type: `odd ${t.queue}` }, odd);
+      const inOdd = await letters.previewRule({ search: `type:"odd ${t.queue}"`, action: "run" });
+      expect(inOdd).toMatchObject({ matched: 1, queues: { [odd]: 1 } });
       expect(await letters.rules()).toEqual([]);
       await add();
       for (const [wrong, option] of [

@@ -69,6 +69,9 @@ describeRedis("acts on dead letters from the command line", () => {
       calledOff: false,
     });
     expect(await done("restore", "trash", "--all")).toBe("restored  a\nrestored  c\n");
+    const odd = 'a "b\\c*:\b\u0085é';
+    await dead(odd, ["o"]);
+    expect(await json("ack", "--queue", odd, "--where", "age:<1d")).toMatchObject({ acknowledged: 1, skipped: 0 });
   });
 
   it("makes a copy with the payload as it was written, once for a request", async () => {

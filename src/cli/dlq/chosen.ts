@@ -1,6 +1,7 @@
 import { Option } from "commander";
 import { invalidOption } from "../../core/errors.js";
 import type { DeadLetters } from "../../deadletter/index.js";
+import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import type { TaskInfo } from "../../index.js";
 import { queueAndRest } from "../flags.js";
 import type { Opened } from "../storage.js";
@@ -27,7 +28,7 @@ export async function chosen(
     // A variable that was not set must not mean a whole queue.
     if (where.trim() === "")
       throw invalidOption("--where", 'must say which dead letters are meant: "type:mail age:>1d"');
-    return { query: queue === undefined ? where : `queue:${JSON.stringify(queue)} ${where}` };
+    return { query: queue === undefined ? where : `${printSearch(searchOf("queue", queue))} ${where}` };
   }
   if (words.length === 0) throw invalidOption("ID", "which dead letters? Give ids, or --where SEARCH");
   if (words.length === 1 && queue === undefined) {

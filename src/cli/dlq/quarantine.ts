@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
+import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import { confirmed } from "../confirm.js";
 import {
   type ActFlags,
@@ -41,7 +42,8 @@ function lsCommand(): Command {
   return teaching(withStorage(command), ["holdfast dlq quarantine ls", "holdfast dlq quarantine ls billing"]).action(
     async (queue: string | undefined, flags: StorageFlags & { readonly scan?: number }) =>
       withDeadLetters(flags, async ({ broker, letters }) => {
-        const query = queue === undefined ? "is:quarantined" : `queue:${JSON.stringify(queue)} is:quarantined`;
+        const query =
+          queue === undefined ? "is:quarantined" : `${printSearch(searchOf("queue", queue))} is:quarantined`;
         const { items, scanned, total, cursor } = await letters.search(query, { limit: 500, scan: flags.scan });
         if (flags.json === true) {
           for (const task of items) await printJsonLine(taskJson(task));

@@ -1,6 +1,7 @@
 import ansis from "ansis";
 import { Command } from "commander";
 import type { Review, TypeReview } from "../../deadletter/index.js";
+import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { numbers } from "../queue/view.js";
@@ -88,7 +89,7 @@ function reviewLines(review: Review): string[] {
   const [worst] = types;
   if (worst !== undefined && worst.dead > 0)
     section("Next", [
-      `  ${ansis.cyan(`holdfast dlq search ${shellWord(`type:${JSON.stringify(worst.type)}`)} --newest`)}`,
+      `  ${ansis.cyan(`holdfast dlq search ${shellWord(printSearch(searchOf("type", worst.type)))} --newest`)}`,
     ]);
   return lines;
 }

@@ -4,6 +4,7 @@ import { setting } from "../../core/settings.js";
 import type { Desk } from "../desk.js";
 import { matcherOf } from "../search/match.js";
 import { parseSearch } from "../search/parse.js";
+import { searchOf } from "../search/query.js";
 import { beginning, scan } from "../search/scan.js";
 import { namedRule } from "./book.js";
 import { whatStorageSays, whyLeft } from "./carry-out.js";
@@ -45,8 +46,9 @@ export async function previewRule(desk: Desk, of: string | RuleOptions, last = 1
   const samples: RulePreview["samples"][number][] = [];
   const queues = (await desk.broker.queues(nowMs)).filter(({ counts }) => counts.archived > 0);
   for (const { name: queue } of queues) {
-    const all = parseSearch(`queue:${JSON.stringify(queue)}`);
-    for await (const { items } of scan(desk.broker, all, beginning(nowMs, true), { limit: most })) {
+    for await (const { items } of scan(desk.broker, searchOf("queue", queue), beginning(nowMs, true), {
+      limit: most,
+    })) {
       preview.looked += items.length;
       const hits = items.filter(matches);
       preview.matched += hits.length;

@@ -4,7 +4,8 @@ import { seed } from "../../../test/support/seed.js";
 import { HoldfastError } from "../../core/errors.js";
 import { fieldNames, searchFields } from "./fields.js";
 import { parseSearch } from "./parse.js";
-import { maxSearchChars, printSearch } from "./query.js";
+import { passes } from "./plan.js";
+import { maxSearchChars, printSearch, searchOf } from "./query.js";
 
 function refused(text: unknown): { column: number; problem: string } {
   try {
@@ -66,6 +67,8 @@ describe("parseSearch", () => {
     ["state:zombie", 7, /^state is one of pending, .*, any; got "zombie"$/],
     ['a err~"no end', 7, /never closed/],
     ['err~"a\\x"', 8, /behind \\ there may be/],
+    ['err~"a\\ud800"', 8, /behind \\ there may be/],
+    ['err~"a\\u12', 8, /behind \\ there may be/],
     ['err~a"b"', 6, /put all of it into quotes/],
     ['type:"a"b', 9, /behind a closing quote/],
     ["err:timeout", 4, /^err is searched for a part; write err~"timeout"$/],
@@ -176,6 +179,16 @@ describe("parseSearch", () => {
     );
     expect(read).toBeGreaterThan(150);
   });
+
+  it.each(["billing", 'a"b', "a\\b", "a:b", "a b", "a*", "a,b", "größe", "\u001b[2J\u0000\u0085", ">a", "-a", ""])(
+    "prints a search for exactly %j so that it means that",
+    (name) => {
+      const query = searchOf("queue", name);
+      expect(parseSearch(printSearch(query))).toEqual(query);
+      expect(passes(query, "queue", name)).toBe(true);
+      expect(passes(query, "queue", `a${name}b`)).toBe(false);
+    },
+  );
 
   it("takes little time for the longest searches there are", () => {
     const long = ["(", '"', "\\", "-", "a.", "payload.", "err~*", "*", "id:a,", "\u00e9", " ", "a "];

@@ -86,16 +86,18 @@ class Reader {
       if (character === '"') return text;
       if (character === "\\") text += this.#escaped();
       else if (hasControl(character))
-        throw invalid(this.#at, "a control character is written with an escape: \\n, \\r or \\t");
+        throw invalid(this.#at, "a control character is written with an escape: \\n, \\r, \\t, or \\u001b");
       else text += character;
     }
     throw invalid(opened, 'this quote is never closed; a quote within it is written \\"');
   }
 
   #escaped(): string {
-    const escape = escapes[this.next];
-    if (escape === undefined) throw invalid(this.column, 'behind \\ there may be ", \\, n, r or t');
-    this.#at += 1;
+    const [, hex] = /^u([0-9a-f]{4})/i.exec(this.#text.slice(this.#at, this.#at + 5)) ?? [];
+    const escape = hex === undefined ? escapes[this.next] : String.fromCharCode(Number.parseInt(hex, 16));
+    if (escape === undefined || !escape.isWellFormed())
+      throw invalid(this.column, 'behind \\ there may be ", \\, n, r, t, or u and four hex digits of a character');
+    this.#at += hex === undefined ? 1 : 5;
     return escape;
   }
 }

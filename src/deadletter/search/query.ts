@@ -56,5 +56,18 @@ function printTerm(term: SearchTerm): string {
 const escapes: Readonly<Record<string, string>> = { '"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 function printValue({ text, quoted }: SearchValue): string {
-  return quoted ? `"${text.replaceAll(/["\\\n\r\t]/g, (found) => escapes[found]!)}"` : text;
+  // oxlint-disable-next-line no-control-regex
+  return quoted ? `"${text.replaceAll(/["\\\u0000-\u001f\u007f-\u009f]/g, escaped)}"` : text;
+}
+
+const escaped = (character: string): string =>
+  escapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** A name of any characters means itself where a quoted value does; a plain one is easier to read without quotes. */
+const plain = /^[\w.:/@%+=-]+$/;
+
+/** What has exactly this name: any queue, type, id … that there is. To be combined with others it is printed. */
+export function searchOf(field: FieldName, name: string): SearchQuery {
+  const value = { text: name, quoted: !plain.test(name) };
+  return { terms: [{ kind: "field", negated: false, field, path: [], op: ":", values: [value] }] };
 }

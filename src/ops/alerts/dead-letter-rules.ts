@@ -1,6 +1,6 @@
 import type { GroupFacts } from "../facts.js";
 import { counters } from "../trail.js";
-import { ageS, grown, inQueue, minute, perQueue, usual, word } from "./finding.js";
+import { ageS, grown, inQueue, minute, perQueue, searching, usual, word } from "./finding.js";
 import type { Look, Rule } from "./rule.js";
 
 /** How many dead letters there are, how fast they come, and of which causes. */
@@ -85,7 +85,7 @@ export const deadLetterRules: readonly Rule[] = [
     mutedBy: [],
     find: perQueue(({ info: { name } }, look) => grown(look, "DlqDataLost", { queue: name }, counters.lost(name))),
     title: (labels, value) => `${value} of ${inQueue(labels)} were deleted for want of room`,
-    first: ({ queue }) => `holdfast dlq export --where ${word(`queue:${queue ?? ""}`)} --out lost.jsonl`,
+    first: ({ queue }) => `holdfast dlq export --where ${searching("queue", queue)} --out lost.jsonl`,
   },
   {
     name: "NewFailureGroup",

@@ -1,5 +1,5 @@
 import { counters } from "../trail.js";
-import { ageS, inQueue, minute, perQueue, share, usual, word } from "./finding.js";
+import { ageS, inQueue, minute, perQueue, searching, share, usual, word } from "./finding.js";
 import type { Rule } from "./rule.js";
 
 /** How work goes: what fails of it, and whether it is done at all. */
@@ -31,7 +31,7 @@ export const queueRules: readonly Rule[] = [
         ),
       })),
     title: ({ type }, value) => `${value} of the attempts of type "${type}" fail`,
-    first: ({ type }) => `holdfast dlq search ${word(`type:${type ?? ""}`)}`,
+    first: ({ type }) => `holdfast dlq search ${searching("type", type)}`,
   },
   {
     name: "FinalFailureRatio",
