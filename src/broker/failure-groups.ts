@@ -19,14 +19,22 @@ export interface FailureGroupStore {
   indexDeadLetters(queues: readonly string[], limit: number, nowMs: number, atOnce?: boolean): Promise<number>;
   /** Per queue, in order; a group that has lost all its members is told for a week, at the least. */
   failureGroups(queues: readonly string[], nowMs: number): Promise<QueueGroups[]>;
-  /** The members of a group, the oldest first; those that are no dead letters any more are left out. */
-  groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>>;
+  /**
+   * The members of some groups together, in the order and with the cursors of a list of all dead letters. Those that are no
+   * dead letters any more are left out.
+   */
+  groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>>;
 }
 
 export interface QueueGroups {
   readonly queue: string;
   /** Dead letters that are in no group yet. */
   readonly unindexed: number;
+  /**
+   * Each dead letter is in a group, as far as can be told: where another program archived some and removed as many others,
+   * that is noticed by the next walk through all, one of which begins every ten minutes.
+   */
+  readonly complete: boolean;
   readonly groups: readonly QueueGroup[];
 }
 

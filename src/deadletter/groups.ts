@@ -5,6 +5,7 @@ import type { Page, TaskInfo } from "../core/info.js";
 import { maxMessageChars } from "../core/outcome.js";
 import { scrub } from "../core/scrub.js";
 import { type ListOptions, listOptions, queueNames } from "../inspector/options.js";
+import { bringUpToDate } from "./bring-up-to-date.js";
 import type { Desk } from "./desk.js";
 import { type GroupState, type GroupStatus, groupStatuses, statesIn, statusOf, untouched } from "./group-state.js";
 
@@ -79,7 +80,7 @@ export async function groupTasks(desk: Desk, given: string, options?: ListOption
   let items: readonly TaskInfo[] = [];
   for (const [n, queue] of ordered.slice(first).entries()) {
     const request = { limit: limit - items.length, cursor: n === 0 ? place : undefined, backwards };
-    const page = await desk.store.groupMembers(queue, fingerprint, request);
+    const page = await desk.store.groupMembers(queue, [fingerprint], request);
     items = backwards ? [...page.items, ...items] : [...items, ...page.items];
     const more = backwards ? page.previous : page.next;
     if (more !== undefined) return { items, next: `${queue} ${more}` };
@@ -116,10 +117,6 @@ interface Part extends QueueGroup {
   readonly queue: string;
 }
 
-/** Steps of the index that a look waits for: what is more is told as `unindexed`. */
-const steps = 4;
-const perStep = 500;
-
 async function look(desk: Desk, only?: readonly string[]) {
   const names = only === undefined ? undefined : queueNames(only, "groups.queues");
   const queues = (await desk.broker.queues(desk.nowMs(), names)).map(({ name }) => name);
@@ -132,16 +129,6 @@ async function look(desk: Desk, only?: readonly string[]) {
   for (const { queue, groups: ofQueue } of perQueue)
     for (const one of ofQueue) found.set(one.fingerprint, [...(found.get(one.fingerprint) ?? []), { ...one, queue }]);
   return { found, states: statesIn(documents), unindexed: sum(perQueue, (one: QueueGroups) => one.unindexed) };
-}
-
-/** A user who may only look sees what others have indexed. */
-async function bringUpToDate(desk: Desk, queues: readonly string[]): Promise<void> {
-  try {
-    for (let step = 0; step < steps; step += 1)
-      if ((await desk.store.indexDeadLetters(queues, perStep, desk.nowMs(), step === 0)) < perStep) return;
-  } catch (error) {
-    if (!HoldfastError.is(error, "BROKER_FAILED")) throw error;
-  }
 }
 
 function groupOf(

@@ -22,7 +22,8 @@ export async function pageOf(broker: Looking, selection: Selection, request: Pag
   const scan = new Scan(request.backwards === true);
   while (scan.asked < maxScanned) {
     const wanted = request.limit - scan.items.length;
-    scan.add(await pageWith(broker, all, { ...request, cursor: scan.cursor ?? request.cursor, limit: wanted }, ofType));
+    const part = { ...request, cursor: scan.cursor ?? request.cursor, limit: wanted };
+    scan.add(await pageWith(async (asked) => broker.list(all, asked), part, ofType));
     if (scan.cursor === undefined || scan.items.length >= request.limit) break;
   }
   return scan.page();
@@ -36,13 +37,12 @@ export interface Found {
 
 /** Reads many at once. With more that pass than are wanted, it is read again, shorter, so that its cursors fit. */
 export async function pageWith(
-  broker: Looking,
-  selection: Selection,
+  list: (request: PageRequest) => Promise<Page<TaskInfo>>,
   request: PageRequest,
   passes: (task: TaskInfo) => boolean,
 ): Promise<Found> {
   for (let size = scanPage; ;) {
-    const page = await broker.list(selection, { ...request, limit: size });
+    const page = await list({ ...request, limit: size });
     const items = page.items.filter(passes);
     if (items.length <= request.limit) return { page, items, asked: size };
     const inOrder = request.backwards === true ? page.items.toReversed() : page.items;

@@ -974,9 +974,9 @@ export interface DeadGroupsHead {
 
 export const deadGroupsScript: Script = {
   name: "dead-groups",
-  sha1: "00834bcbdda1f70249b7d6cde210dd1f1768abf2",
+  sha1: "431faa70c2659674a473847a68339d0a73a94423",
   text: `-- The failure groups of a queue, with what is in them now. Writes nothing.
--- Reply: { how many dead letters, how many of them in groups, fingerprint, what is known of it (JSON), members, members
+-- Reply: { how many dead letters, how many of them in groups, how many wait to be, fingerprint, what is known of it (JSON), members, members
 -- since \`hour_s\`, since \`before_s\`, score of the oldest, of the newest, … }; empty groups are told, too.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, hour_s, before_s = unpack(ARGV)
@@ -997,7 +997,8 @@ local function score_at(key, rank)
   return not entry.err and entry[2] or ""
 end
 
-local reply = { number("ZCARD", asynq .. "archived") + number("ZCARD", holdfast .. "archived"), 0 }
+local dead = number("ZCARD", asynq .. "archived") + number("ZCARD", holdfast .. "archived")
+local reply = { dead, 0, number("LLEN", holdfast .. "unindexed") }
 local groups = redis.pcall("HGETALL", holdfast .. "fps")
 if groups.err then return reply end
 for n = 1, #groups, 2 do

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { QueueGroup } from "../../src/broker/failure-groups.js";
+import type { QueueGroups } from "../../src/broker/failure-groups.js";
 import { fingerprintOf } from "../../src/core/fingerprint.js";
 import type { Failure } from "../../src/core/outcome.js";
 import { failure, settled } from "../support/builders.js";
@@ -19,7 +19,7 @@ const fingerprint = (why: Partial<Failure> = {}, type = "test:plain") =>
 
 const store = (t: Trial) => t.broker.deadLetters!;
 const index = (t: Trial, ms = 0, limit = 100) => store(t).indexDeadLetters([t.queue], limit, t.at(ms), true);
-async function groups(t: Trial, ms = 0): Promise<{ unindexed: number; groups: readonly QueueGroup[] }> {
+async function groups(t: Trial, ms = 0): Promise<QueueGroups> {
   const [found] = await store(t).failureGroups([t.queue], t.at(ms));
   return found!;
 }
@@ -27,7 +27,7 @@ async function groups(t: Trial, ms = 0): Promise<{ unindexed: number; groups: re
 const counts = async (t: Trial) =>
   Object.fromEntries((await groups(t)).groups.filter(({ count }) => count > 0).map((g) => [g.fingerprint, g.count]));
 const membersOf = async (t: Trial, of = fingerprint()) =>
-  (await store(t).groupMembers(t.queue, of, { limit: 100 })).items.map(({ id }) => id);
+  (await store(t).groupMembers(t.queue, [of], { limit: 100 })).items.map(({ id }) => id);
 
 describeBroker("failure groups", ({ it }) => {
   it("gather what died of one cause, with what is known of it", async (t) => {
@@ -61,11 +61,12 @@ describeBroker("failure groups", ({ it }) => {
 
   it("are told apart from what is in none yet, and nothing is looked at twice", async (t) => {
     await die(t, ["a", "b", "c"]);
-    expect(await groups(t)).toEqual({ queue: t.queue, unindexed: 3, groups: [] });
+    expect(await groups(t)).toEqual({ queue: t.queue, unindexed: 3, complete: false, groups: [] });
 
     expect(await index(t, 0, 2)).toBe(2);
-    expect((await groups(t)).unindexed).toBe(1);
+    expect(await groups(t)).toMatchObject({ unindexed: 1, complete: false });
     expect(await index(t, 0, 2)).toBe(1);
+    expect((await groups(t)).complete).toBe(true);
     expect(await counts(t)).toEqual({ [fingerprint()]: 3 });
     // On Redis a first walk looks whether there are others; then nothing is left to look at.
     for (let n = 0; n < 5; n += 1) await index(t, n * 1_000);
@@ -128,7 +129,7 @@ describeBroker("failure groups", ({ it }) => {
     await index(t);
 
     const page = async (cursor?: string, backwards = false) => {
-      const { items, next, previous } = await store(t).groupMembers(t.queue, fingerprint(), {
+      const { items, next, previous } = await store(t).groupMembers(t.queue, [fingerprint()], {
         limit: 2,
         cursor,
         backwards,

@@ -1,7 +1,9 @@
 import { expect } from "vitest";
 import { DeadLetters } from "../../src/deadletter/index.js";
+import { HoldfastError } from "../../src/core/errors.js";
+import { fingerprintOf } from "../../src/core/fingerprint.js";
 import type { Failure } from "../../src/core/outcome.js";
-import { settled } from "../support/builders.js";
+import { failure, settled } from "../support/builders.js";
 import { describeBroker, type Trial } from "./describe-broker.js";
 
 /** Dead letters with these ids, in this order of death, a second apart. */
@@ -13,6 +15,11 @@ async function die(t: Trial, ids: readonly string[], queue = t.queue, failure: P
 }
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => `id-${String(n).padStart(4, "0")}`);
 const idsOf = (items: readonly { readonly id: string }[]) => items.map(({ id }) => id);
+
+const bound = (of: object, name: string | symbol): unknown => {
+  const value: unknown = Reflect.get(of, name);
+  return typeof value === "function" ? value.bind(of) : value;
+};
 
 describeBroker("searching dead letters", ({ it }) => {
   it("finds across queues what is asked for, and says what it looked at", async (t) => {
@@ -88,6 +95,67 @@ describeBroker("searching dead letters", ({ it }) => {
     const none = await letters.search(`queue:"${t.queue}" id:*9`, { signal: calledOff.signal });
     expect(none).toMatchObject({ items: [], scanned: 0 });
     expect((await letters.search(`queue:"${t.queue}" id:*9`, { cursor: none.cursor, limit: 500 })).hits).toBe(43);
+  });
+
+  it("for causes looks at their members alone, in the order of all, and misses none that is in no group yet", async (t) => {
+    const letters = new DeadLetters(t.broker);
+    const causes = { common: "boom", rare: "no disk", other: "no row" };
+    const causeOf = (n: number) => (n % 10 === 0 ? causes.rare : n % 10 === 5 ? causes.other : causes.common);
+    const cause = (message: string) => fingerprintOf("test:plain", failure({ reason: "retries_exhausted", message }));
+    const ids = numbered(260);
+    const dying = async (some: readonly string[], ms: number) => {
+      await t.enqueue(some);
+      const tasks = await t.leaseAll();
+      await t.settle(
+        tasks.map((task) => settled.archived(task, { message: causeOf(ids.indexOf(task.message.id)) })),
+        ms - 600_000,
+      );
+    };
+    await dying(ids.slice(0, 130), 0);
+    await dying(ids.slice(130, 250), 5_000);
+    const wanted = (until: number, ...of: string[]) => ids.slice(0, until).filter((_, n) => of.includes(causeOf(n)));
+    const rare = `queue:"${t.queue}" fp:${cause(causes.rare)}`;
+
+    const all = await letters.search(rare, { limit: 100 });
+    expect(all).toMatchObject({ scanned: 25, total: 25, hits: 25, cursor: undefined });
+    expect(idsOf(all.items)).toEqual(wanted(250, causes.rare));
+    expect((await letters.redrives.plan(`${rare} -id:*50`)).scanned).toBe(25);
+    expect(await letters.search(`${rare} fp:${cause("never")}`)).toMatchObject({ items: [], scanned: 0, total: 0 });
+    expect((await letters.search(`queue:"${t.queue}" -fp:${cause(causes.rare)}`, { limit: 500 })).hits).toBe(225);
+    const two = `queue:"${t.queue}" fp:${cause(causes.rare)},${cause(causes.other).slice(0, 12)}`;
+    for (const newestFirst of [false, true]) {
+      const found: string[] = [];
+      let last;
+      do {
+        last = await letters.search(two, { limit: 7, newestFirst, cursor: last?.cursor });
+        found.push(...idsOf(last.items));
+      } while (last.cursor !== undefined);
+      const expected = wanted(250, causes.rare, causes.other);
+      expect(found).toEqual(newestFirst ? expected.toReversed() : expected);
+      expect(last).toMatchObject({ scanned: 50, total: 50, hits: 50 });
+    }
+
+    const page = await letters.search(rare, { limit: 24 });
+    await dying(ids.slice(250), 9_000);
+    const forbidden = async () => {
+      throw new HoldfastError("BROKER_FAILED", { broker: "b", problem: "may only look" });
+    };
+    const looking = new DeadLetters(
+      new Proxy(t.broker, {
+        get: (broker, name) =>
+          name === "deadLetters"
+            ? new Proxy(broker.deadLetters!, {
+                get: (store, verb) => (verb === "indexDeadLetters" ? forbidden : bound(store, verb)),
+              })
+            : bound(broker, name),
+      }),
+    );
+    const rest = await looking.search(rare, { cursor: page.cursor });
+    expect(rest).toMatchObject({ hits: 26 });
+    // All that is behind the last hit, of whatever cause.
+    expect(rest.scanned).toBeGreaterThan(40);
+    expect(idsOf(rest.items)).toEqual(wanted(260, causes.rare).slice(24));
+    expect(await letters.search(rare, { cursor: page.cursor })).toMatchObject({ items: rest.items, hits: 26 });
   });
 
   it("keeps its place while tasks leave and queues come and go", async (t) => {

@@ -51,13 +51,13 @@ export interface SelectedPage {
 
 /** A page at a time, and nothing that became a dead letter after `nowMs`. */
 export async function* selected(
-  { broker }: Desk,
+  desk: Desk,
   selection: DeadSelection,
   nowMs: number,
   signal?: AbortSignal,
 ): AsyncGenerator<SelectedPage, void> {
   if (typeof selection === "string") {
-    for await (const { items, scanned, total } of scan(broker, parseSearch(selection), beginning(nowMs), { signal })) {
+    for await (const { items, scanned, total } of scan(desk, parseSearch(selection), beginning(nowMs), { signal })) {
       yield { tasks: items.filter(({ state }) => state === "archived"), others: [], scanned, total };
     }
     return;
@@ -65,7 +65,7 @@ export async function* selected(
   const { queue, ids } = selection;
   for (let from = 0; from < ids.length && signal?.aborted !== true; from += pageSize) {
     const some = ids.slice(from, from + pageSize);
-    const found = await broker.find(some.map((id) => ({ queue, id })));
+    const found = await desk.broker.find(some.map((id) => ({ queue, id })));
     const others = some.flatMap((id, n) => {
       const state = found[n]?.state;
       return state === "archived" ? [] : [{ queue, id, why: state === undefined ? "notFound" : "notDead" } as const];

@@ -46,7 +46,7 @@ export async function previewRule(desk: Desk, of: string | RuleOptions, last = 1
   const samples: RulePreview["samples"][number][] = [];
   const queues = (await desk.broker.queues(nowMs)).filter(({ counts }) => counts.archived > 0);
   for (const { name: queue } of queues) {
-    for await (const { items } of scan(desk.broker, searchOf("queue", queue), beginning(nowMs, true), {
+    for await (const { items } of scan(desk, searchOf("queue", queue), beginning(nowMs, true), {
       limit: most,
     })) {
       preview.looked += items.length;

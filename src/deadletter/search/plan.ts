@@ -1,4 +1,5 @@
 import type { TaskRef } from "../../broker/broker.js";
+import type { Fingerprint } from "../../core/fingerprint.js";
 import type { QueueInfo } from "../../core/info.js";
 import { type TaskState, taskStates } from "../../core/state.js";
 import type { FieldName } from "./fields.js";
@@ -10,6 +11,8 @@ export interface Place {
   readonly queue: string;
   readonly state: TaskState;
   readonly tasks: number;
+  /** Only members of these failure groups are looked at: the search asks for nothing else there. */
+  readonly groups?: readonly Fingerprint[];
 }
 
 /** Where the tasks of a search can be at all: what is known of them beforehand leaves out the rest. */
@@ -37,10 +40,10 @@ export function statesOf(query: SearchQuery): TaskState[] {
   return taskStates.filter((state) => passes(query, "state", state));
 }
 
-const termsOf = ({ terms }: SearchQuery, field: FieldName) =>
+export const termsOf = ({ terms }: SearchQuery, field: FieldName) =>
   terms.filter((term): term is FieldTerm => term.kind === "field" && term.field === field);
 
-export function passes(query: SearchQuery, field: "queue" | "state", text: string): boolean {
+export function passes(query: SearchQuery, field: "queue" | "state" | "fp", text: string): boolean {
   return termsOf(query, field).every(
     ({ op, values, negated }) => values.some((value) => textTest(field, op, value)(text)) !== negated,
   );

@@ -1,7 +1,8 @@
-import type { Looking } from "../../broker/broker.js";
-import type { TaskInfo } from "../../core/info.js";
+import type { PageRequest, TaskInfo } from "../../core/info.js";
 import { taskStates } from "../../core/state.js";
 import { pageWith, scanPage } from "../../inspector/pages.js";
+import type { Desk } from "../desk.js";
+import { inGroups } from "./by-group.js";
 import { cursorOf, type SearchPlace } from "./cursor.js";
 import { type Matcher, matcherOf } from "./match.js";
 import { type Place, type Plan, planOf } from "./plan.js";
@@ -43,37 +44,44 @@ export const beginning = (nowMs: number, newestFirst = false): SearchPlace => ({
   hits: 0,
 });
 
+/** Where a search looks. */
+export type Searched = Pick<Desk, "broker" | "store" | "nowMs">;
+
 /**
  * Looks through the tasks that may be meant, one queue after the other, a page at a time, and gives what it finds in each:
  * never more in memory, however many there are. What becomes a dead letter after it began is left out, so that it ends.
  */
 export async function* scan(
-  broker: Looking,
+  desk: Searched,
   query: SearchQuery,
   from: SearchPlace,
   { limit = Number.POSITIVE_INFINITY, scan: most = Number.POSITIVE_INFINITY, signal }: ScanOptions = {},
 ): AsyncGenerator<SearchPage, void> {
   const { nowMs, newestFirst } = from;
+  const { broker, store } = desk;
   const plan = planOf(query, await broker.queues(nowMs));
   const matches = matcherOf(query, nowMs);
   if (plan.refs !== undefined) {
     yield await ofRefs(broker, plan, plan.refs, matches);
     return;
   }
-  const total = plan.places.reduce((sum, { tasks }) => sum + tasks, 0);
+  const places = await inGroups(desk, query, plan.places);
+  const total = places.reduce((sum, { tasks }) => sum + tasks, 0);
   const passes = (task: TaskInfo) => !(task.archivedAtMs !== undefined && task.archivedAtMs > nowMs) && matches(task);
   let place = from;
-  for (const [n, at] of plan.places.entries()) {
+  for (const [n, at] of places.entries()) {
     if (isBefore(at, from)) continue;
     let inList = isAt(at, from) ? from.cursor : undefined;
     do {
       if (signal?.aborted === true || place.scanned - from.scanned >= most || place.hits - from.hits >= limit) return;
-      const { queue, state } = at;
+      const { queue, state, groups } = at;
+      const list = async (page: PageRequest) =>
+        groups === undefined ? broker.list({ queue, state }, page) : store.groupMembers(queue, groups, page);
       const wanted = Math.min(scanPage, limit - (place.hits - from.hits));
       const request = { limit: wanted, cursor: inList, backwards: newestFirst };
-      const { page, items } = await pageWith(broker, { queue, state }, request, passes);
+      const { page, items } = await pageWith(list, request, passes);
       inList = newestFirst ? page.previous : page.next;
-      const next = inList === undefined ? plan.places[n + 1] : at;
+      const next = inList === undefined ? places[n + 1] : at;
       place = {
         ...place,
         queue: next?.queue,
@@ -95,14 +103,14 @@ export async function* scan(
 
 /** The same, as one page: at most so many hits of at most so many tasks. */
 export async function searchOnce(
-  broker: Looking,
+  desk: Searched,
   query: SearchQuery,
   from: SearchPlace,
   options: ScanOptions & { readonly onProgress?: ((progress: SearchProgress) => void) | undefined },
 ): Promise<SearchPage> {
   const items: TaskInfo[] = [];
   let page: SearchPage | undefined;
-  for await (page of scan(broker, query, from, options)) {
+  for await (page of scan(desk, query, from, options)) {
     items.push(...page.items);
     options.onProgress?.(page);
   }
@@ -114,7 +122,7 @@ export async function searchOnce(
 }
 
 async function ofRefs(
-  broker: Looking,
+  broker: Searched["broker"],
   { states }: Plan,
   refs: NonNullable<Plan["refs"]>,
   matches: Matcher,

@@ -9,7 +9,7 @@ export async function search(desk: Desk, text: string, options?: SearchOptions):
   const query = parseSearch(text);
   const { cursor, newestFirst, ...rest } = searchOptions(options);
   const from = cursor === undefined ? beginning(desk.nowMs(), newestFirst) : placeOf(query, cursor, "search.cursor");
-  return searchOnce(desk.broker, query, from, rest);
+  return searchOnce(desk, query, from, rest);
 }
 
 export interface SearchAllOptions extends Pick<SearchOptions, "signal" | "newestFirst"> {}
@@ -18,5 +18,5 @@ export interface SearchAllOptions extends Pick<SearchOptions, "signal" | "newest
 export function searchAll(desk: Desk, text: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
   const query = parseSearch(text);
   const { newestFirst, signal } = searchOptions(options);
-  return scan(desk.broker, query, beginning(desk.nowMs(), newestFirst), { signal });
+  return scan(desk, query, beginning(desk.nowMs(), newestFirst), { signal });
 }

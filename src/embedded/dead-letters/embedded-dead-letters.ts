@@ -202,8 +202,8 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     return this.#ask((link) => link.call("failureGroups", { queues, nowMs }));
   }
 
-  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
-    const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprint, page }));
+  async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
+    const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprints, page }));
     return { items: items.map(taskInfo), ...places };
   }
 }

@@ -141,7 +141,15 @@ export function failureGroups(
     });
     const dead = sql("SELECT archived FROM queue WHERE name = ?").get(queue) as { archived: number } | undefined;
     const indexed = groups.reduce((sum, group) => sum + group.count, 0);
-    return { queue, unindexed: Math.max(0, (dead?.archived ?? 0) - indexed), groups };
+    const waits = sql(
+      "SELECT 1 FROM task INDEXED BY task_unindexed WHERE queue = ? AND state = 'archived' AND fingerprint IS NULL LIMIT 1",
+    ).get(queue);
+    return {
+      queue,
+      unindexed: Math.max(0, (dead?.archived ?? 0) - indexed),
+      complete: waits === undefined,
+      groups,
+    };
   });
 }
 
@@ -150,15 +158,24 @@ const maxPage = 1_000;
 
 export function groupMembers(
   sql: Sql,
-  { queue, fingerprint, page }: { readonly queue: string; readonly fingerprint: string; readonly page: PageRequest },
+  {
+    queue,
+    fingerprints,
+    page,
+  }: { readonly queue: string; readonly fingerprints: readonly string[]; readonly page: PageRequest },
 ): Page<InfoRow> {
   const { cursor, backwards = false } = page;
   const limit = Math.max(1, Math.min(page.limit, maxPage));
   const rowsFrom = ({ rank, id }: { readonly rank: number; readonly id: string }, back: boolean, most: number) => {
     const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
-    return sql(
+    const ofGroup = sql(
       `SELECT ${infoColumns} FROM task WHERE queue = ? AND fingerprint = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
-    ).all(queue, fingerprint, rank, id, most) as unknown as InfoRow[];
+    );
+    const found = fingerprints.flatMap(
+      (fingerprint) => ofGroup.all(queue, fingerprint, rank, id, most) as unknown as InfoRow[],
+    );
+    const inOrder = found.toSorted(byPlace);
+    return (back ? inOrder.toReversed() : inOrder).slice(0, most);
   };
   const rows = rowsFrom(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
   const items = backwards ? rows.toReversed() : rows;
@@ -166,3 +183,6 @@ export function groupMembers(
     row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
   return { items, next: beyond(items.at(-1), false), previous: beyond(items[0], true) };
 }
+
+/** As the database orders them: ids by their bytes. */
+const byPlace = (a: InfoRow, b: InfoRow) => a.rank - b.rank || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));

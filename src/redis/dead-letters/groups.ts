@@ -94,11 +94,12 @@ export async function failureGroups(link: RedisLink, queues: readonly string[], 
   const head = { hourS: nowS - 3_600, beforeS: nowS - 7_200 };
   const replies = await link.run(queues.map((queue) => deadGroups(keysOf(queue), head)));
   return replies.map((reply, at) => {
-    const [dead, indexed, ...flat] = listOf(link.label, reply);
+    const [dead, indexed, waiting, ...flat] = listOf(link.label, reply);
     const groups: QueueGroup[] = [];
     for (let n = 0; n + 6 < flat.length; n += 7) groups.push(groupOf(link.label, flat.slice(n, n + 7)));
-    const unindexed = Math.max(0, numberIn(link.label, dead) - numberIn(link.label, indexed));
-    return { queue: queues[at]!, unindexed, groups };
+    const off = numberIn(link.label, dead) - numberIn(link.label, indexed);
+    const complete = off === 0 && numberIn(link.label, waiting) === 0;
+    return { queue: queues[at]!, unindexed: Math.max(0, off), complete, groups };
   });
 }
 
@@ -123,13 +124,15 @@ function groupOf(
 export async function groupMembers(
   link: RedisLink,
   queue: string,
-  fingerprint: Fingerprint,
+  fingerprints: readonly Fingerprint[],
   page: PageRequest,
 ): Promise<Page<TaskInfo>> {
-  const { ids, next, previous } = await pageOfSets(link, [groupMembersKey(queue, fingerprint)], page);
+  const sets = fingerprints.map((fingerprint) => groupMembersKey(queue, fingerprint));
+  const { ids, next, previous } = await pageOfSets(link, sets, page);
   const tasks = await find(
     link,
     ids.map((id) => ({ queue, id })),
+    { whole: false },
   );
   const items = tasks.filter((task): task is TaskInfo => task?.state === "archived");
   return { items, next, previous };

@@ -191,7 +191,7 @@ export class RedisDeadLetters implements DeadLetterStore {
     return this.#run((link) => failureGroups(link, queues, nowMs));
   }
 
-  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
-    return this.#run((link) => groupMembers(link, queue, fingerprint, page));
+  async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
+    return this.#run((link) => groupMembers(link, queue, fingerprints, page));
   }
 }
