@@ -106,7 +106,9 @@ function callOf(rows: readonly PlacelessRow[], lease: LeaseRequest | undefined, 
   // Groups go before rows: of a task that is there twice, which no worker sends, the first would no longer count.
   const grouped = rows.every(isPlain) || !hasTwice(rows) ? isPlain : () => false;
   const plain = rows.filter(grouped);
-  const others = rows.filter((row) => !grouped(row)).map((row) => ({ ...row, number: numbers.get(row.queue)! }));
+  const others = rows
+    .filter((row) => !grouped(row))
+    .map((row) => Object.assign(row, { number: numbers.get(row.queue)! }));
   let plains = 0;
   let rest = plain.length;
   const order = rows.map((row) => (grouped(row) ? plains++ : rest++));
@@ -139,7 +141,6 @@ function groupsOf(rows: readonly PlacelessRow[], numbers: ReadonlyMap<string, nu
 
 function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: number): ExchangeHead {
   return {
-    ...statisticsOf(nowMs),
     nowNs: `${nowMs}000000`,
     bucket: bucketOf(nowMs),
     worker: lease?.workerId ?? "",
@@ -153,6 +154,8 @@ function headOf(lease: LeaseRequest | undefined, goneGroups: string, nowMs: numb
     leaseQueues: lease?.queues.length ?? 0,
     maxBytes,
     goneGroups,
+    // At the end: V8 takes microseconds for each property that follows a spread.
+    ...statisticsOf(nowMs),
   };
 }
 

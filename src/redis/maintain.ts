@@ -25,7 +25,6 @@ export async function reclaim(
   const thrice = quarantined(maxCrashes, nowMs);
   const once = crashedAtMostOnce(nowMs);
   const head = {
-    ...statisticsOf(nowMs),
     nowNs: `${nowMs}000000`,
     limit: Math.min(limit, maxRows),
     maxCrashes,
@@ -34,6 +33,7 @@ export async function reclaim(
     quarantinedBytes: lastWords(thrice, nowMs),
     once: failureText(once),
     onceBytes: lastWords(once, nowMs),
+    ...statisticsOf(nowMs),
   };
   const [notes, ...flat] = await answer(link, reclaimCall(queues.map(keysOf), head));
   const receipts: ReclaimReceipt[] = [];
