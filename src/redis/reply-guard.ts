@@ -1,5 +1,7 @@
 /** Redis answers us with lists in lists in a list, no more. */
 const deepest = 32;
+/** As long as an array can be. */
+const longestList = 2 ** 32 - 1;
 /** Digits of a number of 64 bits. */
 const longestNumber = 19;
 
@@ -36,7 +38,10 @@ export class ReplyGuard {
         this.#skip -= step;
         at += step;
       } else if (this.#type === undefined) {
-        this.#type = chunk[at++];
+        const type = chunk[at++]!;
+        // The library throws at once, before the line that would tell: it may be in the next piece.
+        if (type !== bulk && type !== list && type !== integer && type !== simple && type !== error) return false;
+        this.#type = type;
       } else if (this.#type === simple || this.#type === error) {
         const end = chunk.indexOf(carriageReturn, at);
         this.#length += (end === -1 ? chunk.length : end) - at;
@@ -56,11 +61,15 @@ export class ReplyGuard {
     if (byte >= zero && byte <= nine) {
       this.#number = this.#number * 10 + byte - zero;
       this.#length += 1;
-      return this.#length <= longestNumber;
+      // Of what has a length -1 alone is none.
+      return this.#negative && this.#type !== integer
+        ? this.#number === 1 && this.#length === 1
+        : this.#length <= longestNumber;
     }
     const isSign = byte === minus && this.#length === 0 && !this.#negative;
     this.#negative ||= isSign;
-    return isSign;
+    // With its minus the library takes it for nothing, before the line is whole.
+    return isSign && !(this.subscribes && (this.#open.length === 0 || (this.#open.length === 1 && this.#begun < 2)));
   }
 
   #takes(type: number): boolean {
@@ -73,11 +82,11 @@ export class ReplyGuard {
     this.#negative = false;
     this.#skip = 1;
     const isSized = type === bulk || type === list;
-    if (isSized || type === integer ? length === 0 : type !== simple && type !== error) return false;
-    const isNull = isSized && number === -1 && length === 1;
-    if (isSized && !isNull && (negative || !Number.isSafeInteger(number))) return false;
+    if ((isSized || type === integer) && length === 0) return false;
+    const isNull = isSized && negative;
+    if (isSized && !Number.isSafeInteger(number)) return false;
     if (this.subscribes && !this.#isForSubscribers(type, type === simple ? length : number, isNull)) return false;
-    if (type === list && number > 0) return this.#open.push(number) <= deepest;
+    if (type === list && number > 0) return number <= longestList && this.#open.push(number) <= deepest;
     if (type === bulk && !isNull) this.#skip += number + 2;
     this.#close();
     return true;

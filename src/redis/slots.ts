@@ -54,16 +54,21 @@ export type SlotMap = readonly (NodeName | undefined)[];
  */
 export function slotMapFrom(reply: Reply | undefined, asked: NodeName): SlotMap | undefined {
   if (!Array.isArray(reply)) return undefined;
-  const map = Array.from<NodeName | undefined>({ length: slotCount });
+  const map = [...nobodys];
+  let found = false;
   for (const range of reply) {
     const [first, last, master] = Array.isArray(range) ? range : [];
     const [host, port] = Array.isArray(master) ? master : [];
     // Slots of a node that has no address are nobody's.
     if (!isSlot(first) || !isSlot(last) || !isPort(port) || host === undefined) continue;
     map.fill(nodeNamed(host === null ? "" : String(host), port, asked), first, last + 1);
+    found ||= first <= last;
   }
-  return map.some((node) => node !== undefined) ? map : undefined;
+  return found ? map : undefined;
 }
+
+/** No slot has a master. Copied, for it is slow to make. */
+const nobodys: SlotMap = Array.from({ length: slotCount });
 
 const isSlot = (slot: unknown): slot is number =>
   typeof slot === "number" && Number.isInteger(slot) && slot >= 0 && slot < slotCount;

@@ -123,10 +123,13 @@ describe("a server that is none, or means ill", () => {
     "+O",
     "*3\r\n*-1\r\n+a\r\n:1",
     ">2\r\n_\r\n_",
+    // The library does not wait for the rest of the line.
+    "*-",
+    "*2\r\n+a\r\n$-",
   ])("%j to a subscriber: the connection ends, and nothing else does", async (answer) => {
     const link = await serve((socket) => {
       socket.write("+OK\r\n:1\r\n");
-      socket.once("data", () => socket.write(`${answer}\r\n`));
+      socket.once("data", () => socket.write(answer.endsWith("-") ? answer : `${answer}\r\n`));
     });
     const [node] = await link.nodes();
     const connection = await openConnection(node!.address, link.clock, timeoutMs);

@@ -111,7 +111,7 @@ export function verbTarget({ name, honest, call, apart = false, forgives = false
   return {
     name,
     seeds: [Buffer.from("seed")],
-    few: 3_000,
+    few: 5_000,
     forgives,
     input(mutator) {
       const replies = { ...mutator.pick(honest) };

@@ -1,4 +1,5 @@
 import type { Target } from "./fuzz.js";
+import { protocol } from "./protocol.js";
 import { taskMessage } from "./task-message.js";
 import { serverTargets } from "./servers.js";
 import { textTargets } from "./texts.js";
@@ -12,5 +13,6 @@ export const targets: readonly Target<any>[] = [
   ...recordTargets,
   ...textTargets,
   ...serverTargets,
+  protocol,
   ...verbTargets,
 ];

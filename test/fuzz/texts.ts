@@ -123,9 +123,9 @@ const cursors = textTarget(
   "cursors",
   ["17 id-1", "1700000000 id-1", "inf id", "-inf ", "5", "1.5 \u00ff"],
   async (text) => {
+    const backwards = text.length % 2 === 0;
     for (const state of ["pending", "retry"] as const)
-      for (const backwards of [false, true])
-        await list(emptyServer, { queue, state }, { limit: 5, cursor: text, backwards });
+      await list(emptyServer, { queue, state }, { limit: 5, cursor: text, backwards });
     const ids = ["a", "b", "c"];
     const page = await list(emptyServer, { queue, ids }, { limit: 2, cursor: text });
     if (page.items.length > 2) throw new Error("more than were asked for");
