@@ -39,7 +39,7 @@ export function serverError(reply: string, call?: ScriptCall | Command): LinkErr
   const where =
     inScript !== null && call !== undefined && "script" in call ? ` (${call.script.name}.lua:${inScript[1]})` : "";
   if (code === "MAINTENANCE") return new LinkError("refused", code, maintenance(said));
-  const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, call);
+  const meaning = code === "STALE" ? ": it came to the server after its deadline" : keysAtFault(code, said, call);
   return new LinkError(outcomeOf(code, said), code, `${said}${meaning}${where}`);
 }
 
@@ -55,9 +55,9 @@ function maintenance(said: string): string {
   return `maintenance until ${until}${reason === "" ? "" : `: ${reason}`}`;
 }
 
-/** Redis does not say which key holds the wrong type. */
-function keysAtFault(code: string, call: ScriptCall | Command | undefined): string {
-  if (code !== "WRONGTYPE" || call === undefined) return "";
+/** Redis does not say which key holds the wrong type, or is not for this user. */
+function keysAtFault(code: string, said: string, call: ScriptCall | Command | undefined): string {
+  if (!(code === "WRONGTYPE" || (code === "NOPERM" && said.includes("keys"))) || call === undefined) return "";
   if (!("script" in call)) return `: ${String(call.args[0])}`;
   const some = call.keys.slice(0, 8).join(", ");
   return call.keys.length === 1 ? `: ${some}` : `: one of ${some}${call.keys.length > 8 ? ", …" : ""}`;

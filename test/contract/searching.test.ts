@@ -7,11 +7,11 @@ import { failure, settled } from "../support/builders.js";
 import { describeBroker, type Trial } from "./describe-broker.js";
 
 /** Dead letters with these ids, in this order of death, a second apart. */
-async function die(t: Trial, ids: readonly string[], queue = t.queue, failure: Partial<Failure> = {}): Promise<void> {
+async function die(t: Trial, ids: readonly string[], queue = t.queue, why: Partial<Failure> = {}): Promise<void> {
   await t.enqueue(ids.map((id) => t.task(id, { queue, payload: Buffer.from(JSON.stringify({ id })) })));
   const tasks = await t.leaseAll({ queues: [queue] });
   for (const [n, task] of tasks.entries())
-    await t.settle([settled.archived(task, failure)], Math.floor(n / 100) * 1_000 - 600_000);
+    await t.settle([settled.archived(task, why)], Math.floor(n / 100) * 1_000 - 600_000);
 }
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => `id-${String(n).padStart(4, "0")}`);
 const idsOf = (items: readonly { readonly id: string }[]) => items.map(({ id }) => id);

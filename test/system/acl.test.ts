@@ -186,6 +186,14 @@ describeRedis("roles as holdfast acl has them", () => {
       await inspector.archive({ queue: "mail", state: "pending" });
       expect((await inspector.queue("mail")).counts.archived).toBe(1);
 
+      const letters = new DeadLetters(broker, { actor: "ann" });
+      const found = await letters.search("queue:mail reason:manual");
+      expect(found.items).toHaveLength(1);
+      expect((await letters.redrives.plan("queue:mail fp:v1:")).tasks).toBe(1);
+      await expect(letters.search("reason:manual")).rejects.toThrow(
+        /does not let this user: NOPERM .*keys.*: one of asynq:\{default\}:/,
+      );
+
       await expect(inspector.list({ queue: "default", state: "archived" })).rejects.toThrow(refused);
       await expect(inspector.pause("default")).rejects.toThrow(refused);
     });

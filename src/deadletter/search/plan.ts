@@ -30,7 +30,7 @@ export function planOf(query: SearchQuery, queues: readonly QueueInfo[]): Plan {
   const places = there.flatMap(({ name, counts }) =>
     states.flatMap((state) => (counts[state] > 0 ? [{ queue: name, state, tasks: counts[state] }] : [])),
   );
-  const ids = idsOf(query);
+  const ids = namedIn(query, "id");
   return { states, places, refs: ids && there.flatMap(({ name }) => ids.map((id) => ({ queue: name, id }))) };
 }
 
@@ -49,9 +49,9 @@ export function passes(query: SearchQuery, field: "queue" | "state" | "fp", text
   );
 }
 
-/** Undefined where the search names none, or not in full. */
-function idsOf(query: SearchQuery): readonly string[] | undefined {
-  const term = termsOf(query, "id").find(
+/** The ids, or the queues, outside of which it finds nothing; undefined where the search names none, or not in full. */
+export function namedIn(query: SearchQuery, field: "id" | "queue"): readonly string[] | undefined {
+  const term = termsOf(query, field).find(
     ({ op, negated, values }) =>
       op === ":" && !negated && values.every(({ text, quoted }) => text !== "" && (quoted || !text.includes("*"))),
   );

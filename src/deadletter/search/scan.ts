@@ -5,7 +5,7 @@ import type { Desk } from "../desk.js";
 import { inGroups } from "./by-group.js";
 import { cursorOf, type SearchPlace } from "./cursor.js";
 import { type Matcher, matcherOf } from "./match.js";
-import { type Place, type Plan, planOf } from "./plan.js";
+import { namedIn, type Place, type Plan, planOf } from "./plan.js";
 import type { SearchQuery } from "./query.js";
 
 /** How far a search is: "scanned 4,000 of 9,999, 37 hits". */
@@ -59,7 +59,8 @@ export async function* scan(
 ): AsyncGenerator<SearchPage, void> {
   const { nowMs, newestFirst } = from;
   const { broker, store } = desk;
-  const plan = planOf(query, await broker.queues(nowMs));
+  // A user may have the rights to these alone.
+  const plan = planOf(query, await broker.queues(nowMs, namedIn(query, "queue")));
   const matches = matcherOf(query, nowMs);
   if (plan.refs !== undefined) {
     yield await ofRefs(broker, plan, plan.refs, matches);
