@@ -58,9 +58,10 @@ export default defineConfig({
     hookTimeout: 60_000,
     sequence: { sequencer: LongestFirst },
     projects: [
-      // Most of these take less time than a process of their own would.
+      // Files share a process: most of them take less time than loading everything anew for each would.
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], exclude: ahead, isolate: false } },
-      { extends: true, test: { name: "fast", include: ["test/**/*.test.ts", ...ahead], exclude: heavy } },
+      { extends: true, test: { name: "fast", include: ["test/**/*.test.ts"], exclude: heavy, isolate: false } },
+      { extends: true, test: { name: "ahead", include: ahead } },
       {
         extends: true,
         test: {

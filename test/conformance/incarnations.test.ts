@@ -162,6 +162,8 @@ describe("incarnations", () => {
         redis.sentinels[1]!.thaw();
         expect((await told(broker)).id).toBe(first.id);
 
+        await redis.master.admin.wait(1, 5_000);
+        const beganMs = Date.now();
         await redis.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
         const seen = new Set<string | undefined>();
         const second = await until(
@@ -179,7 +181,9 @@ describe("incarnations", () => {
         expect(eventsOf("incarnationChanged")).toMatchObject([
           { changed: expect.arrayContaining(["run id", "address", "epoch"]) },
         ]);
-        expect(eventsOf("dataLost")).toEqual([]);
+        // Sentinel does not hold writes back: a mark of the last moments may not have reached the replica, and no more than that.
+        const lost = eventsOf("dataLost") as unknown as readonly { keptUntilMs: number }[];
+        expect(lost.filter(({ keptUntilMs }) => keptUntilMs < beganMs - 1_000)).toEqual([]);
       });
     }, 60_000);
   });

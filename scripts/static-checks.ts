@@ -1,0 +1,24 @@
+/** What can be said of the code without running it: types, lint, format, what is unused. Ends with how many of them failed. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { runTool } from "./tool.js";
+
+const root = join(import.meta.dirname, "..");
+const checks: Readonly<Record<string, () => boolean>> = {
+  types: () => {
+    const args = [join(root, "node_modules/typescript/bin/tsc"), "-p", "."];
+    return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status === 0;
+  },
+  lint: () => runTool("oxlint", []).ok,
+  format: () => runTool("oxfmt", ["--check"]).ok,
+  "unused code and dependencies": () => runTool("knip", []).ok,
+};
+
+let failed = 0;
+for (const [name, run] of Object.entries(checks)) {
+  console.log(`\n— ${name}`);
+  if (run()) continue;
+  failed += 1;
+  console.log(`— ${name}: FAILED`);
+}
+process.exitCode = failed;
