@@ -4,7 +4,7 @@ import { promDuration } from "../src/ops/alerts/expressions.js";
 import { severities } from "../src/ops/alerts/severity.js";
 import { valueText } from "../src/ops/alerts/texts.js";
 import { mailSettings, webhookSettings } from "../src/ops/delivery/channels.js";
-import { families } from "../src/ops/metrics/families.js";
+import { StorageMetrics } from "../src/ops/metrics/families.js";
 import { ownFamilies } from "../src/ops/metrics/own-families.js";
 import { monitorSettings, resolveMonitorConfig } from "../src/ops/monitor-config.js";
 import { Trail } from "../src/ops/trail.js";
@@ -25,7 +25,9 @@ export function monitorTables(): Record<string, string> {
 function metricTable(): string {
   const nothing = { atMs: 0, queues: [], groups: undefined, types: undefined };
   const own = ownFamilies({ storageUp: true, failing: {}, firing: new Map(), counts: new Map(), undelivered: {} });
-  const rows = [...families(nothing, new Trail(1)), ...own].map(({ name, type, help }) => [`\`${name}\``, type, help]);
+  const rows = [...new StorageMetrics(resolveMonitorConfig(), new Trail(1)).families(nothing), ...own].map(
+    ({ name, type, help }) => [`\`${name}\``, type, help],
+  );
   return table(["Metric", "Type", "What it is"], rows);
 }
 

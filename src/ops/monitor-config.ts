@@ -46,6 +46,18 @@ export const monitorSettings = {
     says: "pause before the second of five attempts to deliver; each further one is five times as long",
   }),
   keepResolved: setting.duration({ default: "24h", max: "30d", says: "how long alerts that are over are listed" }),
+  metricQueues: setting.integer({
+    default: 200,
+    min: 1,
+    max: 10_000,
+    says: "queues that /metrics tells apart, those with most to do; the rest are summed up as the queue other",
+  }),
+  metricTypes: setting.integer({
+    default: 100,
+    min: 1,
+    max: 10_000,
+    says: "types that /metrics tells apart, those with most attempts; the rest are summed up as the type other",
+  }),
   runbooks: setting.text({
     default: undefined,
     allowed: "a URL",
@@ -66,6 +78,8 @@ export interface ResolvedMonitorConfig extends Scopes {
   readonly repeatEveryMs: number;
   readonly retryAfterMs: number;
   readonly keepResolvedMs: number;
+  readonly metricQueues: number;
+  readonly metricTypes: number;
   readonly runbooks: string | undefined;
   readonly dashboard: string | undefined;
   readonly channels: readonly Channel[];

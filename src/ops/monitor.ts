@@ -13,7 +13,7 @@ import type { Mailer } from "./delivery/mail.js";
 import { Duties, type Duty } from "./duties.js";
 import type { Facts } from "./facts.js";
 import { exposition } from "./metrics/exposition.js";
-import { families } from "./metrics/families.js";
+import { StorageMetrics } from "./metrics/families.js";
 import { ownFamilies } from "./metrics/own-families.js";
 import { type MonitorConfig, type ResolvedMonitorConfig, resolveMonitorConfig } from "./monitor-config.js";
 import { type MonitorBroker, Poll } from "./poll.js";
@@ -56,6 +56,7 @@ export class Monitor implements AsyncDisposable {
   readonly #log: Logger;
   readonly #poll: Poll;
   readonly #trail = new Trail(longestWindowMs);
+  readonly #metrics: StorageMetrics;
   readonly #book: AlertBook;
   /** What is told of storage that is away. */
   readonly #ownBook: AlertBook;
@@ -76,6 +77,7 @@ export class Monitor implements AsyncDisposable {
     this.#config = resolveMonitorConfig(config);
     this.#log = unfailing(log);
     this.#poll = new Poll(broker, this.#config.pollEveryMs);
+    this.#metrics = new StorageMetrics(this.#config, this.#trail);
     this.#book = new AlertBook(store, this.#config, this.#log);
     this.#ownBook = new AlertBook(new MemoryDocuments(), this.#config, this.#log);
     this.#delivery = new Delivery(this.#config, broker.clock, this.#log, mailer);
@@ -124,7 +126,7 @@ export class Monitor implements AsyncDisposable {
   /** In Prometheus's text format. While storage is away: what the monitor knows of itself. */
   async metrics(): Promise<string> {
     const facts = await this.#poll.look().catch(() => undefined);
-    const ofStorage = facts === undefined ? [] : families(facts, this.#trail);
+    const ofStorage = facts === undefined ? [] : this.#metrics.families(facts);
     const nowMs = this.#broker.clock.nowMs();
     const own = ownFamilies({
       storageUp: facts !== undefined,

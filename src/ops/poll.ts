@@ -1,3 +1,4 @@
+import type { OutcomeCount } from "../broker/outcome-counts.js";
 import { DeadLetters, type DeadLettersBroker } from "../deadletter/dead-letters.js";
 import { growthOf } from "../inspector/growth.js";
 import { type Facts, type GroupFacts, maxGroups, type QueueFacts } from "./facts.js";
@@ -10,17 +11,23 @@ export type MonitorBroker = DeadLettersBroker;
 
 /** Groups are dearer than the rest: every so many looks will do. */
 const looksPerGroups = 3;
+/** Queues that are asked for in one trip: an answer must come in time, however many there are. */
+const queuesPerTrip = 500;
+/** A look costs a server about 0.1 ms a queue: the pause that follows keeps it at a twentieth of the server's time. */
+const pausePerQueueMs = 2;
+/** A type in a label. Ours are shorter; other programs may write any. */
+const longestType = 256;
 
 /**
- * Looks at storage for all who ask: one look at a time, and none sooner than `everyMs` after the last. So a scrape costs
- * storage nothing that alerts have not paid for.
+ * Looks at storage for all who ask: one look at a time, and none sooner than `everyMs` after the last, or later where
+ * there are thousands of queues. So a scrape costs storage nothing that alerts have not paid for, and both cost little.
  */
 export class Poll {
   readonly #broker: MonitorBroker;
   readonly #everyMs: number;
   #underWay: Promise<Facts> | undefined;
   #last: Facts | undefined;
-  #lastAtMs = Number.NEGATIVE_INFINITY;
+  #nextAtMs = Number.NEGATIVE_INFINITY;
   readonly #letters: DeadLetters;
   #looks = 0;
   #groups: readonly GroupFacts[] | undefined;
@@ -34,8 +41,7 @@ export class Poll {
 
   /** @throws what the broker throws, where the last look is too old */
   async look(): Promise<Facts> {
-    // A little early is fresh enough: a loop's pause is never exact.
-    if (this.#last !== undefined && performance.now() - this.#lastAtMs < this.#everyMs * 0.9) return this.#last;
+    if (this.#last !== undefined && performance.now() < this.#nextAtMs) return this.#last;
     this.#underWay ??= this.#anew().finally(() => (this.#underWay = undefined));
     return this.#underWay;
   }
@@ -47,8 +53,8 @@ export class Poll {
     const { deadLetters } = this.#broker;
     const [memory, types, growth = []] = await Promise.all([
       this.#memoryOf(names),
-      deadLetters?.outcomeCounts(names),
-      deadLetters === undefined ? undefined : growthOf(deadLetters, infos, nowMs),
+      deadLetters && inTrips(names, (some) => deadLetters.outcomeCounts(some)),
+      deadLetters && inTrips(infos, (some) => growthOf(deadLetters, some, nowMs)),
     ]);
     if (this.#looks % looksPerGroups === 0) this.#groups = await this.#groupsNow();
     this.#looks += 1;
@@ -64,8 +70,9 @@ export class Poll {
       headroom: growth[n]?.headroom,
       evicted: growth[n]?.evicted ?? {},
     }));
-    this.#last = { atMs: nowMs, queues, groups: this.#groups, types };
-    this.#lastAtMs = performance.now();
+    this.#last = { atMs: nowMs, queues, groups: this.#groups, types: types?.map(withShortType) };
+    // A little early is fresh enough: a loop's pause is never exact.
+    this.#nextAtMs = performance.now() + Math.max(this.#everyMs * 0.9, names.length * pausePerQueueMs);
     return this.#last;
   }
 
@@ -74,7 +81,7 @@ export class Poll {
     const { groups } = await this.#letters.groups();
     return groups.slice(0, maxGroups).map(({ fingerprint, types, status, count, firstSeenAtMs, lastSeenAtMs }) => ({
       fingerprint,
-      type: types[0] ?? "",
+      type: (types[0] ?? "").slice(0, longestType),
       status,
       count,
       firstSeenMs: firstSeenAtMs,
@@ -84,8 +91,19 @@ export class Poll {
 
   async #memoryOf(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
     if (this.#memory !== undefined && performance.now() - this.#memory.atMs < memoryEveryMs) return this.#memory.bytes;
-    const bytes = await this.#broker.memory(names);
+    const bytes = await inTrips(names, (some) => this.#broker.memory(some));
     this.#memory = { atMs: performance.now(), bytes: new Map(names.map((name, n) => [name, bytes[n] ?? 0])) };
     return this.#memory.bytes;
   }
+}
+
+const withShortType = (one: OutcomeCount): OutcomeCount =>
+  one.type.length <= longestType ? one : { ...one, type: one.type.slice(0, longestType) };
+
+async function inTrips<T, A>(all: readonly T[], ask: (some: readonly T[]) => Promise<readonly A[]>): Promise<A[]> {
+  const answers: A[] = [];
+  for (let at = 0; at < all.length; at += queuesPerTrip) {
+    for (const answer of await ask(all.slice(at, at + queuesPerTrip))) answers.push(answer);
+  }
+  return answers;
 }

@@ -92,10 +92,12 @@ export const counters = {
 
 function totalsOf({ queues, types }: Facts, arrived: ReadonlyMap<string, number>): Totals {
   const totals = new Map<string, number>();
+  // Most of thousands of queues are idle: what is not there is 0.
+  const set = (name: string, value: number) => void (value > 0 && totals.set(name, value));
   for (const { info, evicted } of queues) {
-    totals.set(counters.arrived(info.name), arrived.get(info.name) ?? 0);
-    totals.set(counters.finished(info.name), Math.max(0, info.processed - info.failed));
-    totals.set(counters.lost(info.name), evicted[lostCause] ?? 0);
+    set(counters.arrived(info.name), arrived.get(info.name) ?? 0);
+    set(counters.finished(info.name), info.processed - info.failed);
+    set(counters.lost(info.name), evicted[lostCause] ?? 0);
   }
   for (const { type, outcome, count } of types ?? []) {
     if (!attempted.has(outcome)) continue;

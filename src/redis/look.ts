@@ -15,6 +15,8 @@ import { queues as queuesCall } from "./scripts.gen.js";
 
 const valuesPerQueue = 22;
 const queuesPerCall = 50;
+/** With more in one trip, the last answers might come too late. */
+const queuesPerTrip = 500;
 /** Groups of one queue that are counted; asynq counts them all, however many. */
 const maxGroups = 1_000;
 
@@ -25,7 +27,11 @@ export async function queues(link: RedisLink, nowMs: number, wanted?: readonly s
   for (let n = 0; n < names.length; n += perCall) {
     calls.push(queuesCall(names.slice(n, n + perCall).map(keysOf), { maxGroups }));
   }
-  const values = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
+  const values: Reply[] = [];
+  const callsPerTrip = queuesPerTrip / perCall;
+  for (let n = 0; n < calls.length; n += callsPerTrip) {
+    for (const reply of await link.run(calls.slice(n, n + callsPerTrip))) values.push(...listOf(link.label, reply));
+  }
   return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));
 }
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { ruleNames } from "../../src/ops/alerts/rule.js";
-import { prometheusRules } from "../../src/ops/index.js";
+import { Client, connect, defineTask } from "../../src/index.js";
+import { Monitor, prometheusRules } from "../../src/ops/index.js";
 
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "holdfast-rules-"));
@@ -18,7 +19,10 @@ function suiteOf(tool: string): (name: string, body: () => void) => void {
   return there ? describe : describe.skip;
 }
 function run(tool: string, ...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(tool, args, { cwd: folder, encoding: "utf8" });
+  return runWith("", tool, ...args);
+}
+function runWith(input: string, tool: string, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(tool, args, { cwd: folder, encoding: "utf8", input });
   return { status, output: `${stdout}${stderr}` };
 }
 
@@ -50,6 +54,9 @@ suiteOf("promtool")("the rules for Prometheus", () => {
           input_series: [
             series('holdfast_queue_tasks{queue="mail",state="archived"}', "101x30"),
             series('holdfast_queue_tasks{queue="a.b",state="archived"}', "2x30"),
+            // Many small queues together are no large one.
+            series('holdfast_queue_tasks{queue="other",state="archived"}', "5000x30"),
+            series('holdfast_queues_folded{queue="other"}', "4800x30"),
             series('holdfast_queue_tasks{queue="idle",state="pending"}', "5x30"),
             series('holdfast_queue_tasks{queue="paused",state="pending"}', "5x30"),
             series('holdfast_queue_consumers{queue="idle"}', "0x30"),
@@ -71,6 +78,17 @@ suiteOf("promtool")("the rules for Prometheus", () => {
     };
     writeFileSync(join(folder, "test.yml"), JSON.stringify(test)); // JSON is YAML.
     expect(run("promtool", "test", "rules", "test.yml")).toMatchObject({ status: 0 });
+  });
+});
+
+suiteOf("promtool")("the metrics", () => {
+  it("are what Prometheus takes, and are named as it advises", async () => {
+    await using broker = connect("memory:");
+    await new Client(broker).enqueue(defineTask("mail:send")());
+    const text = await new Monitor(broker).metrics();
+
+    expect(text).toContain("holdfast_queue_tasks{");
+    expect(runWith(text, "promtool", "check", "metrics")).toEqual({ status: 0, output: "" });
   });
 });
 

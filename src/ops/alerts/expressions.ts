@@ -10,6 +10,15 @@ export interface Scope {
 
 /** A rule as Prometheus's expression, over the metrics of `holdfast monitor`. */
 export function expressionOf(rule: RuleName, scope: Scope, threshold: number, settings: RuleSettings): string {
+  const expression = plainExpression(rule, scope, threshold, settings);
+  // Many small queues summed up are no large one.
+  return ofOneQueue.has(rule) ? `(${expression}) unless on (queue) holdfast_queues_folded > 0` : expression;
+}
+
+/** The others ask for the worst of them, or whether there is any. */
+const ofOneQueue: ReadonlySet<RuleName> = new Set(["DlqSizeHigh", "DlqGrowing"]);
+
+function plainExpression(rule: RuleName, scope: Scope, threshold: number, settings: RuleSettings): string {
   const select = (metric: string, ...matchers: string[]) => {
     const all = [...matchers, ...scopeMatchers(scope)];
     return all.length === 0 ? metric : `${metric}{${all.join(",")}}`;

@@ -1,14 +1,15 @@
 import type { OutcomeCount } from "../../broker/outcome-counts.js";
+import { evictionCauses } from "../../broker/eviction.js";
 import { taskStates } from "../../core/state.js";
-import type { Facts, QueueFacts } from "../facts.js";
+import type { Facts, GroupFacts } from "../facts.js";
 import type { Trail } from "../trail.js";
 import type { Family, Sample } from "./exposition.js";
+import { FoldedCounters, other } from "./folded.js";
+import { type QueueRow, queueRows } from "./queue-rows.js";
+import { typeRows } from "./type-rows.js";
 
-/** Labels are bounded: the queues with most to do, the types with most attempts, the latest groups. */
-const maxQueues = 1_000;
-const maxTypes = 100;
+/** The latest groups alone are told apart. */
 const maxGroupSamples = 50;
-const otherType = "other";
 
 const gauge = (name: string, help: string, samples: readonly Sample[]): Family => ({
   name,
@@ -23,64 +24,91 @@ const counter = (name: string, help: string, samples: readonly Sample[]): Family
   samples,
 });
 
-/** What storage tells, as metrics. Names are public: they are only added. */
-export function families(facts: Facts, trail: Trail): Family[] {
-  const shown = mostToDo(facts.queues);
-  return [
-    ...queueFamilies(shown, facts.atMs),
-    ...deadLetterFamilies(shown, facts, trail),
-    ...typeFamilies(facts.types),
-  ];
+/** How many names are told apart in labels. */
+export interface LabelBounds {
+  readonly metricQueues: number;
+  readonly metricTypes: number;
 }
 
-function mostToDo(queues: readonly QueueFacts[]): readonly QueueFacts[] {
-  if (queues.length <= maxQueues) return queues;
-  const size = ({ info: { counts } }: QueueFacts) => counts.archived + counts.pending + counts.retry;
-  return queues.toSorted((a, b) => size(b) - size(a)).slice(0, maxQueues);
+/** What storage tells, as metrics, look by look. Names are public: they are only added. */
+export class StorageMetrics {
+  readonly #bounds: LabelBounds;
+  readonly #trail: Trail;
+  readonly #ofQueues = new FoldedCounters();
+  readonly #ofTypes = new FoldedCounters();
+  #last: { readonly facts: Facts; readonly families: readonly Family[] } | undefined;
+
+  constructor(bounds: LabelBounds, trail: Trail) {
+    this.#bounds = bounds;
+    this.#trail = trail;
+  }
+
+  /** Of one look once, however often it is asked for. */
+  families(facts: Facts): readonly Family[] {
+    if (this.#last?.facts !== facts) this.#last = { facts, families: this.#anew(facts) };
+    return this.#last.families;
+  }
+
+  #anew(facts: Facts): Family[] {
+    const { metricQueues, metricTypes } = this.#bounds;
+    const queues = queueRows(facts, this.#trail, metricQueues, this.#ofQueues);
+    const types = typeRows(facts.types ?? [], queues.apart, metricTypes, this.#ofTypes);
+    this.#ofQueues.end();
+    this.#ofTypes.end();
+    return [
+      ...queueFamilies(queues.rows),
+      ...deadLetterFamilies(queues.rows, facts.groups),
+      ...typeFamilies(types.rows),
+      gauge("holdfast_queues_folded", "Queues that are told together, as the queue other; they have least to do.", [
+        { labels: { queue: other }, value: queues.folded },
+      ]),
+      gauge("holdfast_types_folded", "Types that are told together, as the type other; they have fewest attempts.", [
+        { labels: { type: other }, value: types.folded },
+      ]),
+    ];
+  }
 }
 
-type PerQueue = (queue: QueueFacts) => readonly (readonly [Readonly<Record<string, string>>, number | undefined])[];
+type PerQueue = (row: QueueRow) => readonly (readonly [Readonly<Record<string, string>>, number | undefined])[];
 
-function queueFamilies(queues: readonly QueueFacts[], nowMs: number): Family[] {
-  const samples = (of: PerQueue): Sample[] =>
-    queues.flatMap((queue) =>
-      of(queue).flatMap(([labels, value]) =>
-        value === undefined ? [] : [{ labels: { queue: queue.info.name, ...labels }, value }],
-      ),
-    );
-  const ago = (atMs: number | undefined) => (atMs === undefined ? undefined : Math.max(0, nowMs - atMs) / 1_000);
+function samplesOf(rows: readonly QueueRow[], of: PerQueue): Sample[] {
+  return rows.flatMap((row) =>
+    of(row).flatMap(([labels, value]) =>
+      value === undefined ? [] : [{ labels: { queue: row.queue, ...labels }, value }],
+    ),
+  );
+}
+
+function queueFamilies(rows: readonly QueueRow[]): Family[] {
+  const samples = (of: PerQueue) => samplesOf(rows, of);
   return [
     gauge(
       "holdfast_queue_tasks",
       "Tasks of a queue by state; archived are its dead letters.",
-      samples(({ info }) => taskStates.map((state) => [{ state }, info.counts[state]])),
+      samples(({ counts }) => taskStates.map((state) => [{ state }, counts[state]])),
     ),
     gauge(
       "holdfast_queue_oldest_age_seconds",
       "How long the next task to run has waited (pending), and the oldest dead letter (archived); 0 where there is none.",
-      samples(({ info }) => [
-        [{ state: "pending" }, info.latencyMs / 1_000],
-        [{ state: "archived" }, info.counts.archived === 0 ? 0 : ago(info.earliestAtMs?.archived)],
+      samples(({ pendingS, archivedS }) => [
+        [{ state: "pending" }, pendingS],
+        [{ state: "archived" }, archivedS],
       ]),
     ),
     gauge(
       "holdfast_queue_overdue_seconds",
       "How long ago the first of what is scheduled or in retry was due, or a lease ran out; 0 where none is.",
-      samples(({ info }) => [
-        [{ set: "scheduled" }, ago(info.earliestAtMs?.scheduled) ?? 0],
-        [{ set: "retry" }, ago(info.earliestAtMs?.retry) ?? 0],
-        [{ set: "lease" }, info.counts.active === 0 ? 0 : (ago(info.earliestAtMs?.active) ?? 0)],
-      ]),
+      samples(({ overdueS }) => Object.entries(overdueS).map(([set, seconds]) => [{ set }, seconds])),
     ),
     gauge(
       "holdfast_queue_paused",
       "1 while the queue is paused.",
-      samples(({ info }) => [[{}, info.paused ? 1 : 0]]),
+      samples(({ paused }) => [[{}, paused === undefined ? undefined : Number(paused)]]),
     ),
     gauge(
       "holdfast_queue_paused_seconds",
       "How long the queue has been paused; 0 while it is not.",
-      samples(({ info }) => [[{}, info.paused ? ago(info.pause?.atMs) : 0]]),
+      samples(({ pausedS }) => [[{}, pausedS]]),
     ),
     gauge(
       "holdfast_queue_memory_bytes",
@@ -95,41 +123,38 @@ function queueFamilies(queues: readonly QueueFacts[], nowMs: number): Family[] {
     counter(
       "holdfast_queue_processed_total",
       "Attempts that ended, failures included, as asynq counts them.",
-      samples(({ info }) => [[{}, info.processed]]),
+      samples(({ processed }) => [[{}, processed]]),
     ),
     counter(
       "holdfast_queue_failed_total",
       "Attempts that failed, as asynq counts them.",
-      samples(({ info }) => [[{}, info.failed]]),
+      samples(({ failed }) => [[{}, failed]]),
     ),
   ];
 }
 
-function deadLetterFamilies(queues: readonly QueueFacts[], { groups = [] }: Facts, trail: Trail): Family[] {
+function deadLetterFamilies(rows: readonly QueueRow[], groups: readonly GroupFacts[] = []): Family[] {
   const statuses = ["open", "acknowledged", "snoozed", "resolved", "regressed"] as const;
+  const samples = (of: PerQueue) => samplesOf(rows, of);
   return [
     gauge(
       "holdfast_dlq_headroom_tasks",
       "Dead letters that the queue has room for before its policy acts.",
-      queues.flatMap(({ info, headroom }) =>
-        headroom === undefined ? [] : [{ labels: { queue: info.name }, value: headroom }],
-      ),
+      samples(({ headroom }) => [[{}, headroom]]),
     ),
     counter(
       "holdfast_dlq_arrived_total",
       "Dead letters that have come since this monitor runs.",
-      queues.map(({ info: { name } }) => ({ labels: { queue: name }, value: trail.arrived(name) })),
+      samples(({ arrived }) => [[{}, arrived]]),
     ),
     counter(
       "holdfast_dlq_evicted_total",
       "Dead letters that left storage by a policy or spilled by hand, by cause; size: there was no room, and nobody has them.",
-      queues.flatMap(({ info, evicted }) =>
-        Object.entries(evicted).map(([cause, value]) => ({ labels: { queue: info.name, cause }, value })),
-      ),
+      samples(({ evicted }) => evictionCauses.map((cause) => [{ cause }, evicted[cause]])),
     ),
     gauge(
       "holdfast_dlq_groups",
-      "Failure groups by status.",
+      "Failure groups by status, of the 200 that come first in a list.",
       groups.length === 0
         ? []
         : statuses.map((status) => ({
@@ -156,22 +181,14 @@ function deadLetterFamilies(queues: readonly QueueFacts[], { groups = [] }: Fact
   ];
 }
 
-function typeFamilies(types: readonly OutcomeCount[] = []): Family[] {
-  const sums = new Map<string, number>();
-  for (const { type, count } of types) sums.set(type, (sums.get(type) ?? 0) + count);
-  const kept = new Set(
-    [...sums]
-      .toSorted(([, a], [, b]) => b - a)
-      .slice(0, maxTypes)
-      .map(([type]) => type),
-  );
+function typeFamilies(types: readonly OutcomeCount[]): Family[] {
   const samples = (
     wanted: readonly OutcomeCount[],
     labelsOf: (one: OutcomeCount) => Record<string, string>,
   ): Sample[] => {
     const added = new Map<string, Sample>();
     for (const one of wanted) {
-      const labels = { queue: one.queue, type: kept.has(one.type) ? one.type : otherType, ...labelsOf(one) };
+      const labels = { queue: one.queue, type: one.type, ...labelsOf(one) };
       const key = JSON.stringify(labels);
       added.set(key, { labels, value: (added.get(key)?.value ?? 0) + one.count });
     }
