@@ -43,7 +43,12 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   CLOSED: storageExitCode,
 };
 
+/** What this machine refused, a file or a port, and its sentence says enough of. */
+export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && "syscall" in error;
+
 /** 1 for what is not ours: a bug, to be reported. */
 export function exitCodeOf(error: unknown): number {
+  if (isSystemError(error)) return usageExitCode;
   return error instanceof HoldfastError ? (exitCodes[error.code as ErrorCode] ?? 1) : 1;
 }

@@ -1,7 +1,7 @@
 import ansis from "ansis";
 import { HoldfastError } from "../core/errors.js";
 import { CalledOff } from "./confirm.js";
-import { calledOffExitCode, exitCodeOf } from "./exit-codes.js";
+import { calledOffExitCode, exitCodeOf, isSystemError } from "./exit-codes.js";
 import { printable, printableJson, wrapped } from "./terminal.js";
 
 /**
@@ -23,6 +23,8 @@ export function fail(error: unknown, json: boolean): void {
     const because = isInterrupted && error.cause instanceof Error ? `: ${error.cause.message}` : "";
     const sentence = wrapped(`holdfast: ${printable(error.message + because)} [${error.code}]`).join("\n");
     console.error(ansis.red(sentence));
+  } else if (isSystemError(error)) {
+    console.error(ansis.red(wrapped(`holdfast: ${printable(error.message)}`).join("\n")));
   } else {
     console.error(error);
   }

@@ -77,6 +77,13 @@ export function wholeNumber(option: string, min: number, max: number): (word: st
   };
 }
 
+/** Local time would mean another moment on another machine. @throws OPTION_INVALID */
+export function dateOf(word: string, option: string): Date {
+  const date = new Date(word);
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d.*(Z|[+-]\d\d:?\d\d)$/i.test(word) && !Number.isNaN(date.getTime())) return date;
+  throw invalidOption(option, `must be a time with its zone, such as 2026-11-22T15:04:05Z, got ${shown(word)}`);
+}
+
 /** What a command's help ends with: commands to copy, and what else there is to know. */
 export function teaching(command: Command, examples: readonly string[], more = ""): Command {
   const text = ["", "Examples:", ...examples.map((line) => `  ${line}`)];

@@ -103,7 +103,7 @@ describe("a file of spilled dead letters", () => {
   it("reads plain lines, and those that gzip packed, too; a line may hold what Node's readline takes for its end", async () => {
     const lines = ['{"id":"a\u2028b"}', '{"id":"c"}'];
     const [plain, packed] = [join(folder, "a.jsonl"), join(folder, "a.jsonl.gz")];
-    writeFileSync(plain, `${lines.join("\n")}\n\n`);
+    writeFileSync(plain, `${lines.join("\n")}\n`);
     writeFileSync(packed, gzipSync(lines.join("\n")));
 
     expect((await read(plain)).lines).toEqual(lines);

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { EncryptionKeys } from "../core/encryption-key.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
@@ -41,11 +42,15 @@ export async function* linesOf(path: string, { keys = [], onTorn }: LinesOptions
 }
 
 async function opened(path: string): Promise<FileHandle> {
+  let handle: FileHandle;
   try {
-    return await open(path, "r");
+    handle = await open(path, "r");
   } catch (error) {
     throw invalidOption("file", `${shown(path)} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
   }
+  if (!(await handle.stat()).isDirectory()) return handle;
+  await handle.close();
+  throw invalidOption("file", `${shown(path)} is a directory: name one of its files`);
 }
 
 type Torn = LinesOptions["onTorn"];
@@ -96,16 +101,28 @@ async function* sealedLines(
   }
 }
 
-/** Lines end at "\n" alone: Node's readline ends them at U+2028, too, which may stand in JSON as it is. */
 async function* plainLines(path: string, gzipped: boolean): AsyncGenerator<string, void> {
   const file = createReadStream(path);
   const input = gzipped ? file.pipe(createGunzip()) : file;
   file.on("error", (error) => input.destroy(error));
+  try {
+    yield* linesOfStream(input);
+  } catch (error) {
+    const problem = `it cannot be ${gzipped ? "unpacked" : "read"}: ${(error as Error).message}; what follows was not read`;
+    throw new HoldfastError("SPILL_FAILED", { path, problem });
+  }
+}
+
+/**
+ * The lines of a stream. They end at "\n" alone: Node's readline ends them at U+2028, too, which may stand in JSON as it
+ * is.
+ */
+export async function* linesOfStream(stream: Readable): AsyncGenerator<string, void> {
   let rest = "";
-  for await (const text of input.setEncoding("utf8")) {
+  for await (const text of stream.setEncoding("utf8")) {
     const lines = (rest + String(text)).split("\n");
     rest = lines.pop() ?? "";
-    yield* lines.filter((line) => line.trim() !== "");
+    yield* lines;
   }
   if (rest.trim() !== "") yield rest;
 }

@@ -85,9 +85,9 @@ describeRedis("acts on dead letters from the command line", () => {
     expect(shown.stdout).toBe(
       '  {\n-   "total": 9007199254740993,\n+   "total": 9007199254740995,\n    "to": "ann"\n  }\n',
     );
-    const copied = JSON.parse((await edit("--json")).stdout);
+    const copied = JSON.parse((await edit("--json", "--yes")).stdout);
     expect(copied).toMatchObject({ of: { queue: "edit", id: "e" }, status: "copied", again: false });
-    expect(JSON.parse((await edit("--json")).stdout)).toMatchObject({ id: copied.id, again: true });
+    expect(JSON.parse((await edit("--json", "--yes")).stdout)).toMatchObject({ id: copied.id, again: true });
     const stored = await host.run("task", "payload", "edit", copied.id, "--json");
     expect(JSON.parse(stored.stdout).payload).toBe(fixed);
     expect(await run("edit", "e", "--set", "{", "--yes")).toMatchObject({ status: 2 });

@@ -58,7 +58,11 @@ async function appended(file: string, text: string): Promise<void> {
 async function lastOf(file: string): Promise<number> {
   if (!existsSync(file)) return 0;
   let last = "";
-  for await (const line of createInterface({ input: createReadStream(file, "utf8") })) if (line !== "") last = line;
+  try {
+    for await (const line of createInterface({ input: createReadStream(file, "utf8") })) if (line !== "") last = line;
+  } catch (error) {
+    throw invalidOption("--to", `cannot be read: ${(error as Error).message}`);
+  }
   const n = last === "" ? 0 : recordIn(last)?.n;
   if (n === undefined) throw invalidOption("--to", `${JSON.stringify(file)} does not end with a record of the log`);
   return n;

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { invalidOption } from "../../core/errors.js";
 import { type AuditHead, headIn } from "../../ops/audit/record.js";
 import { auditKey } from "../env.js";
@@ -13,20 +14,27 @@ export function textIn(file: string, option: string): string {
 }
 
 /** @throws OPTION_INVALID for a file that is there and holds no head */
-export function keptHead(file: string): AuditHead {
-  const head = headIn(textIn(file, "--head"));
-  if (head === undefined) throw invalidOption("--head", `${JSON.stringify(file)} holds no head of an audit log`);
+export function keptHead(file: string, option = "--head"): AuditHead {
+  const head = headIn(textIn(file, option));
+  if (head === undefined) throw invalidOption(option, `${JSON.stringify(file)} holds no head of an audit log`);
   return head;
 }
 
-/** Where nothing was kept yet, the log begins. */
-export const headBefore = (file: string | undefined): AuditHead | undefined =>
-  file !== undefined && existsSync(file) ? keptHead(file) : undefined;
+/** Where nothing was kept yet, the log begins. @throws OPTION_INVALID also where nothing could be kept: before the work */
+export function headBefore(file: string | undefined, option = "--head"): AuditHead | undefined {
+  if (file === undefined) return undefined;
+  try {
+    accessSync(dirname(file), constants.W_OK);
+  } catch (error) {
+    throw invalidOption(option, `cannot be written: ${(error as Error).message}`);
+  }
+  return existsSync(file) ? keptHead(file, option) : undefined;
+}
 
 /** The key to sign with. @throws OPTION_INVALID where there is none */
-export function privateKeyOf(keyFile: string | undefined): string {
-  const key = keyFile === undefined ? auditKey() : textIn(keyFile, "--key-file");
-  if (key === undefined) throw invalidOption("--key-file", "is needed: which key is to sign? Or HOLDFAST_AUDIT_KEY");
+export function privateKeyOf(keyFile: string | undefined, option = "--key-file"): string {
+  const key = keyFile === undefined ? auditKey() : textIn(keyFile, option);
+  if (key === undefined) throw invalidOption(option, "is needed: which key is to sign? Or HOLDFAST_AUDIT_KEY");
   return key;
 }
 

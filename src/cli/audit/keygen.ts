@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
 import { teaching } from "../flags.js";
@@ -20,10 +20,17 @@ export function keygenCommand(): Command {
   ).action(async (file: string, flags: { json?: true }) => {
     const { newKeyPair, sealingKey } = await import("../../ops/audit/keys.js");
     const { privateKey, publicKey } = newKeyPair();
+    const written: string[] = [];
+    const write = (name: string, text: string, mode: number) => {
+      writeFileSync(name, text, { mode, flag: "wx" });
+      written.push(name);
+    };
     try {
-      writeFileSync(file, privateKey, { mode: 0o600, flag: "wx" });
-      writeFileSync(`${file}.pub`, publicKey, { flag: "wx" });
+      write(`${file}.pub`, publicKey, 0o666);
+      write(file, privateKey, 0o600);
     } catch (error) {
+      // Half a pair would be in the way of the next try.
+      for (const name of written) rmSync(name, { force: true });
       throw invalidOption("FILE", `cannot be written: ${(error as Error).message}`);
     }
     const { id } = sealingKey(privateKey);

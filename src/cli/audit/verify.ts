@@ -39,7 +39,7 @@ export function verifyCommand(): Command {
   ).action(async (files: readonly string[], flags: VerifyFlags) => {
     const { checkingKeys } = await import("../../ops/audit/keys.js");
     const keys = checkingKeys((flags.publicKey ?? []).map((file) => textIn(file, "--public-key")));
-    const heads = (flags.head ?? []).map(keptHead);
+    const heads = (flags.head ?? []).map((file) => keptHead(file));
     const { verdict, unsealed, nowMs } =
       files.length > 0 ? await inFiles(files, keys, heads) : await inStorage(flags, keys, heads);
     if (!verdict.ok) process.exitCode = storageExitCode;

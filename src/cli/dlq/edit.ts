@@ -66,22 +66,18 @@ export function editCommand(): Command {
       const { queue, id, message } = task;
       if (message === undefined)
         throw invalidOption("ID", "what is stored of this task cannot be decoded; holdfast task show prints its bytes");
+      const definition = await definitionOf(message.type, flags);
       const given = await payloadOf(flags);
       const mayEdit = given === undefined && flags.to === undefined;
       const payload = mayEdit ? await edited(message.payload) : (given ?? message.payload);
       const people = flags.json !== true;
       if (people) await print(...diffLines(message.payload, payload));
-      if (flags.dryRun === true) return;
-      if (people) {
-        const to = flags.to === undefined ? "" : ` in queue "${flags.to}"`;
-        await confirmed(`Run a copy of ${id} with this payload${to}?`, flags);
+      if (flags.dryRun === true) {
+        if (!people) await printJson({ of: { queue, id }, diff: payloadDiff(message.payload, payload) });
+        return;
       }
-      const definition =
-        flags.definition === undefined
-          ? undefined
-          : (await loadModule(flags.definition, message.type, undefined)).definition;
-      if (flags.definition !== undefined && definition === undefined)
-        throw invalidOption("--definition", `exports no definition of the type ${JSON.stringify(message.type)}`);
+      const to = flags.to === undefined ? "" : ` in queue "${flags.to}"`;
+      await confirmed(`Run a copy of ${id} with this payload${to}?`, flags);
       const result: CopyResult = await letters.copy(queue, id, {
         ...(await actOf(flags, inspector)),
         payload,
@@ -109,6 +105,13 @@ async function taskOf(
   if (id === undefined) throw invalidOption("ID", "which dead letter? Give its id");
   if (more !== undefined) throw invalidOption("ID", "give one id: the queue is named by --queue already");
   return inspector.require(queue, id);
+}
+
+async function definitionOf(type: string, { definition: file }: Flags) {
+  if (file === undefined) return undefined;
+  const { definition } = await loadModule(file, "--definition", type, undefined);
+  if (definition !== undefined) return definition;
+  throw invalidOption("--definition", `exports no definition of the type ${JSON.stringify(type)}`);
 }
 
 async function payloadOf({ set, file, base64 }: Flags): Promise<Uint8Array | undefined> {

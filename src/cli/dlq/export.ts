@@ -1,4 +1,4 @@
-import { createWriteStream, renameSync, rmSync } from "node:fs";
+import { createWriteStream, renameSync, rmSync, statSync } from "node:fs";
 import { once } from "node:events";
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
@@ -97,6 +97,8 @@ interface Writer {
 /** A file has its name when it is whole. */
 function writerTo(path: string | undefined): Writer {
   if (path === undefined) return { line: (text) => print(text), end: async () => undefined };
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    throw invalidOption("--out", "is a directory: name a file in it");
   const part = `${path}.part`;
   const file = createWriteStream(part, { mode: 0o600 });
   const failed = once(file, "error").then(([error]) => {

@@ -1,8 +1,8 @@
-import { createInterface } from "node:readline";
+import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import type { ImportResult } from "../../deadletter/index.js";
 import { encryptionKeys } from "../../core/encryption-key.js";
-import { linesOf } from "../../deadletter/spill-reader.js";
+import { linesOf, linesOfStream } from "../../deadletter/spill-reader.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { keyFileOption, type KeyFileFlags, keyOf } from "../key-file.js";
 import { type ActFlags, teaching, withActing } from "../flags.js";
@@ -38,7 +38,7 @@ export function importCommand(): Command {
           // Begun only now: a reader that nobody asks yet would lose what comes.
           const lines =
             file === "-"
-              ? createInterface({ input: process.stdin, signal })
+              ? standardInput(signal)
               : linesOf(file, {
                   keys: key === undefined ? [] : encryptionKeys(key, "--key-file"),
                   onTorn: (bytes) =>
@@ -66,6 +66,15 @@ export function importCommand(): Command {
       { mayCreate: true },
     ),
   );
+}
+
+/** Its lines, until it ends or somebody calls it off. */
+async function* standardInput(signal: AbortSignal): AsyncGenerator<string, void> {
+  try {
+    yield* linesOfStream(addAbortSignal(signal, process.stdin));
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }
 
 async function tell({ imported, existing, invalid, problems, stopped }: ImportResult): Promise<void> {

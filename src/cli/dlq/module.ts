@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { invalidOption } from "../../core/errors.js";
@@ -13,20 +13,24 @@ export interface HandlerModule {
 /**
  * A module of the user's: its handler (`default`, `handler`, or the export that is named) and, wherever in it, the definition
  * of that type.
- * @throws OPTION_INVALID where there is no such file, or this Node.js cannot load it
+ * @param option as which it was given
+ * @throws OPTION_INVALID where there is no such file, it throws, or this Node.js cannot load it
  */
-export async function loadModule(file: string, type: string, name: string | undefined): Promise<HandlerModule> {
+export async function loadModule(
+  file: string,
+  option: string,
+  type: string,
+  name: string | undefined,
+): Promise<HandlerModule> {
   const path = resolve(file);
-  if (!existsSync(path)) throw invalidOption("HANDLER", `there is no file ${JSON.stringify(path)}`);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+    throw invalidOption(option, `there is no file ${JSON.stringify(path)}`);
+  const { href } = pathToFileURL(path);
   let exported: Record<string, unknown>;
   try {
-    exported = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    exported = (await import(href)) as Record<string, unknown>;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_UNKNOWN_FILE_EXTENSION") throw error;
-    throw invalidOption(
-      "HANDLER",
-      `this Node.js (${process.version}) loads no TypeScript by itself: NODE_OPTIONS="--import tsx" before the command does, or Node.js 22.18 and later`,
-    );
+    throw invalidOption(option, `cannot be loaded: ${whyNot(error, [href, path])}`);
   }
   // What was CommonJS has all its names in its default, too.
   const inner = exported["default"];
@@ -40,9 +44,19 @@ export async function loadModule(file: string, type: string, name: string | unde
   if (name !== undefined && handler === undefined)
     throw invalidOption(
       "--export",
-      `names no function of ${JSON.stringify(path)}; there are ${Object.keys(names).join(", ")}`,
+      `names no function of ${JSON.stringify(path)}; it exports ${Object.keys(names).join(", ") || "nothing"}`,
     );
   return { handler: handler as ReplayHandler | undefined, definition };
+}
+
+/** In a sentence, with the place in the module where there is one. */
+function whyNot(error: unknown, places: readonly string[]): string {
+  if ((error as NodeJS.ErrnoException | null)?.code === "ERR_UNKNOWN_FILE_EXTENSION")
+    return `this Node.js (${process.version}) loads no TypeScript by itself: NODE_OPTIONS="--import tsx" before the command does, or Node.js 22.18 and later`;
+  if (!(error instanceof Error)) return String(error);
+  const frames = (error.stack ?? "").split("\n").map((line) => line.trim());
+  const frame = frames.find((line) => line.startsWith("at ") && places.some((place) => line.includes(place)));
+  return `${error.name}: ${error.message}${frame === undefined ? "" : ` (${frame})`}`;
 }
 
 const isDefinition = (value: unknown): value is AnyDefinition =>

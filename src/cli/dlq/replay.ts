@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { Command } from "commander";
 import ansis from "ansis";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
@@ -47,19 +48,20 @@ export function replayCommand(): Command {
       const task =
         flags.queue === undefined ? await findAnywhere({ inspector }, id) : await inspector.require(flags.queue, id);
       const type = task.message?.type ?? "";
-      const { handler, definition } = await loadModule(file, type, flags.export);
+      const { handler, definition } = await loadModule(file, "HANDLER", type, flags.export);
       if (handler === undefined)
         throw invalidOption(
           "HANDLER",
           `must export a function: as its default, as \`handler\`, or name it by --export`,
         );
       const people = flags.json !== true;
-      if (people) note(`Running ${printable(type)} on ${printable(task.id)} (queue ${printable(task.queue)}) here …`);
+      if (people) note(...wrapped(printable(`Running ${type} on ${task.id} (queue ${task.queue}) here …`)));
       const told = await untilStopped((signal) =>
         letters.replay(task.queue, task.id, handler, {
           definition,
           signal,
           onProgress: (value) => people && note(`progress  ${printable(JSON.stringify(value))}`),
+          onLog: (line) => people && note(`log       ${printable(line)}`),
           onStart: stopForDebugger,
         }),
       );
@@ -111,17 +113,25 @@ function meaning(outcome: Extract<ReplayResult, { status: "failed" }>["outcome"]
 }
 
 function textOf(value: unknown): string {
+  const text = value instanceof Uint8Array ? `${count(value.length)} bytes` : asJson(value, 2);
+  return (text ?? inspect(value)).slice(0, mostResult);
+}
+
+/** Undefined where it is none: a worker does not care for a result that nobody keeps, whatever it is. */
+function asJson(value: unknown, indent?: number): string | undefined {
   try {
-    const text = value instanceof Uint8Array ? `${count(value.length)} bytes` : JSON.stringify(value, null, 2);
-    return (text ?? String(value)).slice(0, mostResult);
+    return JSON.stringify(value, undefined, indent);
   } catch {
-    return String(value);
+    return undefined;
   }
 }
 
 function json(told: ReplayResult) {
   const { status, attempt, durationMs } = told;
-  if (status === "completed") return { status, attempt, durationMs, result: told.result ?? null };
+  if (status === "completed") {
+    const { result = null } = told;
+    return { status, attempt, durationMs, result: asJson(result) === undefined ? inspect(result) : result };
+  }
   const { error, outcome } = told;
   const known = HoldfastError.is(error, "PAYLOAD_INVALID") ? { code: error.code } : {};
   const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) };

@@ -1,7 +1,6 @@
 import { Command } from "commander";
-import { invalidOption } from "../../core/errors.js";
 import { conflictExitCode } from "../exit-codes.js";
-import { type ActFlags, teaching, wholeNumber, withActing } from "../flags.js";
+import { type ActFlags, dateOf, teaching, wholeNumber, withActing } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
@@ -26,7 +25,7 @@ export function runCommand(): Command {
         "Run dead letters again, as fast as storage takes them: these ids of a queue, or those of a search over all queues.",
       ),
   )
-    .option("--at <TIME>", "not before this time (ISO 8601): 2026-11-23T06:00Z")
+    .option("--at <TIME>", "not before this time: 2026-11-23T06:00Z")
     .option("--limit <N>", "of a search: at most so many", wholeNumber("--limit", 1, 1e9))
     .option("-y, --yes", "do not ask");
   return teaching(
@@ -39,9 +38,7 @@ export function runCommand(): Command {
     "One id by itself runs whatever is said against it. Of more than that, what is in quarantine, acknowledged, to run at most once or for a human to decide on stays where it is, and is named. For many, holdfast dlq redrive tries a few first, and stops itself when they fail again.",
   ).action(async (words: readonly string[], flags: Flags) => {
     const selection = selectionOf(words, flags);
-    const at = flags.at === undefined ? undefined : new Date(flags.at);
-    if (at !== undefined && Number.isNaN(at.getTime()))
-      throw invalidOption("--at", `must be a time such as 2026-11-23T06:00Z, got ${JSON.stringify(flags.at)}`);
+    const at = flags.at === undefined ? undefined : dateOf(flags.at, "--at");
     await withDeadLetters(flags, async ({ inspector, letters }) => {
       if (typeof selection === "string") await confirmed(`Run the dead letters of "${selection}" again?`, flags);
       const { draw, end } = drawing();

@@ -65,6 +65,8 @@ export function monitorCommand(): Command {
       await using server = await monitorServer(monitor, {
         ...(port === undefined ? {} : { port }),
         ...(host === undefined ? {} : { host }),
+      }).catch((error: unknown) => {
+        throw unheard(error);
       });
       monitor.start();
       note(
@@ -75,6 +77,14 @@ export function monitorCommand(): Command {
       await redrives.release();
     });
   });
+}
+
+/** What is wrong with an address that cannot be listened on. */
+function unheard(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE")
+    return invalidOption("--port", `is in use: ${message}. Another one, or 0 for any, will do`);
+  return error;
 }
 
 /** What policies say becomes of dead letters. A key without a directory is a mistake. */
@@ -120,5 +130,11 @@ async function sealing(broker: Broker, { auditKeyFile, auditHead }: Flags, log: 
   if (auditKeyFile === undefined && auditKey() === undefined) return [];
   const { sealingDuty, sealingKey } = await import("../../ops/index.js");
   const onHead = auditHead === undefined ? undefined : (head: AuditHead) => keepHead(auditHead, head);
-  return [sealingDuty(broker, sealingKey(privateKeyOf(auditKeyFile)), { head: headBefore(auditHead), onHead, log })];
+  return [
+    sealingDuty(broker, sealingKey(privateKeyOf(auditKeyFile, "--audit-key-file")), {
+      head: headBefore(auditHead, "--audit-head"),
+      onHead,
+      log,
+    }),
+  ];
 }

@@ -6,7 +6,7 @@ import { rawBytes } from "../../core/payload.js";
 import type { Setting } from "../../core/settings.js";
 import { callSettings, defineTask } from "../../core/task.js";
 import { conflictExitCode } from "../exit-codes.js";
-import { type StorageFlags, teaching, withStorage } from "../flags.js";
+import { dateOf, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { textOf } from "../payload-view.js";
 import { note, print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
@@ -68,13 +68,6 @@ function checked(flags: string, setting: Setting<unknown, unknown>): Option {
     setting.parse(value, name);
     return value;
   });
-}
-
-/** Local time would mean another moment on another machine. @throws OPTION_INVALID */
-function dateOf(word: string, option: string): Date {
-  const date = new Date(word);
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d.*(Z|[+-]\d\d:?\d\d)$/i.test(word) && !Number.isNaN(date.getTime())) return date;
-  throw invalidOption(option, `must be a time with its zone, such as 2026-11-22T15:04:05Z, got ${shown(word)}`);
 }
 
 function withHeader(word: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
