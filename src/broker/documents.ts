@@ -4,7 +4,18 @@ import { invalidOption } from "../core/errors.js";
  * What is kept of dead letters beside the tasks themselves, as small JSON documents: what people said of a group, rules,
  * redrives, policies, the state of alerts. Names are stored, so they are only ever added.
  */
-export const documentKinds = ["group", "rule", "redrive", "policy", "alert", "duty", "counter", "audit"] as const;
+export const documentKinds = [
+  "group",
+  "rule",
+  "redrive",
+  "redrive-ended",
+  "redrive-queues",
+  "policy",
+  "alert",
+  "duty",
+  "counter",
+  "audit",
+] as const;
 export type DocumentKind = (typeof documentKinds)[number];
 
 export interface StoredDocument {

@@ -17,8 +17,13 @@ export interface Redriving {
     how: Choosing,
     nowMs: number,
   ): Promise<ChooseReceipt[]>;
-  /** How far a redrive has come in a queue, and what is next: at most `limit` of those left and of those to be looked at. */
-  redriveStand(redrive: string, queue: string, limit: number, nowMs: number): Promise<RedriveStand>;
+  /** How far a redrive has come in each of these queues, and what is next there. All in one trip, or two. */
+  redriveStands(
+    redrive: string,
+    queues: readonly string[],
+    how: { readonly limit: number; readonly round: number },
+    nowMs: number,
+  ): Promise<RedriveStand[]>;
   /** Moves dead letters whose message is still as expected. Answers in order. */
   moveDead(
     redrive: string,
@@ -28,8 +33,11 @@ export interface Redriving {
     by: Act,
     nowMs: number,
   ): Promise<DeadMoveReceipt[]>;
-  /** What became of tasks of a redrive: each ends once, a second end is left out. */
-  noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[]): Promise<void>;
+  /**
+   * What became of tasks of a redrive: each ends once, a second end is left out. Those of a cause are counted by it in the
+   * same step, for as long as there is no later round.
+   */
+  noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[], round: number): Promise<void>;
   /** It is over: its tasks may be chosen by others, and what it knows is kept for `keepMs`. */
   endRedrive(redrive: string, queue: string, nowMs: number, keepMs: number): Promise<void>;
   /** What is known of its tasks, in no order; a page may have more or fewer than `limit`. */
@@ -96,6 +104,8 @@ export interface RedriveNote {
   /** "" where only the task itself is to be put right. */
   readonly became: RedriveEnd | "waiting" | "";
   readonly mark: string;
+  /** Of an end, what it had failed for before it was moved; "" is counted nowhere. */
+  readonly cause: string;
   /** Of `waiting`, Unix ms. */
   readonly lookAtMs?: number;
   /** For the task in this queue, if its message is still as expected. */
@@ -110,10 +120,19 @@ export interface RedriveFix {
   readonly message?: Uint8Array;
 }
 
+/** By cause, how many have ended, and how many of them have failed again. */
+export type RedriveCauses = Readonly<Record<string, { readonly ended: number; readonly failed: number }>>;
+/** As many causes are kept apart in a queue; all others are one, of this name. */
+export const maxRedriveCauses = 100;
+export const otherCauses = "others";
+
 export interface RedriveStand {
+  /** At most `limit` of those left, the oldest first, and of those to be looked at. */
   readonly left: readonly Chosen[];
   readonly due: readonly { readonly id: string; readonly mark: string }[];
   readonly counts: RedriveCounts;
+  /** Of the round that was asked for. */
+  readonly causes: RedriveCauses;
 }
 
 /** `left` to be moved, `waiting`: moved, and not ended. */

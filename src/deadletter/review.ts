@@ -3,6 +3,8 @@ import type { QueueInfo, TaskInfo } from "../core/info.js";
 import { type Given, resolve, setting } from "../core/settings.js";
 import type { Desk } from "./desk.js";
 import { readRedrives } from "./redrive/document.js";
+import { inTurns } from "./redrive/in-turns.js";
+import { added, standingOf } from "./redrive/standing.js";
 import { listRules, type Rule } from "./rules/book.js";
 
 export const reviewSettings = {
@@ -227,17 +229,12 @@ function medianOf(times: readonly number[]): number | undefined {
 
 async function redrivesOf(desk: Desk, fromMs: number): Promise<Review["redrives"]> {
   const redrives = (await readRedrives(desk)).filter(({ redrive }) => redrive.createdAtMs >= fromMs);
-  const stands = await Promise.all(
-    redrives.flatMap(({ id, redrive }) =>
-      redrive.queues.map((queue) => desk.store.redriveStand(id, queue, 1, desk.nowMs())),
-    ),
-  );
-  const sum = (of: (counts: (typeof stands)[number]["counts"]) => number) => sumOf(stands.map((one) => of(one.counts)));
+  const { counts } = added(await inTurns(redrives, (one) => standingOf(desk, one)));
   return {
     count: redrives.length,
-    succeeded: sum(({ succeeded }) => succeeded),
-    failedAgain: sum(({ failedSame, failedOther }) => failedSame + failedOther),
-    unknown: sum(({ gone, waiting }) => gone + waiting),
+    succeeded: counts.succeeded,
+    failedAgain: counts.failedSame + counts.failedOther,
+    unknown: counts.gone + counts.waiting,
   };
 }
 

@@ -6,7 +6,14 @@ import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
 import { diedSince, evict, evicted } from "./dead-letters/eviction.js";
 import { countOutcomes, outcomeCounts } from "./dead-letters/outcome-counts.js";
-import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./dead-letters/redrive.js";
+import {
+  chooseDead,
+  endRedrive,
+  moveDead,
+  noteRedriven,
+  redrivenTasks,
+  redriveStands,
+} from "./dead-letters/redrive.js";
 import { adoptLetters, readLetters } from "./dead-letters/letters.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./dead-letters/marks.js";
 import { discard, listTrash, purge, restore } from "./dead-letters/trash.js";
@@ -77,7 +84,7 @@ const verbs = {
   chooseDead,
   moveDead,
   noteRedriven,
-  redriveStand,
+  redriveStands,
   endRedrive,
   redrivenTasks,
   discard,

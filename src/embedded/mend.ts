@@ -13,7 +13,7 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
   worker: ["until_ms"],
   evicted: ["count"],
   outcome_count: ["count"],
-  redriven: ["by_ms", "ended_ms"],
+  redriven: ["by_ms", "ended_ms", "round"],
   trash: ["until_s", "lock_ms"],
   failure_group: ["members"],
 };

@@ -21,6 +21,7 @@ import type { Tables } from "./tables.js";
  * 12: `fingerprint`: the failure group of a dead letter, once it has come to it; triggers count those that leave. A row
  * that comes back from elsewhere comes to it anew.
  * 13: `outcome_count`: how attempts ended, by type.
+ * 14: the cause of what a redrive moved, and in which of its rounds the end was seen: what its brake goes by.
  */
 const steps: readonly string[] = [
   `CREATE TABLE task (
@@ -204,6 +205,9 @@ END;`,
   count INTEGER NOT NULL,
   PRIMARY KEY (queue, type, outcome, reason)
 ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE redriven ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+ALTER TABLE redriven ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX redriven_causes ON redriven (redrive, queue, round, cause, became) WHERE cause <> '';`,
 ];
 
 /** "HfSt" */

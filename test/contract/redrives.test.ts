@@ -1,92 +1,25 @@
 import { expect } from "vitest";
 import { minBuildHeader } from "../../src/core/build.js";
-import type { LeasedTask } from "../../src/broker/broker.js";
-import type { DeadLetterStore } from "../../src/broker/dead-letters.js";
 import { sideEffectsHeader } from "../../src/core/names.js";
-import type { TaskMessage } from "../../src/core/message.js";
-import { DeadLetters } from "../../src/deadletter/index.js";
-import type { RedriveOptions } from "../../src/deadletter/redrive/options.js";
 import type { RedriveInfo } from "../../src/deadletter/redrive/redrives.js";
 import { settled } from "../support/builders.js";
 import { until } from "../support/until.js";
-import { describeBroker, type Trial } from "./describe-broker.js";
+import { describeBroker } from "./describe-broker.js";
 
-const quick: RedriveOptions = { rate: 5_000, ramp: "0s", canary: 0, actor: "ops@test", reason: "a test" };
-
-const lettersOf = (t: Trial, broker = t.broker) => new DeadLetters(broker);
-const all = (t: Trial) => `queue:${t.queue}`;
-
-async function die(t: Trial, ids: readonly string[], fields: Partial<TaskMessage> = {}): Promise<void> {
-  await t.enqueue(ids.map((id) => t.task(id, { maxRetry: 0, ...fields })));
-  // In order, a second apart, and all of them long ago.
-  for (const [n, task] of (await t.leaseAll({}, -100_000)).entries())
-    await t.settle([settled.archived(task)], -90_000 + n * 1_000);
-}
-
-/** Those of a process in which something happens just before a verb reaches storage. */
-function lettersWith(t: Trial, verb: keyof DeadLetterStore, happens: () => Promise<void>): DeadLetters {
-  const store = t.broker.deadLetters!;
-  const instead = async (...given: unknown[]): Promise<unknown> => {
-    await happens();
-    return Reflect.apply(store[verb] as (...all: unknown[]) => unknown, store, given);
-  };
-  return lettersOf(t, changed(t.broker, "deadLetters", changed(store, verb, instead)));
-}
-
-/** The same, with another member. */
-const changed = <T extends object>(whole: T, name: keyof T, member: unknown): T =>
-  new Proxy(whole, {
-    get: (target, asked) => {
-      const own: unknown = asked === name ? member : Reflect.get(target, asked);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
-
-type Verdict = "completed" | "same" | "other";
-
-/** What a worker would do with all that it finds. Answers what it has run. */
-async function work(t: Trial, verdict: (task: LeasedTask) => Verdict, queue = t.queue): Promise<string[]> {
-  const leased = await t.leaseAll({ queues: [queue] });
-  await t.settle(
-    leased.map((task) => {
-      const is = verdict(task);
-      if (is === "completed") return settled.completed(task);
-      return settled.archived(task, is === "same" ? {} : { message: "another cause altogether", class: "Other" });
-    }),
-  );
-  return leased.map(({ message }) => message.id);
-}
-
-/** Steps and works until the redrive is over, or has stopped. Answers what ran, in that order. */
-async function driven(
-  t: Trial,
-  letters: DeadLetters,
-  id: string,
-  verdict: (task: LeasedTask) => Verdict = () => "completed",
-  queue = t.queue,
-): Promise<{ ran: string[]; info: RedriveInfo }> {
-  const ran: string[] = [];
-  const stop = new AbortController();
-  const worker = (async () => {
-    while (!stop.signal.aborted) {
-      ran.push(...(await work(t, verdict, queue)));
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  })();
-  try {
-    const info = await letters.redrives.drive(id, { signal: AbortSignal.timeout(15_000) });
-    return { ran, info };
-  } finally {
-    stop.abort();
-    await worker;
-  }
-}
-
-const outcomesOf = async (letters: DeadLetters, id: string) => {
-  const found: Record<string, string> = {};
-  for await (const one of letters.redrives.outcomes(id)) found[one.id] = one.became;
-  return found;
-};
+import {
+  quick,
+  lettersOf,
+  all,
+  die,
+  lettersWith,
+  dyingAfter,
+  letGo,
+  changed,
+  work,
+  driven,
+  outcomesOf,
+  fail,
+} from "./redrive-tools.js";
 
 describeBroker("redrives", ({ it }) => {
   it("say beforehand what they would do, and do nothing", async (t) => {
@@ -320,6 +253,58 @@ describeBroker("redrives", ({ it }) => {
     expect((await letters.redrives.plan(all(t))).tasks).toBe(2);
   });
 
+  it("stop themselves also when their process died before it could write that the first few had failed", async (t) => {
+    await die(t, ["1", "2", "3", "4"]);
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), { ...quick, canary: 3 });
+    let isDead = false;
+    const doomed = lettersOf(t, dyingAfter(t, "noteRedriven", async () => {
+      isDead = (await t.broker.deadLetters!.redriveStands(id, [t.queue], { limit: 1, round: 0 }, t.at(0)))[0]!.counts
+        .failedSame === 3;
+      return isDead;
+    })); // prettier-ignore
+    await until("it died with the ends noted", async () => {
+      await doomed.redrives.step(() => undefined);
+      await work(t, () => "same");
+      return isDead;
+    });
+    await letGo(t, id);
+
+    const { ran, info } = await driven(t, letters, id);
+
+    expect(info).toMatchObject({
+      status: "braked",
+      phase: "canary",
+      causes: { [Object.keys(info.causes)[0]!]: { ended: 3, failed: 3 } },
+    });
+    expect(ran).toEqual([]);
+  });
+
+  it("write nothing where nothing has changed, and are apart when they are over", async (t) => {
+    await die(t, ["1"]);
+    const letters = lettersOf(t);
+    const { id } = await letters.redrives.start(all(t), quick);
+    let writes = 0;
+    const driver = lettersWith(t, "writeDocuments", async () => {
+      writes += 1;
+    });
+    await until("it waits for its only one", async () => {
+      await driver.redrives.step(fail);
+      return (await letters.redrives.get(id)).phase === "watching";
+    });
+    writes = 0;
+    for (let n = 0; n < 3; n += 1) await driver.redrives.step(fail);
+    expect(writes).toBe(0);
+
+    await driver.redrives.release();
+    await driven(t, letters, id);
+    const store = t.broker.deadLetters!;
+    expect(await store.readDocuments("redrive", [id])).toEqual([]);
+    const { counts } = await letters.redrives.get(id);
+    expect(counts).toMatchObject({ succeeded: 1 });
+    expect((await letters.redrives.list()).find((one) => one.id === id)).toMatchObject({ phase: "ended", counts });
+  });
+
   it("have what was refused not among the acts as if it were done", async (t) => {
     const letters = lettersOf(t);
     const recorded = async (id: string) => {
@@ -435,7 +420,3 @@ describeBroker("running dead letters", ({ it }) => {
     expect(await t.counts()).toEqual({ pending: 2, archived: 1 });
   });
 });
-
-function fail(error: unknown): never {
-  throw error;
-}

@@ -52,9 +52,13 @@ const note = (t: Trial, ...notes: (Partial<RedriveNote> & { id: string; became: 
   store(t).noteRedriven(
     "r1",
     t.queue,
-    notes.map((one) => ({ mark: "", ...one })),
+    notes.map((one) => ({ mark: "", cause: "", ...one })),
+    0,
   );
-const stand = (t: Trial, ms = 0, limit = 10) => store(t).redriveStand("r1", t.queue, limit, t.at(ms));
+const stand = async (t: Trial, ms = 0, limit = 10) => {
+  const [found] = await store(t).redriveStands("r1", [t.queue], { limit, round: 0 }, t.at(ms));
+  return found!;
+};
 const none = { left: 0, waiting: 0, succeeded: 0, failedSame: 0, failedOther: 0, gone: 0, notMoved: 0 };
 
 describeBroker("redriving", ({ it }) => {
@@ -248,6 +252,30 @@ describeBroker("redriving", ({ it }) => {
       { id: "2", became: "waiting", mark: '{"of":"2"}' },
       { id: "3", became: "notMoved", mark: "why not" },
     ]);
+  });
+
+  it("counts ends by cause in the step in which it notes them, and from nothing in a later round", async (t) => {
+    const ids = ["1", "2", "3", "4", "5"];
+    await die(t, ids);
+    await choose(t, ids);
+    await move(t, await movesOf(t, ids));
+    const causes = async (round: number, queue = t.queue) =>
+      (await store(t).redriveStands("r1", [t.queueNamed("none"), queue], { limit: 1, round }, t.at(0)))[1]?.causes;
+    const end = (round: number, id: string, became: RedriveNote["became"], cause: string) =>
+      store(t).noteRedriven("r1", t.queue, [{ id, became, mark: "", cause }], round);
+
+    await end(0, "1", "failedSame", "a");
+    await end(0, "1", "failedSame", "a");
+    await end(0, "2", "succeeded", "a");
+    expect(await causes(0)).toEqual({ a: { ended: 2, failed: 1 } });
+    await end(1, "3", "failedOther", "b");
+    // Of one that has not seen yet that it was resumed.
+    await end(0, "4", "failedSame", "a");
+    await end(1, "5", "gone", "");
+
+    expect(await causes(1)).toEqual({ b: { ended: 1, failed: 1 } });
+    expect(await causes(2)).toEqual({});
+    expect((await stand(t)).counts).toEqual({ ...none, failedSame: 2, failedOther: 1, succeeded: 1, gone: 1 });
   });
 
   it("gives a task back what it was changed for", async (t) => {

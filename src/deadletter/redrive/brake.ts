@@ -1,21 +1,18 @@
-import type { RedriveDocument } from "./document.js";
+import { maxRedriveCauses, otherCauses, type RedriveCauses } from "../../broker/redriving.js";
 
-type Causes = RedriveDocument["causes"];
-
-/** As many causes are kept apart; all others are one. */
-const maxCauses = 100;
-const others = "others";
-
-/** The causes, with one more task of one that has ended. */
-export function withEnd(causes: Causes, fingerprint: string, failed: boolean): Causes {
-  const isKnown = Object.hasOwn(causes, fingerprint) || Object.keys(causes).length < maxCauses;
-  const name = isKnown && fingerprint !== "" ? fingerprint : others;
-  const before = (Object.hasOwn(causes, name) ? causes[name] : undefined) ?? { ended: 0, failed: 0 };
-  return { ...causes, [name]: { ended: before.ended + 1, failed: before.failed + (failed ? 1 : 0) } };
+/** Of two places, or what came to one meanwhile. Past as many as are kept apart all are one. */
+export function addedCauses(a: RedriveCauses, b: RedriveCauses): RedriveCauses {
+  const sum = new Map(Object.entries(a));
+  for (const [cause, { ended, failed }] of Object.entries(b)) {
+    const name = sum.has(cause) || sum.size < maxRedriveCauses ? cause : otherCauses;
+    const before = sum.get(name) ?? { ended: 0, failed: 0 };
+    sum.set(name, { ended: before.ended + ended, failed: before.failed + failed });
+  }
+  return Object.fromEntries(sum);
 }
 
 /** Why it has to stop, in words; undefined: it may go on. A sample is how many must have ended for their share to count. */
-export function brakeSays(causes: Causes, bound: number, sample: number): string | undefined {
+export function brakeSays(causes: RedriveCauses, bound: number, sample: number): string | undefined {
   for (const [name, { ended, failed }] of Object.entries(causes)) {
     if (ended < sample || (failed / ended) * 100 <= bound) continue;
     return `${failed} of ${ended} tasks of ${name} have failed again (more than ${bound} %)`;
@@ -24,7 +21,7 @@ export function brakeSays(causes: Causes, bound: number, sample: number): string
 }
 
 /** The same over all causes: of a canary, which is too small to be looked at apart. */
-export function canarySays(causes: Causes, bound: number): string | undefined {
+export function canarySays(causes: RedriveCauses, bound: number): string | undefined {
   const all = Object.values(causes).reduce(
     (sum, { ended, failed }) => ({ ended: sum.ended + ended, failed: sum.failed + failed }),
     { ended: 0, failed: 0 },

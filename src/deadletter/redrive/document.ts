@@ -1,10 +1,12 @@
 import type { LeaseTerm } from "../../broker/document-lease.js";
 import type { StoredDocument } from "../../broker/documents.js";
+import type { RedriveStand } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError } from "../../core/errors.js";
 import type { Desk } from "../desk.js";
 import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
+import { forgetQueues } from "./queue-pages.js";
 import type { DeadSelection } from "./selection.js";
 
 /**
@@ -14,6 +16,9 @@ import type { DeadSelection } from "./selection.js";
 export type RedrivePhase = "choosing" | "canary" | "moving" | "watching" | "ending" | "ended";
 /** `braked`: it stopped itself. Paused and braked ones move nothing, and go on when they are resumed. */
 export type RedriveStatus = "running" | "paused" | "braked" | "cancelled" | "done";
+
+/** What is known of its tasks, and by cause of those that ended since it was started or resumed. */
+export type RedriveStanding = Pick<RedriveStand, "counts" | "causes">;
 
 /** What is kept of a redrive: whoever drives it has nothing else to go on. Which tasks it has is kept beside them. */
 export interface RedriveDocument {
@@ -25,17 +30,20 @@ export interface RedriveDocument {
   readonly status: RedriveStatus;
   /** Why it is paused, or stopped itself. */
   readonly says: string;
-  /** Those in which it has chosen tasks. */
-  readonly queues: readonly string[];
+  /** In so many queues it has chosen tasks; their names are on so many pages (queue-pages.ts). */
+  readonly queues: number;
+  readonly queuePages: number;
   /** What was selected and is not eligible, by why. */
   readonly skipped: Readonly<Partial<Record<Ineligible, number>>>;
-  /** By fingerprint, since it was started or resumed: what the brake goes by. */
-  readonly causes: Readonly<Record<string, { readonly ended: number; readonly failed: number }>>;
+  /** How often it was resumed: the brake goes by what has ended since. */
+  readonly round: number;
   /** When it began to come up to speed. */
   readonly rampAtMs: number;
   /** When the last task was moved. */
   readonly movedAtMs: number;
   readonly endedAtMs?: number | undefined;
+  /** When it was over. */
+  readonly standing?: RedriveStanding | undefined;
   /** The process that drives it, and until when it has said so. */
   readonly driver?: LeaseTerm | undefined;
 }
@@ -46,25 +54,41 @@ export interface StoredRedrive {
   readonly redrive: RedriveDocument;
 }
 
+/** Those that are not over: whoever drives reads all of them, again and again. The others are kept apart. */
 export const kind = "redrive";
+const endedKind = "redrive-ended";
 
-/** How long what is known of one is kept when it is over. */
+/** How long what is known of one is kept when it is over, and of how many. */
 export const keepMs = 30 * 86_400_000;
+const keepMost = 1_000;
+
+/** Those that are not over; one that has just ended may be among them. */
+export async function readLive({ store }: Desk): Promise<StoredRedrive[]> {
+  return (await store.readDocuments(kind)).flatMap(storedRedrive).toSorted(lastFirst);
+}
 
 /** All there are, the last one first. */
-export async function readRedrives({ store }: Desk): Promise<StoredRedrive[]> {
-  const documents = await store.readDocuments(kind);
-  return documents.flatMap(storedRedrive).toSorted((a, b) => b.redrive.createdAtMs - a.redrive.createdAtMs);
+export async function readRedrives(desk: Desk): Promise<StoredRedrive[]> {
+  const live = await readLive(desk);
+  const ids = new Set(live.map(({ id }) => id));
+  const ended = (await readEnded(desk)).filter(({ id }) => !ids.has(id));
+  return [...live, ...ended].toSorted(lastFirst);
 }
 
-/** @throws REDRIVE_NOT_FOUND */
-export async function readRedrive({ store }: Desk, id: string): Promise<StoredRedrive> {
-  const [document] = await store.readDocuments(kind, [id]);
-  return redriveIn(id, document);
-}
+const readEnded = async ({ store }: Desk): Promise<StoredRedrive[]> =>
+  (await store.readDocuments(endedKind)).flatMap(storedRedrive);
+
+const lastFirst = (a: StoredRedrive, b: StoredRedrive) => b.redrive.createdAtMs - a.redrive.createdAtMs;
 
 /** @throws REDRIVE_NOT_FOUND */
-export function redriveIn(id: string, document: StoredDocument | undefined): StoredRedrive {
+export async function readRedrive(desk: Desk, id: string): Promise<StoredRedrive> {
+  const [live] = await desk.store.readDocuments(kind, [id]);
+  return redriveIn(desk, id, live);
+}
+
+/** What was read among those that are not over, or it is one that is. @throws REDRIVE_NOT_FOUND */
+export async function redriveIn({ store }: Desk, id: string, live: StoredDocument | undefined): Promise<StoredRedrive> {
+  const [document] = live === undefined ? await store.readDocuments(endedKind, [id]) : [live];
   const [found] = document === undefined ? [] : storedRedrive(document);
   if (found === undefined) throw new HoldfastError("REDRIVE_NOT_FOUND", { id });
   return found;
@@ -73,16 +97,24 @@ export function redriveIn(id: string, document: StoredDocument | undefined): Sto
 /** Anyone may have written there: what is no redrive is none. */
 function storedRedrive({ id, version, value }: StoredDocument): StoredRedrive[] {
   const redrive = value as RedriveDocument | null;
-  const isOne = typeof redrive === "object" && redrive !== null && Array.isArray(redrive.queues) && "phase" in redrive;
+  const isOne =
+    typeof redrive === "object" && redrive !== null && typeof redrive.settings === "object" && "phase" in redrive;
   return isOne ? [{ id, version, redrive }] : [];
 }
 
-/** @throws OPTION_INVALID for a selection that is too large to be kept */
-export async function writeRedrive(desk: Desk, { id, version, redrive }: StoredRedrive): Promise<boolean> {
+/** Answers its new version; undefined where somebody else has changed it meanwhile. */
+export async function writeRedrive(desk: Desk, { id, version, redrive }: StoredRedrive): Promise<number | undefined> {
   const writes = [{ id, value: redrive, ifVersion: version }];
   const [receipt] = await desk.store.writeDocuments(kind, writes, desk.nowMs());
   if (receipt?.status === "full") throw failed(desk, "there are as many redrives as are kept");
-  return receipt?.status === "written";
+  return receipt?.status === "written" ? receipt.version : undefined;
+}
+
+/** One that has ended goes to the others that have: first there, then from here, and again by whoever finds it. */
+export async function putAway({ store, nowMs }: Desk, { id, version, redrive }: StoredRedrive): Promise<void> {
+  const [receipt] = await store.writeDocuments(endedKind, [{ id, value: redrive, ifVersion: 0 }], nowMs());
+  if (receipt?.status !== "full")
+    await store.writeDocuments(kind, [{ id, value: undefined, ifVersion: version }], nowMs());
 }
 
 /** Others write, too (a pause, another rate): what they wrote is read, and changed again. `change` answers undefined to leave it. */
@@ -95,7 +127,8 @@ export async function changeRedrive(
     const stored = await readRedrive(desk, id);
     const redrive = change(stored.redrive);
     if (redrive === undefined) return stored;
-    if (await writeRedrive(desk, { ...stored, redrive })) return { ...stored, redrive };
+    const version = await writeRedrive(desk, { ...stored, redrive });
+    if (version !== undefined) return { id, version, redrive };
     if (tries === mostTries) throw failed(desk, `redrive ${id} is changed by too many at once`);
   }
 }
@@ -108,7 +141,10 @@ const failed = ({ broker }: Desk, problem: string) =>
 /** Those that were over long ago make room. */
 export async function forgetOld(desk: Desk): Promise<void> {
   const beforeMs = desk.nowMs() - keepMs;
-  const old = (await readRedrives(desk)).filter(({ redrive }) => (redrive.endedAtMs ?? Infinity) < beforeMs);
+  for (const one of await readLive(desk)) if (one.redrive.phase === "ended") await putAway(desk, one);
+  const ended = (await readEnded(desk)).toSorted(lastFirst);
+  const old = ended.filter(({ redrive }, n) => n >= keepMost || (redrive.endedAtMs ?? 0) < beforeMs);
+  for (const { id, redrive } of old) await forgetQueues(desk, id, redrive.queuePages);
   const writes = old.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
-  if (writes.length > 0) await desk.store.writeDocuments(kind, writes, desk.nowMs());
+  if (writes.length > 0) await desk.store.writeDocuments(endedKind, writes, desk.nowMs());
 }

@@ -1,31 +1,44 @@
 import { DocumentLease } from "../../broker/document-lease.js";
-import { groupOf } from "../../broker/failure-groups.js";
-import type { RedriveCounts, RedriveStand } from "../../broker/redriving.js";
+import type { RedriveStand } from "../../broker/redriving.js";
+import type { TaskInfo } from "../../core/info.js";
 import type { Desk } from "../desk.js";
-import { withEnd } from "./brake.js";
-import { choose, countedBy, sifted } from "./chooser.js";
-import { changeRedrive, keepMs, kind, readRedrive, type RedriveDocument, redriveIn } from "./document.js";
-import { ineligible } from "./eligible.js";
-import { type Moved, moveTasks } from "./mover.js";
-import { judged, type Mark, markOf, markText, retentionToSee } from "./outcome.js";
+import { choose, countedBy, type Refused, sifted } from "./chooser.js";
+import {
+  changeRedrive,
+  keepMs,
+  kind,
+  putAway,
+  readRedrive,
+  type RedriveDocument,
+  redriveIn,
+  type RedriveStanding,
+  type StoredRedrive,
+} from "./document.js";
+import { inTurns } from "./in-turns.js";
+import { lookAtMoved } from "./look.js";
+import { moveLeft } from "./move-left.js";
 import { movedOf, nextOf } from "./next.js";
+import { markText } from "./outcome.js";
 import { Pace } from "./pace.js";
+import { addQueues, maxQueues } from "./queue-pages.js";
 import { selected } from "./selection.js";
-import { addedCounts, countsOf, noCounts } from "./standing.js";
+import { added, addedCounts, nothing, queuesOf, standsOf } from "./standing.js";
 
 /** How long a driver that says nothing is taken for alive. */
 export const leaseMs = 10_000;
-/** Tasks of a queue that one step looks at, or moves. */
+/** Tasks that one step moves, or of a queue looks at. */
 const stepTasks = 500;
-/** Pages of a selection that one step looks at. */
-const stepPages = 10;
+/** So many tasks one step chooses, and so long it looks for them. */
+const choosesMost = 2_000;
+const chooseMs = 1_000;
 /** Between two steps, at the least and at the most. */
 const soonMs = 50;
 const restMs = 500;
 
 export interface RedriveStep {
   readonly redrive: RedriveDocument;
-  readonly counts: RedriveCounts;
+  /** Undefined where this step did not look at it. */
+  readonly standing?: RedriveStanding | undefined;
   /** `elsewhere`: another process drives it, until at least then. */
   readonly driven: "here" | "elsewhere";
   /** When the next step has something to do, ms from now. */
@@ -44,6 +57,11 @@ export class RedriveDriver {
   readonly #lease: DocumentLease;
   #selecting: ReturnType<typeof selected> | undefined;
   #skipped: RedriveDocument["skipped"] = {};
+  /** Queues in which it has chosen so far, and all of them once it has. */
+  #known = new Set<string>();
+  #queues: readonly string[] | undefined;
+  /** Queues in which nothing is left and nothing waits: what is known of them stays. */
+  readonly #settled = new Map<string, { readonly stand: RedriveStand; readonly round: number }>();
   readonly #pace = new Pace();
 
   constructor(desk: Desk, id: string, owner: string) {
@@ -56,16 +74,21 @@ export class RedriveDriver {
 
   /** One bounded step. @throws REDRIVE_NOT_FOUND, and what storage throws: the next step goes on where this one stopped */
   async step(): Promise<RedriveStep> {
-    const redrive = await this.#held();
-    if (redrive.phase === "ended") return this.#answer(redrive, restMs);
-    if (redrive.driver?.holder !== this.#owner) {
+    const { isOurs, found } = await this.#lease.look(this.#desk.nowMs());
+    const stored = await redriveIn(this.#desk, this.#id, found);
+    const { redrive } = stored;
+    if (redrive.phase === "ended") {
+      if (found !== undefined) await putAway(this.#desk, stored);
+      return here(redrive, restMs);
+    }
+    if (!isOurs) {
       this.#selecting = undefined;
       const waitMs = Math.max(soonMs, (redrive.driver?.untilMs ?? 0) - this.#desk.nowMs());
-      return { redrive, counts: await this.#countsOf(redrive), driven: "elsewhere", waitMs };
+      return { redrive, driven: "elsewhere", waitMs };
     }
     if (redrive.phase === "ending") return this.#end(redrive);
     if (redrive.phase !== "choosing") return this.#go(redrive);
-    return redrive.status === "running" ? this.#choose(redrive) : this.#answer(redrive, restMs);
+    return redrive.status === "running" ? this.#choose(redrive) : here(redrive, restMs);
   }
 
   /** Lets others drive it. */
@@ -73,18 +96,17 @@ export class RedriveDriver {
     await this.#lease.release(this.#desk.nowMs());
   }
 
-  /** As it is stored, with our lease in it where nobody else has it. */
-  async #held(): Promise<RedriveDocument> {
-    const { found } = await this.#lease.look(this.#desk.nowMs());
-    return redriveIn(this.#id, found).redrive;
+  async #change(change: (redrive: RedriveDocument) => RedriveDocument): Promise<RedriveDocument> {
+    return (await this.#changed(change)).redrive;
   }
 
-  async #change(change: (redrive: RedriveDocument) => RedriveDocument): Promise<RedriveDocument> {
+  #changed(change: (redrive: RedriveDocument) => RedriveDocument): Promise<StoredRedrive> {
     // Somebody else's by now: it is no longer ours to change.
-    const { redrive } = await changeRedrive(this.#desk, this.#id, (now) =>
-      now.driver?.holder === this.#owner ? change(now) : undefined,
-    );
-    return redrive;
+    return changeRedrive(this.#desk, this.#id, (now) => (this.#isOurs(now) ? change(now) : undefined));
+  }
+
+  #isOurs({ driver }: RedriveDocument): boolean {
+    return driver?.holder === this.#owner;
   }
 
   /** Some pages of the selection. Begun anew after an error, and by another process: to choose a task twice is to choose it once. */
@@ -97,34 +119,59 @@ export class RedriveDriver {
     }
   }
 
-  async #choosePages({ selection, settings, createdAtMs, queues }: RedriveDocument): Promise<RedriveStep> {
+  async #choosePages(redrive: RedriveDocument): Promise<RedriveStep> {
+    const { selection, settings, createdAtMs } = redrive;
     if (this.#selecting === undefined) {
       this.#selecting = selected(this.#desk, selection, createdAtMs);
       this.#skipped = {};
+      this.#known = new Set(await queuesOf(this.#desk, this.#id, redrive));
     }
-    let known = queues;
-    for (let page = 0; page < stepPages; page += 1) {
-      const { value } = await this.#selecting.next();
-      if (value === undefined) return this.#chosen(settings);
-      const { fit, refused } = sifted(value, settings, this.#desk.nowMs());
-      const all = [...new Set([...known, ...fit.keys()])];
-      if (page === 0 || all.length > known.length) {
-        known = all;
-        // Named first: what is chosen in a queue must be found there by whoever ends it.
-        const now = await this.#change((latest) => ({ ...latest, queues: all }));
-        if (now.driver?.holder !== this.#owner) return this.#answer(now, soonMs);
-      }
-      for (const [queue, tasks] of fit)
-        refused.push(...(await choose(this.#desk, this.#id, queue, tasks, settings, false)));
-      this.#skipped = countedBy(this.#skipped, refused);
-      const { redrive: latest } = await readRedrive(this.#desk, this.#id);
-      if (latest.status === "cancelled") {
-        // It may have been over before these were chosen: nobody would let go of them.
-        for (const queue of fit.keys()) await this.#desk.store.endRedrive(this.#id, queue, this.#desk.nowMs(), keepMs);
-        return this.#answer(latest, 0);
-      }
+    const { fit, refused, isAll } = await this.#gathered(this.#selecting, settings);
+    let now = await this.#name([...fit.keys()], redrive);
+    if (!this.#isOurs(now) || now.phase !== "choosing") return here(now, 0);
+    const left = await inTurns([...fit], ([queue, tasks]) =>
+      choose(this.#desk, this.#id, queue, tasks, settings, false),
+    );
+    this.#skipped = countedBy(this.#skipped, [...refused, ...left.flat()]);
+    now = (await readRedrive(this.#desk, this.#id)).redrive;
+    if (now.status === "cancelled" || now.phase === "ended") {
+      // It may have been over before these were chosen: nobody would let go of them.
+      await inTurns([...fit.keys()], (queue) => this.#letGo(queue));
+      return here(now, 0);
     }
-    return this.#answer((await readRedrive(this.#desk, this.#id)).redrive, 0);
+    if (!this.#isOurs(now)) return here(now, soonMs);
+    return isAll ? this.#chosen(settings) : here(now, 0);
+  }
+
+  /** Some pages together, so that many queues of few tasks are not named and chosen in one by one. */
+  async #gathered(selecting: ReturnType<typeof selected>, settings: RedriveDocument["settings"]) {
+    const beganAtMs = this.#desk.nowMs();
+    const fit = new Map<string, TaskInfo[]>();
+    const refused: Refused[] = [];
+    for (let tasks = 0; tasks < choosesMost && this.#desk.nowMs() - beganAtMs < chooseMs;) {
+      const { value } = await selecting.next();
+      if (value === undefined) return { fit, refused, isAll: true };
+      const nowMs = this.#desk.nowMs();
+      const page = sifted(value, settings, nowMs);
+      refused.push(...page.refused);
+      for (const [queue, some] of page.fit) fit.set(queue, [...(fit.get(queue) ?? []), ...some]);
+      tasks += value.tasks.length;
+    }
+    return { fit, refused, isAll: false };
+  }
+
+  /** Before anything is chosen in them: whoever ends it must find there what was chosen. */
+  async #name(queues: readonly string[], now: RedriveDocument): Promise<RedriveDocument> {
+    const known = this.#known;
+    const fresh = queues.filter((queue) => !known.has(queue));
+    if (fresh.length === 0) return now;
+    if (known.size + fresh.length > maxQueues) {
+      const says = `its tasks are in more than ${maxQueues} queues: select fewer`;
+      return this.#change((latest) => unlessOver(latest, { status: "cancelled", phase: "ending", says }));
+    }
+    const queuePages = await addQueues(this.#desk, this.#id, now.queuePages, fresh);
+    for (const queue of fresh) known.add(queue);
+    return this.#change((latest) => ({ ...latest, queues: known.size, queuePages }));
   }
 
   async #chosen({ canary, ordered }: RedriveDocument["settings"]): Promise<RedriveStep> {
@@ -132,151 +179,114 @@ export class RedriveDriver {
     const phase = canary > 0 && !ordered ? "canary" : "moving";
     const rampAtMs = this.#desk.nowMs();
     const redrive = await this.#change((now) => unlessOver(now, { phase, skipped: this.#skipped, rampAtMs }));
-    return this.#answer(redrive, 0);
+    return here(redrive, 0);
   }
 
   /** Looks at what was moved, stops where it must, and moves what is next. */
   async #go(redrive: RedriveDocument): Promise<RedriveStep> {
-    const { queues } = redrive;
     const nowMs = this.#desk.nowMs();
-    const stands = await Promise.all(
-      queues.map((queue) => this.#desk.store.redriveStand(this.#id, queue, stepTasks, nowMs)),
+    const { open, sum } = await this.#stands(redrive, nowMs);
+    const due = open.filter(({ stand }) => stand.due.length > 0);
+    const looks = await inTurns(due, ({ queue, stand }) =>
+      lookAtMoved(this.#desk, this.#id, redrive, queue, stand.due, nowMs),
     );
-    const looks = await Promise.all(queues.map((queue, n) => this.#look(queue, stands[n]!.due, redrive, nowMs)));
-    const ends = looks.flat();
-    let { causes } = redrive;
-    for (const { fingerprint, failed } of ends) causes = withEnd(causes, fingerprint, failed);
-    const counts = stands.reduce((sum, stand) => addedCounts(sum, stand.counts), noCounts);
-    const waiting = counts.waiting - ends.length;
-    const next = nextOf({ ...redrive, causes }, counts, waiting, nowMs);
-    const now = await this.#change((latest) => unlessOver(latest, changesIn(redrive, next)));
-    if (now.status !== "running" || now.driver?.holder !== this.#owner) return this.#answer(now, restMs);
+    const standing = added([sum, ...looks]);
+    const ended = standing.counts.waiting < sum.counts.waiting;
+    const now = await this.#decided(redrive, nextOf(redrive, standing, nowMs));
+    if (now.status !== "running" || !this.#isOurs(now)) return here(now, restMs, standing);
     const isMoving = now.phase === "canary" || now.phase === "moving";
-    const tried = isMoving ? await this.#move(now, stands, counts, waiting) : 0;
-    return this.#answer(now, tried + ends.length > 0 || now.phase !== redrive.phase ? soonMs : restMs);
+    const { tried, counts } = isMoving ? await this.#move(now, open, standing.counts) : { tried: 0, counts: {} };
+    const waitMs = tried > 0 || ended || now.phase !== redrive.phase ? soonMs : restMs;
+    return here(now, waitMs, { ...standing, counts: addedCounts(standing.counts, counts) });
   }
 
-  async #look(queue: string, due: RedriveStand["due"], { settings }: RedriveDocument, nowMs: number) {
-    if (due.length === 0) return [];
-    const { broker, store } = this.#desk;
-    const there = settings.queue ?? queue;
-    const tasks = await broker.find(due.map(({ id }) => ({ queue: there, id })));
-    const judgements = due.map(({ id, mark }, n) => ({
-      ...judged(id, markOf(mark), tasks[n], nowMs),
-      mark: markOf(mark),
+  /** Of the queues in which there is still something to do, one by one, and of all. */
+  async #stands(redrive: RedriveDocument, nowMs: number) {
+    const { round } = redrive;
+    this.#queues ??= await queuesOf(this.#desk, this.#id, redrive);
+    const queues = this.#queues.filter((queue) => !this.#settled.has(queue));
+    const limit = Math.min(stepTasks, Math.ceil((2 * stepTasks) / Math.max(1, queues.length)));
+    const stands = await standsOf(this.#desk, this.#id, queues, { limit, round }, nowMs);
+    const known = Array.from(this.#settled.values(), (one) => ({
+      counts: one.stand.counts,
+      causes: one.round === round ? one.stand.causes : {},
     }));
-    const notes = judgements.map(({ note }) => note);
-    if (there === queue) await store.noteRedriven(this.#id, queue, notes);
-    else {
-      await store.noteRedriven(
-        this.#id,
-        queue,
-        notes.map((note) => ({ ...note, fix: undefined })),
-      );
-      const fixes = notes
-        .filter(({ fix }) => fix !== undefined)
-        .map((note) => ({ ...note, became: "" as const, mark: "" }));
-      if (fixes.length > 0) await store.noteRedriven(this.#id, there, fixes);
-    }
-    return judgements.flatMap(({ end, mark: { fingerprint } }) =>
-      end === undefined ? [] : [{ fingerprint, failed: end === "failedSame" || end === "failedOther" }],
-    );
+    const open = queues.map((queue, n) => ({ queue, stand: stands[n]! }));
+    for (const { queue, stand } of open)
+      if (stand.counts.left === 0 && stand.counts.waiting === 0) this.#settled.set(queue, { stand, round });
+    return { open, sum: added([...known, ...stands]) };
   }
 
-  /** The oldest of all queues first, as many as may go now. Answers how many were tried. */
+  /** Written only where something changes; what others wrote meanwhile is seen before anything is moved. */
+  async #decided(redrive: RedriveDocument, next: RedriveDocument): Promise<RedriveDocument> {
+    const changes = changesIn(redrive, next);
+    if (Object.keys(changes).length > 0) return this.#change((latest) => unlessOver(latest, changes));
+    return redrive.status === "running" ? (await readRedrive(this.#desk, this.#id)).redrive : redrive;
+  }
+
+  /** The oldest of all queues first, as many as may go now. */
   async #move(
     redrive: RedriveDocument,
-    stands: readonly RedriveStand[],
-    counts: RedriveCounts,
-    waiting: number,
-  ): Promise<number> {
-    const { settings, phase, queues } = redrive;
+    open: readonly { readonly queue: string; readonly stand: RedriveStand }[],
+    counts: RedriveStanding["counts"],
+  ) {
+    const { settings, phase } = redrive;
     const { rate, rampMs } = settings;
-    let most = Math.min(stepTasks, settings.inFlight - waiting);
-    if (settings.ordered) most = waiting > 0 ? 0 : 1;
+    let most = Math.min(stepTasks, settings.inFlight - counts.waiting);
+    if (settings.ordered) most = counts.waiting > 0 ? 0 : 1;
     else if (phase === "canary") most = settings.canary - movedOf(counts);
     else most = Math.min(most, this.#pace.allowed(rate, rampMs, redrive.rampAtMs, this.#desk.nowMs()));
-    const all = stands.flatMap(({ left }, n) => left.map((one) => ({ ...one, queue: queues[n]! })));
+    const all = open.flatMap(({ queue, stand }) => stand.left.map((one) => ({ ...one, queue })));
     const next = all.toSorted((a, b) => a.atMs - b.atMs).slice(0, Math.max(0, most));
-    let moved = 0;
-    for (const queue of new Set(next.map((one) => one.queue))) {
+    const changes = await inTurns([...new Set(next.map(({ queue }) => queue))], (queue) => {
       const ids = next.filter((one) => one.queue === queue).map(({ id }) => id);
-      moved += await this.#moveIn(queue, ids, redrive);
-    }
-    if (phase === "moving") this.#pace.took(moved);
+      return moveLeft(this.#desk, this.#id, redrive, queue, ids);
+    });
+    const change = changes.reduce<RedriveStanding["counts"]>((sum, one) => addedCounts(sum, one), nothing.counts);
+    if (phase === "moving") this.#pace.took(change.waiting);
     const nowMs = this.#desk.nowMs();
-    if (moved > 0 && nowMs - redrive.movedAtMs > 1_000) await this.#change((now) => ({ ...now, movedAtMs: nowMs }));
-    return next.length;
-  }
-
-  async #moveIn(queue: string, ids: readonly string[], { settings, by }: RedriveDocument): Promise<number> {
-    const { broker, store } = this.#desk;
-    const nowMs = this.#desk.nowMs();
-    const found = await broker.find(ids.map((id) => ({ queue, id })));
-    const results = new Map<string, Moved>();
-    const tasks = found.flatMap((task, n) => {
-      const why =
-        task === undefined ? "notFound" : task.state === "archived" ? ineligible(task, settings, nowMs) : "notDead";
-      if (why !== undefined) results.set(ids[n]!, { status: why });
-      return why === undefined ? [task!] : [];
-    });
-    const newMark = (fingerprint: string, retentionMs: number): Mark => ({
-      fingerprint,
-      retentionMs,
-      movedAtMs: nowMs,
-    });
-    const receipts = await moveTasks(this.#desk, queue, tasks, {
-      redrive: this.#id,
-      settings,
-      by,
-      dueMs: 0,
-      lookAtMs: nowMs,
-      markOf: (task) => ({
-        mark: markText(newMark(groupOf(task), task.message!.retentionMs)),
-        retentionMs: retentionToSee(task.message!.retentionMs),
-      }),
-    });
-    for (const [n, task] of tasks.entries()) results.set(task.id, receipts[n]!);
-    const notes = [...results].flatMap(([id, { status, holder }]) =>
-      status === "moved" || status === "changed" || status === "done"
-        ? []
-        : [{ id, became: "notMoved" as const, mark: markText({ ...newMark("", 0), why: status, holder }) }],
-    );
-    if (notes.length > 0) await store.noteRedriven(this.#id, queue, notes);
-    return [...results.values()].filter(({ status }) => status === "moved").length;
+    if (change.waiting > 0 && nowMs - redrive.movedAtMs > 1_000)
+      await this.#change((now) => ({ ...now, movedAtMs: nowMs }));
+    return { tried: next.length, counts: change };
   }
 
   /** What is left is named as not moved, and each queue lets go of its tasks. */
   async #end(redrive: RedriveDocument): Promise<RedriveStep> {
-    const { store, nowMs } = this.#desk;
-    let left = 0;
-    for (const queue of redrive.queues) {
-      const stand = await store.redriveStand(this.#id, queue, stepTasks, nowMs());
-      const mark = markText({ fingerprint: "", retentionMs: 0, movedAtMs: 0, why: "cancelled" });
-      const notes = stand.left.map(({ id }) => ({ id, became: "notMoved" as const, mark }));
-      if (notes.length > 0) await store.noteRedriven(this.#id, queue, notes);
-      left += stand.counts.left - notes.length;
-    }
-    if (left > 0) return this.#answer(redrive, 0);
-    for (const queue of redrive.queues) await store.endRedrive(this.#id, queue, nowMs(), keepMs);
-    const ended = await this.#change((now) => ({
+    const queues = await queuesOf(this.#desk, this.#id, redrive);
+    const limit = Math.min(stepTasks, Math.ceil((10 * stepTasks) / Math.max(1, queues.length)));
+    const stands = await standsOf(this.#desk, this.#id, queues, { limit, round: redrive.round });
+    const open = queues.flatMap((queue, n) => (stands[n]!.left.length === 0 ? [] : [{ queue, left: stands[n]!.left }]));
+    const mark = markText({ fingerprint: "", retentionMs: 0, movedAtMs: 0, why: "cancelled" });
+    await inTurns(open, async ({ queue, left }) => {
+      const notes = left.map(({ id }) => ({ id, became: "notMoved" as const, mark, cause: "" }));
+      await this.#desk.store.noteRedriven(this.#id, queue, notes, redrive.round);
+    });
+    if (open.length > 0) return here(redrive, 0);
+    await inTurns(queues, (queue) => this.#letGo(queue));
+    const standing = added(stands);
+    const stored = await this.#changed((now) => ({
       ...now,
       phase: "ended",
       status: now.status === "cancelled" ? "cancelled" : "done",
-      endedAtMs: nowMs(),
+      endedAtMs: this.#desk.nowMs(),
       driver: undefined,
+      standing,
     }));
-    return this.#answer(ended, soonMs);
+    if (stored.redrive.phase === "ended") await putAway(this.#desk, stored);
+    return here(stored.redrive, soonMs, standing);
   }
 
-  async #answer(redrive: RedriveDocument, waitMs: number): Promise<RedriveStep> {
-    return { redrive, counts: await this.#countsOf(redrive), driven: "here", waitMs };
-  }
-
-  #countsOf({ queues }: RedriveDocument): Promise<RedriveCounts> {
-    return countsOf(this.#desk, this.#id, queues);
+  async #letGo(queue: string): Promise<void> {
+    await this.#desk.store.endRedrive(this.#id, queue, this.#desk.nowMs(), keepMs);
   }
 }
+
+const here = (redrive: RedriveDocument, waitMs: number, standing?: RedriveStanding): RedriveStep => ({
+  redrive,
+  standing,
+  driven: "here",
+  waitMs,
+});
 
 /** What of it was changed here; all else may have been changed by others meanwhile. */
 function changesIn(before: RedriveDocument, after: RedriveDocument): Partial<RedriveDocument> {

@@ -1,5 +1,5 @@
 import { groupOf } from "../../broker/failure-groups.js";
-import type { RedriveEnd, RedriveNote } from "../../broker/redriving.js";
+import { otherCauses, type RedriveEnd, type RedriveNote } from "../../broker/redriving.js";
 import type { TaskInfo } from "../../core/info.js";
 import { storedJson } from "../../core/stored-json.js";
 import { bytesBack, seenMs } from "./message.js";
@@ -47,7 +47,7 @@ export function judged(
 ): { readonly note: RedriveNote; readonly end: RedriveEnd | undefined } {
   const ended = (end: RedriveEnd, why?: string, fix?: RedriveNote["fix"]) => ({
     end,
-    note: { id, became: end, mark: markText({ ...mark, why }), fix },
+    note: { id, became: end, mark: markText({ ...mark, why }), cause: mark.fingerprint || otherCauses, fix },
   });
   switch (task?.state) {
     case undefined:
@@ -70,7 +70,7 @@ export function judged(
     case "retry":
     case "aggregating": {
       const lookAtMs = nowMs + Math.min(rarestMs, Math.max(soonestMs, (nowMs - mark.movedAtMs) / 4));
-      return { end: undefined, note: { id, became: "waiting", mark: "", lookAtMs: Math.ceil(lookAtMs) } };
+      return { end: undefined, note: { id, became: "waiting", mark: "", cause: "", lookAtMs: Math.ceil(lookAtMs) } };
     }
   }
 }

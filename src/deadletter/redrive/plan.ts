@@ -1,8 +1,10 @@
+import { invalidOption } from "../../core/errors.js";
 import { groupOf } from "../../broker/failure-groups.js";
 import type { Desk } from "../desk.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
 import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
+import { maxQueues } from "./queue-pages.js";
 import { type DeadSelection, selected } from "./selection.js";
 
 /** What a redrive would do. */
@@ -63,6 +65,8 @@ export async function plan(
     ineligible = countedBy(ineligible, some);
     refused.push(...some.slice(0, named - refused.length));
     ({ scanned } = page);
+    if (queues.size > maxQueues)
+      throw invalidOption("plan.selection", `is in more than ${maxQueues} queues: select fewer`);
     onProgress?.(page);
   }
   const most = [...causes].map(([fingerprint, cause]) => ({ fingerprint, ...cause }));

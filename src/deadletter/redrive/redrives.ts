@@ -1,4 +1,4 @@
-import type { RedriveCounts, RedrivenTask } from "../../broker/redriving.js";
+import type { RedrivenTask } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError } from "../../core/errors.js";
 import { newId } from "../../core/ids.js";
@@ -8,23 +8,25 @@ import type { Desk } from "../desk.js";
 import {
   changeRedrive,
   forgetOld,
+  readLive,
   readRedrive,
   readRedrives,
   type RedriveDocument,
+  type RedriveStanding,
   type StoredRedrive,
   writeRedrive,
 } from "./document.js";
-import { leaseMs, RedriveDriver, type RedriveStep } from "./driver.js";
+import { leaseMs, RedriveDriver } from "./driver.js";
+import { inTurns } from "./in-turns.js";
 import { redriveOptions, type RedriveOptions, redriveSettings } from "./options.js";
 import { markOf } from "./outcome.js";
 import { estimateMs, plan, type PlanWatching, type RedrivePlan } from "./plan.js";
 import { keptSelection, type DeadSelection } from "./selection.js";
-import { countsOf } from "./standing.js";
+import { queuesOf, standingOf } from "./standing.js";
 
 /** One redrive, as one may look at it. */
-export interface RedriveInfo extends RedriveDocument {
+export interface RedriveInfo extends Omit<RedriveDocument, "queuePages" | "standing">, RedriveStanding {
   readonly id: string;
-  readonly counts: RedriveCounts;
   /** Whether a process drives it now; without one nothing moves until somebody resumes it, or the monitor takes it over. */
   readonly isDriven: boolean;
   /** How long moving what is left takes at the least, ms. */
@@ -87,9 +89,10 @@ export class Redrives {
       phase: "choosing",
       status: "running",
       says: "",
-      queues: [],
+      queues: 0,
+      queuePages: 0,
       skipped: {},
-      causes: {},
+      round: 0,
       rampAtMs: 0,
       movedAtMs: 0,
     };
@@ -99,9 +102,9 @@ export class Redrives {
     return this.get(id);
   }
 
-  /** All there are, the last one first; those that ended more than 30 days ago are forgotten. */
+  /** All there are, the last one first: 1,000 that are over at the most, and none that ended more than 30 days ago. */
   async list(): Promise<RedriveInfo[]> {
-    return Promise.all((await readRedrives(this.#desk)).map((stored) => this.#info(stored)));
+    return inTurns(await readRedrives(this.#desk), (stored) => this.#info(stored));
   }
 
   /** @throws REDRIVE_NOT_FOUND */
@@ -112,7 +115,7 @@ export class Redrives {
   /** What became of its tasks, in no order: those that were moved, and those that could not be. */
   async *outcomes(id: string): AsyncGenerator<RedriveOutcome, void> {
     const { redrive } = await readRedrive(this.#desk, id);
-    for (const queue of redrive.queues) {
+    for (const queue of await queuesOf(this.#desk, id, redrive)) {
       let cursor: string | undefined;
       do {
         const page = await this.#desk.store.redrivenTasks(id, queue, { limit: 500, cursor });
@@ -134,8 +137,8 @@ export class Redrives {
   /** Goes on, also one that has stopped itself: what has failed before does not count any more. @throws as `pause` */
   async resume(id: string, options?: ByOptions): Promise<RedriveInfo> {
     const by = this.#desk.act(options, "resume");
-    return this.#steer("resume", id, by, ({ status }) =>
-      status === "running" ? {} : { status: "running", says: "", causes: {}, rampAtMs: this.#desk.nowMs() },
+    return this.#steer("resume", id, by, ({ status, round }) =>
+      status === "running" ? {} : { status: "running", says: "", round: round + 1, rampAtMs: this.#desk.nowMs() },
     );
   }
 
@@ -172,7 +175,7 @@ export class Redrives {
       while (signal?.aborted !== true) {
         const step = await driver.step();
         const { phase, status } = step.redrive;
-        onProgress?.(this.#infoOf(id, step));
+        onProgress?.(await this.#info({ id, redrive: step.redrive }, step.standing));
         if (phase === "ended" || (phase !== "ending" && status !== "running")) break;
         await wait(Math.min(step.waitMs, lookOnMs), signal);
       }
@@ -190,8 +193,7 @@ export class Redrives {
    */
   async step(onError: (error: unknown) => void): Promise<number> {
     let waitMs = idleMs;
-    const open = (await readRedrives(this.#desk)).filter(({ redrive }) => redrive.phase !== "ended");
-    for (const { id, redrive } of open) {
+    for (const { id, redrive } of await readLive(this.#desk)) {
       try {
         // One that is paused is looked at, too: what it has moved goes on to end.
         const step = await this.#driverOf(id).step();
@@ -253,18 +255,17 @@ export class Redrives {
     return this.#info(stored);
   }
 
-  async #info({ id, redrive }: StoredRedrive): Promise<RedriveInfo> {
-    return this.#infoOf(id, { redrive, counts: await countsOf(this.#desk, id, redrive.queues) });
-  }
-
-  #infoOf(id: string, { redrive, counts }: Pick<RedriveStep, "redrive" | "counts">): RedriveInfo {
-    const { driver, settings } = redrive;
+  async #info({ id, redrive }: Omit<StoredRedrive, "version">, known?: RedriveStanding): Promise<RedriveInfo> {
+    const { counts, causes } = known ?? (await standingOf(this.#desk, { id, redrive }));
+    const { queuePages: _pages, standing: _then, ...told } = redrive;
+    const { driver, settings, phase } = redrive;
     return {
-      ...redrive,
+      ...told,
       id,
       counts,
+      causes,
       isDriven: driver !== undefined && driver.untilMs > this.#desk.nowMs(),
-      estimateMs: estimateMs(counts.left, { ...settings, rampMs: redrive.phase === "moving" ? 0 : settings.rampMs }),
+      estimateMs: estimateMs(counts.left, { ...settings, rampMs: phase === "moving" ? 0 : settings.rampMs }),
     };
   }
 }

@@ -1,7 +1,10 @@
-import type { RedriveCounts } from "../../broker/redriving.js";
+import type { RedriveCounts, RedriveStand } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
+import { addedCauses } from "./brake.js";
+import type { RedriveDocument, RedriveStanding, StoredRedrive } from "./document.js";
+import { readQueues } from "./queue-pages.js";
 
-export const noCounts: RedriveCounts = {
+const noCounts: RedriveCounts = {
   left: 0,
   waiting: 0,
   succeeded: 0,
@@ -10,14 +13,47 @@ export const noCounts: RedriveCounts = {
   gone: 0,
   notMoved: 0,
 };
+export const nothing: RedriveStanding = { counts: noCounts, causes: {} };
 
 const names = Object.keys(noCounts) as (keyof RedriveCounts)[];
 
-export const addedCounts = (a: RedriveCounts, b: RedriveCounts): RedriveCounts =>
-  Object.fromEntries(names.map((name) => [name, a[name] + b[name]])) as unknown as RedriveCounts;
+export const addedCounts = (a: RedriveCounts, b: Partial<RedriveCounts>): RedriveCounts =>
+  Object.fromEntries(names.map((name) => [name, a[name] + (b[name] ?? 0)])) as unknown as RedriveCounts;
 
-/** Over all queues of a redrive. */
-export async function countsOf({ store, nowMs }: Desk, id: string, queues: readonly string[]): Promise<RedriveCounts> {
-  const stands = await Promise.all(queues.map((queue) => store.redriveStand(id, queue, 1, nowMs())));
-  return stands.reduce((sum, { counts }) => addedCounts(sum, counts), noCounts);
+export const added = (standings: readonly RedriveStanding[]): RedriveStanding =>
+  standings.reduce(
+    (sum, { counts, causes }) => ({
+      counts: addedCounts(sum.counts, counts),
+      causes: addedCauses(sum.causes, causes),
+    }),
+    nothing,
+  );
+
+/** Queues that one trip looks at. */
+const atOnce = 500;
+
+/** Of each queue, in order. */
+export async function standsOf(
+  { store, nowMs }: Desk,
+  id: string,
+  queues: readonly string[],
+  how: { readonly limit: number; readonly round: number },
+  lookAtMs = nowMs(),
+): Promise<RedriveStand[]> {
+  const all: RedriveStand[] = [];
+  for (let from = 0; from < queues.length; from += atOnce)
+    all.push(...(await store.redriveStands(id, queues.slice(from, from + atOnce), how, lookAtMs)));
+  return all;
 }
+
+/** Over all queues of a redrive; of one that is over, as it was then. */
+export async function standingOf(
+  desk: Desk,
+  { id, redrive }: Omit<StoredRedrive, "version">,
+): Promise<RedriveStanding> {
+  if (redrive.standing !== undefined) return redrive.standing;
+  return added(await standsOf(desk, id, await queuesOf(desk, id, redrive), { limit: 1, round: redrive.round }));
+}
+
+export const queuesOf = (desk: Desk, id: string, { queuePages }: RedriveDocument): Promise<string[]> =>
+  readQueues(desk, id, queuePages);

@@ -95,8 +95,13 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     return this.#inParts(tasks, (link, part) => link.call("chooseDead", { redrive, queue, tasks: part, how, nowMs }));
   }
 
-  async redriveStand(redrive: string, queue: string, limit: number, nowMs: number): Promise<RedriveStand> {
-    return this.#ask((link) => link.call("redriveStand", { redrive, queue, limit, nowMs }));
+  async redriveStands(
+    redrive: string,
+    queues: readonly string[],
+    how: { readonly limit: number; readonly round: number },
+    nowMs: number,
+  ): Promise<RedriveStand[]> {
+    return this.#ask((link) => link.call("redriveStands", { redrive, queues, ...how, nowMs }));
   }
 
   async moveDead(
@@ -110,9 +115,9 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     return this.#inParts(moves, (link, part) => link.call("moveDead", { redrive, queue, moves: part, how, by, nowMs }));
   }
 
-  async noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[]): Promise<void> {
+  async noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[], round: number): Promise<void> {
     await this.#inParts(notes, async (link, part) => {
-      await link.call("noteRedriven", { redrive, queue, notes: part });
+      await link.call("noteRedriven", { redrive, queue, notes: part, round });
       return [];
     });
   }

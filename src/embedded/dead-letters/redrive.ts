@@ -7,6 +7,7 @@ import type {
   DeadMoveReceipt,
   DeadMoving,
   NotMovable,
+  RedriveEnd,
   RedriveNote,
   RedrivenTask,
   RedriveStand,
@@ -166,10 +167,11 @@ function moveOne(
 
 export interface NoteCall extends Of {
   readonly notes: readonly RedriveNote[];
+  readonly round: number;
 }
 
-export function noteRedriven(sql: Sql, { redrive, queue, notes }: NoteCall): void {
-  for (const { id, became, mark, lookAtMs = 0, fix } of notes) {
+export function noteRedriven(sql: Sql, { redrive, queue, notes, round }: NoteCall): void {
+  for (const { id, became, mark, cause, lookAtMs = 0, fix } of notes) {
     if (became === "waiting") {
       sql("UPDATE redriven SET by_ms = ? WHERE redrive = ? AND queue = ? AND id = ? AND became = 'waiting'").run(
         lookAtMs,
@@ -178,14 +180,9 @@ export function noteRedriven(sql: Sql, { redrive, queue, notes }: NoteCall): voi
         id,
       );
     } else if (became !== "") {
-      sql("UPDATE redriven SET became = ?, mark = ? WHERE redrive = ? AND queue = ? AND id = ? AND became = ?").run(
-        became,
-        mark,
-        redrive,
-        queue,
-        id,
-        became === "notMoved" ? "left" : "waiting",
-      );
+      sql(
+        "UPDATE redriven SET became = ?, mark = ?, cause = ?, round = ? WHERE redrive = ? AND queue = ? AND id = ? AND became = ?",
+      ).run(became, mark, cause, round, redrive, queue, id, became === "notMoved" ? "left" : "waiting");
     }
     if (fix?.untilMs !== undefined) {
       sql("UPDATE task SET rank = ? WHERE queue = ? AND id = ? AND state = 'completed' AND message = ?").run(
@@ -202,12 +199,19 @@ export function noteRedriven(sql: Sql, { redrive, queue, notes }: NoteCall): voi
   }
 }
 
-export interface StandCall extends Of {
+export interface StandsCall {
+  readonly redrive: string;
+  readonly queues: readonly string[];
   readonly limit: number;
+  readonly round: number;
   readonly nowMs: number;
 }
 
-export function redriveStand(sql: Sql, { redrive, queue, limit, nowMs }: StandCall): RedriveStand {
+export const redriveStands = (sql: Sql, { queues, ...call }: StandsCall): RedriveStand[] =>
+  queues.map((queue) => standOf(sql, queue, call));
+
+function standOf(sql: Sql, queue: string, call: Omit<StandsCall, "queues">): RedriveStand {
+  const { redrive, limit, round, nowMs } = call;
   const rows = (became: string, untilMs: number) =>
     sql(
       "SELECT id, by_ms, mark FROM redriven WHERE redrive = ? AND queue = ? AND became = ? AND by_ms <= ? ORDER BY by_ms, id LIMIT ?",
@@ -216,17 +220,18 @@ export function redriveStand(sql: Sql, { redrive, queue, limit, nowMs }: StandCa
     "SELECT became, count(*) AS tasks FROM redriven WHERE redrive = ? AND queue = ? GROUP BY became",
   ).all(redrive, queue) as { became: string; tasks: number }[];
   const count = (became: string) => counted.find((one) => one.became === became)?.tasks ?? 0;
-  const [succeeded, failedSame, failedOther, gone, notMoved] = redriveEnds.map(count) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const causes = sql(
+    "SELECT cause, count(*) AS ended, sum(became IN ('failedSame', 'failedOther')) AS failed FROM redriven WHERE redrive = ? AND queue = ? AND round = ? AND cause <> '' GROUP BY cause",
+  ).all(redrive, queue, round) as { cause: string; ended: number; failed: number }[];
   return {
     left: rows("left", Number.MAX_SAFE_INTEGER).map(({ id, by_ms: atMs }) => ({ id, atMs })),
     due: rows("waiting", nowMs).map(({ id, mark }) => ({ id, mark })),
-    counts: { left: count("left"), waiting: count("waiting"), succeeded, failedSame, failedOther, gone, notMoved },
+    counts: {
+      left: count("left"),
+      waiting: count("waiting"),
+      ...(Object.fromEntries(redriveEnds.map((end) => [end, count(end)])) as Record<RedriveEnd, number>),
+    },
+    causes: Object.fromEntries(causes.map(({ cause, ended, failed }) => [cause, { ended, failed }])),
   };
 }
 

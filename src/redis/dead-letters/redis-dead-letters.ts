@@ -28,7 +28,7 @@ import { failureGroups, groupMembers, indexDeadLetters } from "./groups.js";
 import { adoptLetters, readLetters } from "./letters.js";
 import { countOutcomes, outcomeCounts } from "./outcome-counts.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
-import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStand } from "./redrive.js";
+import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStands } from "./redrive.js";
 import { discard, listTrash, purge, restore } from "./trash.js";
 
 /** Runs a verb as the broker runs its own. */
@@ -94,8 +94,13 @@ export class RedisDeadLetters implements DeadLetterStore {
     return this.#run((link) => chooseDead(link, redrive, queue, tasks, how));
   }
 
-  async redriveStand(redrive: string, queue: string, limit: number, nowMs: number): Promise<RedriveStand> {
-    return this.#run((link) => redriveStand(link, redrive, queue, limit, nowMs));
+  async redriveStands(
+    redrive: string,
+    queues: readonly string[],
+    how: { readonly limit: number; readonly round: number },
+    nowMs: number,
+  ): Promise<RedriveStand[]> {
+    return this.#run((link) => redriveStands(link, redrive, queues, how, nowMs));
   }
 
   async moveDead(
@@ -109,8 +114,8 @@ export class RedisDeadLetters implements DeadLetterStore {
     return this.#run((link) => moveDead(link, redrive, queue, moves, how, by, nowMs));
   }
 
-  async noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[]): Promise<void> {
-    return this.#run((link) => noteRedriven(link, redrive, queue, notes));
+  async noteRedriven(redrive: string, queue: string, notes: readonly RedriveNote[], round: number): Promise<void> {
+    return this.#run((link) => noteRedriven(link, redrive, queue, notes, round));
   }
 
   async endRedrive(redrive: string, queue: string, nowMs: number, keepMs: number): Promise<void> {

@@ -6,7 +6,9 @@ import {
   type DeadMove,
   type DeadMoveReceipt,
   type DeadMoving,
+  maxRedriveCauses,
   type NotMovable,
+  type RedriveCauses,
   type RedriveEnd,
   redriveEnds,
   type RedriveNote,
@@ -86,11 +88,13 @@ export async function noteRedriven(
   redrive: string,
   queue: string,
   notes: readonly RedriveNote[],
+  round: number,
 ): Promise<void> {
-  const rows = notes.map(({ id, became, mark, lookAtMs = 0, fix }) => ({
+  const rows = notes.map(({ id, became, mark, cause, lookAtMs = 0, fix }) => ({
     id,
     became,
     mark,
+    cause,
     lookMs: lookAtMs,
     fix: fix?.untilMs !== undefined ? "expire" : fix?.message !== undefined ? "restore" : "",
     untilS: ceilToS(fix?.untilMs ?? 0),
@@ -98,42 +102,69 @@ export async function noteRedriven(
     message: fix?.message ?? "",
   }));
   const calls = [...batches(rows, ({ expected, message }) => expected.length + message.length + 512)].map((some) =>
-    deadNote(keysOf(queue), { redrive }, some),
+    deadNote(keysOf(queue), { redrive, round, maxCauses: maxRedriveCauses }, some),
   );
   await run(link, calls);
 }
 
 /** Two trips: what is next, and what is known of what is to be looked at. */
-export async function redriveStand(
+export async function redriveStands(
   link: RedisLink,
   redrive: string,
-  queue: string,
-  limit: number,
+  queues: readonly string[],
+  { limit, round }: { readonly limit: number; readonly round: number },
   nowMs: number,
-): Promise<RedriveStand> {
-  const { marks, left, awaited, counts } = redriveKeys(queue, redrive);
-  const replies = await run(link, [
-    { name: "ZRANGE", args: [left, 0, limit - 1, "WITHSCORES"] },
-    { name: "ZRANGE", args: [awaited, "-inf", nowMs, "BYSCORE", "LIMIT", 0, limit] },
-    { name: "ZCARD", args: [left] },
-    { name: "ZCARD", args: [awaited] },
-    { name: "HMGET", args: [counts, ...redriveEnds] },
-  ]);
-  const scored = listOf(link.label, replies[0]).map(String);
-  const due = listOf(link.label, replies[1]).map(String);
-  const ended = listOf(link.label, replies[4]).map(countOf);
-  const stored = due.length === 0 ? [] : await run(link, [{ name: "HMGET", args: [marks, ...due] }]);
-  const texts = due.length === 0 ? [] : listOf(link.label, stored[0]);
-  return {
-    left: scored.flatMap((id, n) => (n % 2 === 0 ? [{ id, atMs: timeOf(scored[n + 1] ?? "") }] : [])),
-    due: due.map((id, n) => ({ id, mark: markOf(texts[n]).mark })),
-    counts: {
-      left: numberIn(link.label, replies[2]),
-      waiting: numberIn(link.label, replies[3]),
-      ...(Object.fromEntries(redriveEnds.map((end, n) => [end, ended[n]!])) as Record<RedriveEnd, number>),
-    },
-  };
+): Promise<RedriveStand[]> {
+  const keys = queues.map((queue) => redriveKeys(queue, redrive));
+  const replies = await run(
+    link,
+    keys.flatMap(({ left, awaited, counts }) => [
+      { name: "ZRANGE", args: [left, 0, limit - 1, "WITHSCORES"] },
+      { name: "ZRANGE", args: [awaited, "-inf", nowMs, "BYSCORE", "LIMIT", 0, limit] },
+      { name: "ZCARD", args: [left] },
+      { name: "ZCARD", args: [awaited] },
+      { name: "HGETALL", args: [counts] },
+    ]),
+  );
+  const of = (n: number, which: number) => replies[n * 5 + which];
+  const due = keys.map((_, n) => listOf(link.label, of(n, 1)).map(String));
+  const looked = keys.flatMap(({ marks }, n) => (due[n]!.length === 0 ? [] : [{ marks, ids: due[n]! }]));
+  const stored = await run(
+    link,
+    looked.map(({ marks, ids }) => ({ name: "HMGET", args: [marks, ...ids] })),
+  );
+  let next = 0;
+  return keys.map((_, n): RedriveStand => {
+    const scored = listOf(link.label, of(n, 0)).map(String);
+    const texts = due[n]!.length === 0 ? [] : listOf(link.label, stored[next++]);
+    const fields = fieldsOf(listOf(link.label, of(n, 4)).map(String));
+    return {
+      left: scored.flatMap((id, at) => (at % 2 === 0 ? [{ id, atMs: timeOf(scored[at + 1] ?? "") }] : [])),
+      due: due[n]!.map((id, at) => ({ id, mark: markOf(texts[at]).mark })),
+      counts: {
+        left: numberIn(link.label, of(n, 2)),
+        waiting: numberIn(link.label, of(n, 3)),
+        ...(Object.fromEntries(redriveEnds.map((end) => [end, countOf(fields.get(end))])) as Record<
+          RedriveEnd,
+          number
+        >),
+      },
+      causes: countOf(fields.get("round")) === round ? causesIn(fields) : {},
+    };
+  });
 }
+
+const fieldsOf = (texts: readonly string[]) =>
+  new Map(texts.flatMap((name, n) => (n % 2 === 0 ? [[name, texts[n + 1]] as const] : [])));
+
+const causesIn = (fields: ReadonlyMap<string, string | undefined>): RedriveCauses =>
+  Object.fromEntries(
+    [...fields].flatMap(([field, ended]) => {
+      const cause = field.slice("ended:".length);
+      if (!field.startsWith("ended:")) return [];
+      return [[cause, { ended: countOf(ended), failed: countOf(fields.get(`failed:${cause}`)) }]];
+    }),
+  );
 
 export async function endRedrive(
   link: RedisLink,
