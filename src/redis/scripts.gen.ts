@@ -2484,7 +2484,7 @@ export interface ExchangeRow {
 
 export const exchangeScript: Script = {
   name: "exchange",
-  sha1: "bb272af904ff774e9f5683a34071eadaf1664f2e",
+  sha1: "3825d639124638e0350b4e8afbc366b0d30bf839",
   text: `-- Settle what is finished, then lease what comes next: the hot path, in one trip.
 -- KEYS: the two prefixes of each queue. The first \`lease_queues\` of them are leased from, in that order; a row says by
 -- number which queue is its own.
@@ -2550,24 +2550,36 @@ local function add(key, count)
   return 0, again
 end
 
--- The keys that \`tally\` writes, checked.
-local function untallied(asynq, day, failed)
-  return uncountable(asynq .. "processed")
-    or uncountable(asynq .. "processed:" .. day)
-    or (failed > 0 and (uncountable(asynq .. "failed") or uncountable(asynq .. "failed:" .. day)) or nil)
+-- The counters that \`tally\` may add to, and what is wrong with another, in words that name it. They are statistics: what
+-- stands in the way of one keeps it from counting, and no task from its place.
+local function countable(asynq, day, failed)
+  local counters, problem = {}, nil
+  for _, name in ipairs(failed > 0 and { "processed", "failed" } or { "processed" }) do
+    for _, key in ipairs({ asynq .. name, asynq .. name .. ":" .. day }) do
+      local wrong = uncountable(key)
+      counters[key] = not wrong
+      problem = problem or wrong
+    end
+  end
+  return counters, problem
 end
 
--- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day.
-local function tally(asynq, day, keep_until_s, processed, failed)
+-- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day, where that is \`countable\`.
+local function tally(asynq, day, keep_until_s, processed, failed, counters)
   if processed == 0 then return end
   local function add_today(name, count)
     local key = asynq .. name .. ":" .. day
-    if add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
+    if counters[key] and add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
   end
   add_today("processed", processed)
-  local _, again = add(asynq .. "processed", processed)
+  local again = false
+  if counters[asynq .. "processed"] then
+    local _
+    _, again = add(asynq .. "processed", processed)
+  end
   if failed == 0 then return end
   add_today("failed", failed)
+  if not counters[asynq .. "failed"] then return end
   if again then
     redis.call("SET", asynq .. "failed", failed)
   else
@@ -2796,7 +2808,7 @@ local function examine(queue, plan)
   if moves.released then problem = problem or misfit(queue.pending, "list") end
   if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
   for made in pairs(plan.done) do problem = problem or misfit(done_key(queue.holdfast, made), "set") end
-  if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
+  if plan.processed > 0 then plan.counters = countable(queue.asynq, day, plan.failed) end
   return problem
 end
 
@@ -2873,7 +2885,7 @@ local function settle(queue)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
-  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed)
+  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed, plan.counters)
 end
 
 for _, queue in ipairs(queues) do
@@ -4640,7 +4652,7 @@ export interface ReclaimHead {
 
 export const reclaimScript: Script = {
   name: "reclaim",
-  sha1: "a0163dbc509cd2bce91d62a74df8af6b6255c22d",
+  sha1: "278c4a01b1ad9a54a6eccd69e6fbacb97dc27828",
   text: `-- Leases that ran out: the task goes back to the front of pending with one crash more; past the bound of crashes, or
 -- when it may run once only, to the archive.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
@@ -4693,24 +4705,36 @@ local function add(key, count)
   return 0, again
 end
 
--- The keys that \`tally\` writes, checked.
-local function untallied(asynq, day, failed)
-  return uncountable(asynq .. "processed")
-    or uncountable(asynq .. "processed:" .. day)
-    or (failed > 0 and (uncountable(asynq .. "failed") or uncountable(asynq .. "failed:" .. day)) or nil)
+-- The counters that \`tally\` may add to, and what is wrong with another, in words that name it. They are statistics: what
+-- stands in the way of one keeps it from counting, and no task from its place.
+local function countable(asynq, day, failed)
+  local counters, problem = {}, nil
+  for _, name in ipairs(failed > 0 and { "processed", "failed" } or { "processed" }) do
+    for _, key in ipairs({ asynq .. name, asynq .. name .. ":" .. day }) do
+      local wrong = uncountable(key)
+      counters[key] = not wrong
+      problem = problem or wrong
+    end
+  end
+  return counters, problem
 end
 
--- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day.
-local function tally(asynq, day, keep_until_s, processed, failed)
+-- Counts attempts, \`failed\` of them failures: in all, and on this (UTC) day, where that is \`countable\`.
+local function tally(asynq, day, keep_until_s, processed, failed, counters)
   if processed == 0 then return end
   local function add_today(name, count)
     local key = asynq .. name .. ":" .. day
-    if add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
+    if counters[key] and add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
   end
   add_today("processed", processed)
-  local _, again = add(asynq .. "processed", processed)
+  local again = false
+  if counters[asynq .. "processed"] then
+    local _
+    _, again = add(asynq .. "processed", processed)
+  end
   if failed == 0 then return end
   add_today("failed", failed)
+  if not counters[asynq .. "failed"] then return end
   if again then
     redis.call("SET", asynq .. "failed", failed)
   else
@@ -4811,7 +4835,7 @@ end
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "active", "list") or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
     or misfit(asynq .. "pending", "list") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
-    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash") or untallied(asynq, day, 1)
+    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash")
 end
 
 -- Ids whose lease is over. Ours are at once; those of a Go worker, whose clock may be wrong, after a grace.
@@ -4929,7 +4953,7 @@ local function is_whole(message)
   return at == #message + 1
 end
 
-local function reclaim(number, asynq, holdfast)
+local function reclaim(number, asynq, holdfast, counters)
   local due = expired(asynq, holdfast)
   for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
   if #due == 0 then return end
@@ -4978,7 +5002,7 @@ local function reclaim(number, asynq, holdfast)
     local dead = {}
     for n = 2, #archived, 2 do dead[n / 2] = archived[n] end
     await_index(holdfast, dead)
-    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
+    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2, counters)
   end
   left = left - #due
 end
@@ -4991,7 +5015,10 @@ for k = 1, #KEYS, 2 do
   if problem then
     note(number, "", problem)
   elseif problem == nil then
-    reclaim(number, asynq, holdfast)
+    -- Settling passes over a counter that cannot count: this is where it is told.
+    local counters, uncounted = countable(asynq, day, 1)
+    if uncounted then note(number, "", uncounted) end
+    reclaim(number, asynq, holdfast, counters)
   end
 end
 return reply

@@ -171,6 +171,10 @@ export class Damage {
     const day = new Date(this.#nowS * 1_000).toISOString().slice(0, 10);
     for (const name of ["processed", "failed", `processed:${day}`, `failed:${day}`]) {
       if (this.#below(2) > 0) continue;
+      if (this.#below(8) === 0) {
+        this.#pick([() => this.#do("SADD", this.#key(name), "7"), () => this.#do("SET", this.#key(name), "many")])();
+        continue;
+      }
       const value = this.#pick(["9223372036854775807", "9223372036854775806", "-1", "-9223372036854775808", "0", "7"]);
       this.#do("SET", this.#key(name), value);
     }

@@ -230,10 +230,6 @@ describeRedis("scripts", () => {
       ["holdfast:{bad}:archived", "zset", settled.archived],
       ["asynq:{bad}:completed", "zset", settled.completed],
       ["asynq:{bad}:pending", "list", settled.released],
-      ["asynq:{bad}:processed", "string", retry],
-      ["asynq:{bad}:failed", "string", retry],
-      [`asynq:{bad}:processed:${day}`, "string", retry],
-      [`asynq:{bad}:failed:${day}`, "string", retry],
       [`holdfast:{bad}:done:${Math.floor(nowMs / 10_000)}`, "set", settled.revoked],
     ] as const)("settle: %s", async (key, right, outcome) => {
       await broker.enqueue(
@@ -267,8 +263,7 @@ describeRedis("scripts", () => {
         ...(await lease(broker, { queues: ["good"], limit: 500 })),
         ...(await lease(broker, { queues: ["bad"] })),
       ];
-      const key = "asynq:{bad}:processed";
-      await obstruct(key, "string");
+      await obstruct("holdfast:{bad}:leases", "hash");
 
       const settle = leased.map((task) => settled.completed(task));
       await expect(broker.exchange({ settle, lease: request({ queues: ["good"] }) }, nowMs)).rejects.toMatchObject({
@@ -280,17 +275,44 @@ describeRedis("scripts", () => {
       expect(await server.admin.exists("asynq:{good}:active")).toBe(0);
     });
 
-    it("settle: a counter that is no number is named too", async () => {
+    it.each(["processed", "failed", `processed:${day}`, `failed:${day}`])(
+      "settle and reclaim: the counter %s: stays as it is, is named by reclaiming, and no task waits for it",
+      async (name) => {
+        const counters = ["processed", "failed", `processed:${day}`, `failed:${day}`];
+        const counts = () =>
+          Promise.all(counters.map((one) => server.admin.get(`asynq:{bad}:${one}`).catch(() => "?")));
+        await broker.enqueue(
+          ["a", "b", "c"].map((id) => newTask({ id, queue: "bad" }, { atMostOnce: id === "c" })),
+          nowMs,
+        );
+        const [a, b] = await lease(broker);
+        const type = await obstruct(`asynq:{bad}:${name}`, "string");
+
+        const settle = [settled.archived(a!), retry(b!)];
+        expect((await broker.exchange({ settle }, nowMs)).settled).toEqual(["settled", "settled"]);
+        expect(await counts()).toEqual(counters.map((one) => (one === name ? "?" : "2")));
+        expect(await broker.reclaim(["bad"], 10, nowMs + 40_000)).toMatchObject([{ id: "c", to: "archived" }]);
+        expect(await counts()).toEqual(counters.map((one) => (one === name ? "?" : "3")));
+        expect(await server.admin.type(`asynq:{bad}:${name}`)).toBe(type);
+        expect(await server.admin.zcard("asynq:{bad}:archived")).toBe(2);
+
+        await broker.enqueue([newTask({ id: "d", queue: "bad" })], nowMs);
+        await lease(broker);
+        await expect(broker.reclaim(["bad"], 10, nowMs)).rejects.toMatchObject({
+          code: "BROKER_FAILED",
+          data: { problem: `asynq:{bad}:${name} is a ${type}, not a string` },
+        });
+      },
+    );
+
+    it("settle: a counter that is no number is passed over too", async () => {
       await broker.enqueue([newTask({ id: "a", queue: "bad" })], nowMs);
       const [a] = await lease(broker);
       await server.admin.set("asynq:{bad}:processed", "many");
-      const before = await keyspace(server.admin);
 
-      await expect(broker.exchange({ settle: [settled.completed(a!)] }, nowMs)).rejects.toMatchObject({
-        data: { problem: "asynq:{bad}:processed does not hold a count" },
-      });
+      expect((await broker.exchange({ settle: [settled.completed(a!)] }, nowMs)).settled).toEqual(["settled"]);
 
-      expect(await keyspace(server.admin)).toEqual(before);
+      expect(await server.admin.mget("asynq:{bad}:processed", `asynq:{bad}:processed:${day}`)).toEqual(["many", "1"]);
     });
 
     it("settle: a task's own key: its id is set aside, the others are settled", async () => {
@@ -317,8 +339,6 @@ describeRedis("scripts", () => {
       ["holdfast:{bad}:archived", "zset"],
       ["holdfast:{bad}:broken", "list"],
       ["holdfast:{bad}:unleased", "hash"],
-      ["asynq:{bad}:processed", "string"],
-      [`asynq:{bad}:failed:${day}`, "string"],
     ])("reclaim: %s", async (key, right) => {
       await broker.enqueue([newTask({ id: "a", queue: "bad" }), newTask({ id: "b", queue: "good" })], nowMs);
       await lease(broker);

@@ -134,7 +134,7 @@ local function examine(queue, plan)
   if moves.released then problem = problem or misfit(queue.pending, "list") end
   if moves.broken then problem = problem or misfit(queue.holdfast .. "broken", "list") end
   for made in pairs(plan.done) do problem = problem or misfit(done_key(queue.holdfast, made), "set") end
-  if plan.processed > 0 then problem = problem or untallied(queue.asynq, day, plan.failed) end
+  if plan.processed > 0 then plan.counters = countable(queue.asynq, day, plan.failed) end
   return problem
 end
 
@@ -211,7 +211,7 @@ local function settle(queue)
   end
   -- Expiry would free such a set while everyone waits; UNLINK frees it beside.
   if next(plan.done) then redis.call("UNLINK", queue.holdfast .. "done:" .. bucket - 13) end
-  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed)
+  tally(queue.asynq, day, keep_until_s, plan.processed, plan.failed, plan.counters)
 end
 
 for _, queue in ipairs(queues) do

@@ -22,7 +22,7 @@ end
 local function misfits(asynq, holdfast)
   return misfit(asynq .. "active", "list") or misfit(asynq .. "lease", "zset") or misfit(holdfast .. "leases", "hash")
     or misfit(asynq .. "pending", "list") or misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset")
-    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash") or untallied(asynq, day, 1)
+    or misfit(holdfast .. "broken", "list") or misfit(holdfast .. "unleased", "hash")
 end
 
 -- Ids whose lease is over. Ours are at once; those of a Go worker, whose clock may be wrong, after a grace.
@@ -140,7 +140,7 @@ local function is_whole(message)
   return at == #message + 1
 end
 
-local function reclaim(number, asynq, holdfast)
+local function reclaim(number, asynq, holdfast, counters)
   local due = expired(asynq, holdfast)
   for _, id in ipairs(unleased(asynq, holdfast, left - #due)) do due[#due + 1] = id end
   if #due == 0 then return end
@@ -189,7 +189,7 @@ local function reclaim(number, asynq, holdfast)
     local dead = {}
     for n = 2, #archived, 2 do dead[n / 2] = archived[n] end
     await_index(holdfast, dead)
-    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2)
+    tally(asynq, day, keep_until_s, #archived / 2, #archived / 2, counters)
   end
   left = left - #due
 end
@@ -202,7 +202,10 @@ for k = 1, #KEYS, 2 do
   if problem then
     note(number, "", problem)
   elseif problem == nil then
-    reclaim(number, asynq, holdfast)
+    -- Settling passes over a counter that cannot count: this is where it is told.
+    local counters, uncounted = countable(asynq, day, 1)
+    if uncounted then note(number, "", uncounted) end
+    reclaim(number, asynq, holdfast, counters)
   end
 end
 return reply

@@ -53,7 +53,8 @@ class Reader {
     const queue = this.#queue;
     const isWhole = places.filter((place) => !this.#isDamaged(place));
     // asynq measures a queue by some of its tasks.
-    if (isWhole.length === places.length) await this.#ask("the queue", () => this.#go.inspect("queue", { queue }));
+    if (isWhole.length === places.length && this.#isCounted())
+      await this.#ask("the queue", () => this.#go.inspect("queue", { queue }));
     for (const state of states.filter((one) => isWhole.includes(one))) {
       const ids = idsIn(this.#left.get(raw(`asynq:{${queue}}:${state}`)));
       const readable = ids.filter((id) => read(this.#fieldOf(id, "msg") ?? "ÿ") !== undefined);
@@ -68,6 +69,15 @@ class Reader {
       if (list !== undefined && list.length !== readable.length)
         this.wrong.push(`Go tells ${list.length} of ${readable.length} tasks in ${state}`);
     }
+  }
+
+  /** A counter that was no count from the start stays so, and asynq gives up at it. */
+  #isCounted(): boolean {
+    const days = [...this.#left.keys()].filter((key) => key.startsWith(raw(`asynq:{${this.#queue}}:`)));
+    return days.every((key) => {
+      const counter = /:(processed|failed)(:[\d-]+)?$/.test(key) ? this.#left.get(key) : undefined;
+      return counter === undefined || (counter.type === "string" && /^-?\d+$/.test(counter.value));
+    });
   }
 
   /** asynq gives up at an id without a task, a time that is none, a key of another type; what was there from the start may stay. */

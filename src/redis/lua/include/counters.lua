@@ -29,24 +29,36 @@ local function add(key, count)
   return 0, again
 end
 
--- The keys that `tally` writes, checked.
-local function untallied(asynq, day, failed)
-  return uncountable(asynq .. "processed")
-    or uncountable(asynq .. "processed:" .. day)
-    or (failed > 0 and (uncountable(asynq .. "failed") or uncountable(asynq .. "failed:" .. day)) or nil)
+-- The counters that `tally` may add to, and what is wrong with another, in words that name it. They are statistics: what
+-- stands in the way of one keeps it from counting, and no task from its place.
+local function countable(asynq, day, failed)
+  local counters, problem = {}, nil
+  for _, name in ipairs(failed > 0 and { "processed", "failed" } or { "processed" }) do
+    for _, key in ipairs({ asynq .. name, asynq .. name .. ":" .. day }) do
+      local wrong = uncountable(key)
+      counters[key] = not wrong
+      problem = problem or wrong
+    end
+  end
+  return counters, problem
 end
 
--- Counts attempts, `failed` of them failures: in all, and on this (UTC) day.
-local function tally(asynq, day, keep_until_s, processed, failed)
+-- Counts attempts, `failed` of them failures: in all, and on this (UTC) day, where that is `countable`.
+local function tally(asynq, day, keep_until_s, processed, failed, counters)
   if processed == 0 then return end
   local function add_today(name, count)
     local key = asynq .. name .. ":" .. day
-    if add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
+    if counters[key] and add(key, count) == count then redis.call("EXPIREAT", key, keep_until_s) end
   end
   add_today("processed", processed)
-  local _, again = add(asynq .. "processed", processed)
+  local again = false
+  if counters[asynq .. "processed"] then
+    local _
+    _, again = add(asynq .. "processed", processed)
+  end
   if failed == 0 then return end
   add_today("failed", failed)
+  if not counters[asynq .. "failed"] then return end
   if again then
     redis.call("SET", asynq .. "failed", failed)
   else
