@@ -13,8 +13,8 @@ import { toldOf } from "./told.js";
 export interface FailureGroupStore {
   /**
    * One step: what died since goes to its group, and members that are no dead letters any more leave it. Cheap where
-   * nothing is new. The answer is how many were looked at: with `limit` of them there may be more. `atOnce`: also look for
-   * what other programs changed, which is otherwise done once a second.
+   * nothing is new. The answer is how many were looked at, and `limit` where large ones ended the step before: then there
+   * may be more. `atOnce`: also look for what other programs changed, which is otherwise done once a second.
    */
   indexDeadLetters(queues: readonly string[], limit: number, nowMs: number, atOnce?: boolean): Promise<number>;
   /** Per queue, in order; a group that has lost all its members is told for a week, at the least. */

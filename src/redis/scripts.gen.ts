@@ -709,20 +709,21 @@ export interface DeadFreshHead {
   readonly nowMs: Argument;
   readonly limit: Argument;
   readonly maxBytes: Argument;
+  readonly maxRead: Argument;
   readonly atOnce: Argument;
 }
 
 export const deadFreshScript: Script = {
   name: "dead-fresh",
-  sha1: "d84e20a98459ef38b1eff213f9c429aeb8db52db",
+  sha1: "402efccbf74d4cfc117a5cc113922ebb1a05ed02",
   text: `-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
 -- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
 -- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
 -- minutes it goes through all.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
--- Reply: { notes, how many were looked at, number, id, score, failure, message without its payload, … }; notes are
+-- Reply: { notes, how many were looked at (\`limit\` where bytes were the bound), number, id, score, failure, message without its payload, … }; notes are
 -- { number, "", problem, … }.
-local deadline_ms, now_ms, limit, max_bytes, at_once = unpack(ARGV)
+local deadline_ms, now_ms, limit, max_bytes, max_read, at_once = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
 -- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
 if tonumber(deadline_ms) > 0 then
@@ -790,9 +791,11 @@ local function with_retries(bytes, most)
   return table.concat(field)
 end
 
-local left, room, looked = tonumber(limit), tonumber(max_bytes), 0
+local left, looked = tonumber(limit), 0
+-- For what is told, and for what has to be read for it: payloads are not told.
+local room, unread = tonumber(max_bytes), tonumber(max_read)
 local notes, reply = {}, {}
-local full_ms, largest = 600000, 16384
+local full_ms, largest, most_groups = 600000, 16384, 200
 
 -- What is large in it does not tell the cause: the payload, the headers, whatever has more bytes than any text of ours.
 local function without_payload(bytes)
@@ -828,7 +831,9 @@ end
 
 local function tell(number, asynq, holdfast, id)
   local found = redis.pcall("HMGET", asynq .. "t:" .. id, "state", "msg", "hf_failure")
-  if found.err or found[1] ~= "archived" or not found[2] then return end
+  if found.err or not found[2] then return end
+  unread = unread - #found[2]
+  if found[1] ~= "archived" then return end
   local score = redis.call("ZSCORE", asynq .. "archived", id) or redis.call("ZSCORE", holdfast .. "archived", id)
   if not score then return end
   local message, failure = without_payload(found[2]), found[3] or ""
@@ -843,30 +848,25 @@ local function seek_missing(number, asynq, holdfast, rank)
   local key, first, near = asynq .. "archived", rank, redis.call("ZCARD", asynq .. "archived")
   if rank >= near then key, first = holdfast .. "archived", rank - near end
   local page = redis.call("ZRANGE", key, first, first + left - 1, "REV", "WITHSCORES")
-  for n = 1, #page, 2 do
-    if room <= 0 then return rank + (n - 1) / 2 end
-    local fp = redis.pcall("HGET", asynq .. "t:" .. page[n], "hf_fp")
-    if type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, page[n]) ~= page[n + 1] then
-      tell(number, asynq, holdfast, page[n])
+  local seen = 0
+  while 2 * seen < #page and room > 0 and unread > 0 do
+    local id, score = page[2 * seen + 1], page[2 * seen + 2]
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    if type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, id) ~= score then
+      tell(number, asynq, holdfast, id)
     end
+    seen = seen + 1
   end
-  looked = looked + #page / 2
-  left = left - #page / 2
-  return #page > 0 and rank + #page / 2 or nil
+  looked = looked + seen
+  left = left - seen
+  return seen > 0 and rank + seen or nil
 end
 
--- Through the members of groups; those that are no dead letters any more go. Answers where to go on.
-local function drop_strays(asynq, holdfast, fp, rank)
-  local names = redis.call("HKEYS", holdfast .. "fps")
-  table.sort(names)
-  local at = 1
-  while names[at] and names[at] < fp do at = at + 1 end
-  if not names[at] then return end
-  if names[at] ~= fp then rank = 0 end
-  fp = names[at]
+-- Those of a page of a group that are no dead letters any more go. Answers how many there are on it, and how many went.
+local function drop_strays_of(asynq, holdfast, fp, rank, count)
   local key = holdfast .. "fp:" .. fp
-  local ids = redis.pcall("ZRANGE", key, rank, rank + left - 1)
-  if ids.err or #ids == 0 then return names[at + 1], 0 end
+  local ids = redis.pcall("ZRANGE", key, rank, rank + count - 1)
+  if ids.err or #ids == 0 then return 0, 0 end
   local near, far = redis.call("ZMSCORE", asynq .. "archived", unpack(ids)), redis.call("ZMSCORE", holdfast .. "archived", unpack(ids))
   local strays = {}
   for n, id in ipairs(ids) do
@@ -879,9 +879,25 @@ local function drop_strays(asynq, holdfast, fp, rank)
     redis.call("ZREM", key, unpack(strays))
     redis.call("HINCRBY", holdfast .. "index", "count", -#strays)
   end
-  looked = looked + #ids
-  left = left - #ids
-  return fp, rank + #ids - #strays
+  return #ids, #strays
+end
+
+-- Through the members of some groups. Answers where to go on.
+local function drop_strays(asynq, holdfast, fp, rank)
+  local names = redis.call("HKEYS", holdfast .. "fps")
+  table.sort(names)
+  local at = 1
+  while names[at] and names[at] < fp do at = at + 1 end
+  if names[at] ~= fp then rank = 0 end
+  local last = at + most_groups
+  while names[at] and at < last and left > 0 do
+    local wanted = left
+    local count, gone = drop_strays_of(asynq, holdfast, names[at], rank, wanted)
+    looked = looked + count
+    left = left - count
+    if count < wanted then at, rank = at + 1, 0 else rank = rank + count - gone end
+  end
+  return names[at], rank
 end
 
 -- At the end of a walk all is counted; groups that have been empty for long are forgotten.
@@ -907,10 +923,15 @@ local function step(number, asynq, holdfast)
   local waiting = redis.call("LLEN", holdfast .. "unindexed")
   local dead = redis.call("ZCARD", asynq .. "archived") + redis.call("ZCARD", holdfast .. "archived")
   if waiting > 0 then
-    local ids = redis.call("RPOP", holdfast .. "unindexed", math.min(left, waiting))
-    looked = looked + #ids
-    left = left - #ids
-    for _, id in ipairs(ids) do tell(number, asynq, holdfast, id) end
+    local ids = redis.call("LRANGE", holdfast .. "unindexed", -math.min(left, waiting), -1)
+    local taken = 0
+    while taken < #ids and room > 0 and unread > 0 do
+      tell(number, asynq, holdfast, ids[#ids - taken])
+      taken = taken + 1
+    end
+    redis.call("RPOP", holdfast .. "unindexed", taken)
+    looked = looked + taken
+    left = left - taken
   end
   if not walked and dead > 0 then
     redis.call("HSET", index, "walked", now_ms)
@@ -924,7 +945,7 @@ local function step(number, asynq, holdfast)
     if walk ~= "" then redis.call("HSET", index, "walk", "") end
     return
   end
-  if left <= 0 or room <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
+  if left <= 0 or room <= 0 or unread <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
   if walk == "" then walk = (is_full or off > 0) and "m 0" or "s  0" end
   local what, fp, rank = walk:match("^(%a) ?(.-) (%d+)$")
   local goes_on
@@ -945,7 +966,7 @@ end
 now_ms = tonumber(now_ms)
 for k = 1, #KEYS, 2 do
   local asynq, holdfast = unpack(KEYS, k, k + 1)
-  if left <= 0 or room <= 0 then break end
+  if left <= 0 or room <= 0 or unread <= 0 then break end
   local problem = misfits(asynq, holdfast)
   if problem then
     notes[#notes + 1], notes[#notes + 2], notes[#notes + 3] = (k + 1) / 2, "", problem
@@ -953,12 +974,13 @@ for k = 1, #KEYS, 2 do
     step((k + 1) / 2, asynq, holdfast)
   end
 end
+if room <= 0 or unread <= 0 then looked = math.max(looked, tonumber(limit)) end
 return { notes, looked, unpack(reply) }
 `,
 };
 
 export function deadFresh(keys: readonly DeadFreshKeys[], head: DeadFreshHead): ScriptCall {
-  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.limit, head.maxBytes, head.atOnce];
+  const args: ScriptCall["args"][number][] = [deadline, head.nowMs, head.limit, head.maxBytes, head.maxRead, head.atOnce];
   return { script: deadFreshScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
@@ -2239,11 +2261,10 @@ export interface EvictRow {
 
 export const evictScript: Script = {
   name: "evict",
-  sha1: "ff1922204824a358e7354df1eb811a6a94d74f14",
+  sha1: "5841c2bd988db76d0e219b471ee67c2bdf4b881d",
   text: `-- Deletes dead letters of one queue that are still what their caller has seen: dead since that second, with that message.
 -- Their unique locks are released. What goes is counted by its cause, and recorded.
--- Reply: what is wrong with a key, for which nothing was written, or a list of one text with a letter a row: e(victed),
--- n(ot found: no dead letter any more), c(hanged).
+-- Reply: a letter a row: e(victed), n(ot found: no dead letter any more), c(hanged); or { what is wrong with a key }.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, now_ms, horizon_ms, bucket_ms, cause, actor, reason, request = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
@@ -2398,7 +2419,7 @@ end
 local archived, aside = asynq .. "archived", holdfast .. "archived"
 local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(holdfast .. "evicted", "hash")
   or misfit(holdfast .. "audit", "stream")
-if problem then return problem end
+if problem then return { problem } end
 
 local receipts, ids, unlink, spooled, seen = {}, {}, {}, {}, {}
 for i = 1, #ROWS, 3 do
@@ -2434,7 +2455,7 @@ if #ids > 0 then
   redis.pcall("HINCRBY", holdfast .. "evicted", cause, #ids)
   record(holdfast, now_ms, actor, reason, request, cause:sub(1, 5) == "spill" and "spill" or "evict", cjson.encode(ids), #ids)
 end
-return { table.concat(receipts) }
+return table.concat(receipts)
 `,
 };
 

@@ -114,6 +114,51 @@ describeRedis("failure groups beside asynq", () => {
     expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 1 });
   });
 
+  it("of many groups those that lost all are found in few steps", async () => {
+    const errors = Array.from({ length: 40 }, (_, n) => `no ${"abcdefgh"[n % 8]}${"stuvw"[Math.floor(n / 8)]}`);
+    for (const error of errors) await archive([error.slice(3)], error);
+    await steps(3);
+    expect(Object.keys(await counts())).toHaveLength(41);
+
+    await remove(...errors.slice(1).map((error) => error.slice(3)));
+    await steps(2);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf(errors[0]!)]: 1 });
+  });
+
+  it("large ones end a step early, which says that there are more; none is missed", async () => {
+    const large = message({
+      queue: "q",
+      lastError: "boom",
+      lastFailedAtMs: nowMs,
+      retried: 25,
+      payload: Buffer.alloc(1_000_000),
+    });
+    const ids = Array.from({ length: 20 }, (_, n) => `id-${n}`);
+    await archive(ids);
+    for (const id of ids) await server.admin.hset(`asynq:{q}:t:${id}`, "msg", encodeMessage({ ...large, id }));
+    const waitingIn = async () => (await letters().failureGroups(["q"], clockMs))[0]!.unindexed;
+
+    for (const wait of [true, false]) {
+      await server.admin.del("holdfast:{q}:index", "holdfast:{q}:fps", `holdfast:{q}:fp:${fingerprintOf("boom")}`);
+      if (wait) await server.admin.lpush("holdfast:{q}:unindexed", ...ids);
+      expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(500);
+      expect(await waitingIn()).toBe(11);
+      expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(500);
+      expect(await waitingIn()).toBe(2);
+      expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(2);
+      expect(await waitingIn()).toBe(0);
+    }
+
+    // Each call of the script that deletes them records what it did.
+    const tasks = (await broker.find(ids.map((id) => ({ queue: "q", id })))).filter((task) => task !== undefined);
+    const seen = tasks.map(({ id, archivedAtMs = 0, bytes: stored }) => ({ id, archivedAtMs, message: stored }));
+    const by = { actor: "a", reason: "", requestId: "r" };
+    const receipts = await letters().evict("q", seen, "size", by, clockMs);
+    expect(receipts).toEqual(ids.map(() => "evicted"));
+    expect(await server.admin.xlen("holdfast:{q}:audit")).toBe(3);
+  });
+
   it("where nothing is new nothing is written, and nothing is looked at", async () => {
     await archive(["a", "b"]);
     await steps(4);

@@ -3,12 +3,13 @@ import { repeatHorizonMs } from "../../broker/broker.js";
 import { type EvictionCause, evictionCauses, type EvictionReceipt, type SeenLetter } from "../../broker/eviction.js";
 import type { Act } from "../../broker/roles.js";
 import { ceilToS } from "../../core/duration.js";
-import { listOf, meaningOf, numberIn, textIn, throwProblems, totalOf } from "../answers.js";
-import { maxRows } from "../batches.js";
+import { listOf, numberIn, totalOf } from "../answers.js";
+import { batches, maxBytesRead, maxRows } from "../batches.js";
 import { bucketMs } from "../done-ids.js";
 import { archivedAsideKey, archivedKey, evictedKey, keysOf } from "../keys.js";
 import type { Caller } from "../link.js";
 import { evict as evictCall } from "../scripts.gen.js";
+import { answerParts } from "./by-ids.js";
 
 const receiptOf = { e: "evicted", n: "notFound", c: "changed" } as const;
 
@@ -29,19 +30,17 @@ export async function evict(
     reason: by.reason,
     request: by.requestId,
   };
-  const receipts: EvictionReceipt[] = [];
-  for (let from = 0; from < letters.length; from += maxRows) {
-    const rows = letters.slice(from, from + maxRows).map(({ id, archivedAtMs, message }) => ({
+  const parts = [...batches(letters, ({ message }) => message.length, maxRows, maxBytesRead)];
+  const calls = parts.map((part) => {
+    const rows = part.map(({ id, archivedAtMs, message }) => ({
       id: id.toWellFormed(),
       diedS: archivedAtMs / 1_000,
       digest: createHash("sha1").update(message).digest("hex"),
     }));
-    const [reply] = await link.run([evictCall(keysOf(queue), head, rows)], { taskIds: rows.map(({ id }) => id) });
-    if (Buffer.isBuffer(reply)) throwProblems(link.label, [String(reply)]);
-    const letter = textIn(link.label, listOf(link.label, reply)[0]);
-    receipts.push(...rows.map((_, n) => meaningOf(link.label, receiptOf, letter.charAt(n))));
-  }
-  return receipts;
+    return evictCall(keysOf(queue), head, rows);
+  });
+  const ids = parts.map((part) => part.map(({ id }) => id));
+  return answerParts(link, ids, calls, receiptOf);
 }
 
 export async function evicted(

@@ -13,7 +13,7 @@ import { floorToS } from "../../core/duration.js";
 import type { Fingerprint } from "../../core/fingerprint.js";
 import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
 import { heed, listOf, numberIn, queueIn, textIn, throwProblems, timeOf } from "../answers.js";
-import { maxBytes, maxRows } from "../batches.js";
+import { maxBytes, maxBytesRead, maxRows } from "../batches.js";
 import { groupMembersKey, keysOf } from "../keys.js";
 import type { Caller, RedisLink, Reply } from "../link.js";
 import { pageOfSets } from "../list.js";
@@ -42,7 +42,7 @@ async function indexSome(
   atOnce: boolean,
 ): Promise<number> {
   if (queues.length === 0 || limit <= 0) return 0;
-  const head = { nowMs, limit, maxBytes, atOnce: atOnce ? "1" : "" };
+  const head = { nowMs, limit, maxBytes, maxRead: maxBytesRead, atOnce: atOnce ? "1" : "" };
   const [reply] = await link.run([deadFresh(queues.map(keysOf), head)]);
   const [notes, looked, ...flat] = listOf(link.label, reply);
   const problems = heed(link.label, notes, queues);

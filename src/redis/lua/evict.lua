@@ -1,7 +1,6 @@
 -- Deletes dead letters of one queue that are still what their caller has seen: dead since that second, with that message.
 -- Their unique locks are released. What goes is counted by its cause, and recorded.
--- Reply: what is wrong with a key, for which nothing was written, or a list of one text with a letter a row: e(victed),
--- n(ot found: no dead letter any more), c(hanged).
+-- Reply: a letter a row: e(victed), n(ot found: no dead letter any more), c(hanged); or { what is wrong with a key }.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, now_ms, horizon_ms, bucket_ms, cause, actor, reason, request = unpack(ARGV)
 --! include fence
@@ -16,7 +15,7 @@ local ROWS = cmsgpack.unpack(ARGV[#ARGV])
 local archived, aside = asynq .. "archived", holdfast .. "archived"
 local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(holdfast .. "evicted", "hash")
   or misfit(holdfast .. "audit", "stream")
-if problem then return problem end
+if problem then return { problem } end
 
 local receipts, ids, unlink, spooled, seen = {}, {}, {}, {}, {}
 for i = 1, #ROWS, 3 do
@@ -52,4 +51,4 @@ if #ids > 0 then
   redis.pcall("HINCRBY", holdfast .. "evicted", cause, #ids)
   record(holdfast, now_ms, actor, reason, request, cause:sub(1, 5) == "spill" and "spill" or "evict", cjson.encode(ids), #ids)
 end
-return { table.concat(receipts) }
+return table.concat(receipts)
