@@ -1,14 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
-/** What a person without the server reads; `undefined` when it is there. */
-export type Missing = string | undefined;
-
 /**
  * Finds redis-server for the tests; on Debian and Ubuntu, as root, installs it from the distribution. The tests start
- * their own on free ports, never touch one that runs already, and are skipped where there is none.
+ * their own on free ports, never touch one that runs already, and are skipped where there is none. Answers what a person without it reads.
  */
-export function setupServers(): Missing {
+export function setupServers(): string | undefined {
   if (version() === undefined && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) install();
   const found = version();
   if (found === undefined) return `No redis-server on the PATH: tests that need one are skipped. ${advice()}`;

@@ -6,7 +6,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setupServers, type Missing } from "./setup-servers.js";
+import { setupAlertTools } from "./alert-tools.js";
+import { setupServers } from "./setup-servers.js";
 import { installTools } from "./tool.js";
 
 const root = join(import.meta.dirname, "..");
@@ -57,11 +58,11 @@ function vitest(...args: string[]): void {
   if (!ok && report.numFailedTests + unloaded === 0) totals.failed++; // An error outside any test.
 }
 
-let missing: Missing;
+let missing: string[] = [];
 if (!fast) {
   step("servers", () => {
-    missing = setupServers();
-    return missing === undefined || process.env["CI"] !== "true";
+    missing = [setupServers(), setupAlertTools()].filter((one) => one !== undefined);
+    return missing.length === 0 || process.env["CI"] !== "true";
   });
 }
 step("build", () => node("node_modules/tsx/dist/cli.mjs", "scripts/build.ts"));
@@ -94,7 +95,7 @@ console.log(readFileSync(told, "utf8"));
 totals.failed += failedChecks ?? staticChecks;
 totals.passed += staticChecks - (failedChecks ?? staticChecks);
 
-if (missing !== undefined) console.log(`\n${missing}`);
+for (const one of missing) console.log(`\n${one}`);
 if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed === 0 ? 0 : 1;
