@@ -135,7 +135,8 @@ describeRedis("leasing on Redis", () => {
     const held = (await lease({ queues: ["bad"] })).leased;
     const turn = { settle: held.map((task) => settled.completed(task)), lease: request({}) };
     await broker.exchange({ settle: [], lease: turn.lease }, nowMs);
-    await server.admin.set("asynq:{bad}:processed", "in the way");
+    await server.admin.del("holdfast:{bad}:leases");
+    await server.admin.set("holdfast:{bad}:leases", "in the way");
 
     await expect(broker.exchange(turn, nowMs)).rejects.toMatchObject({ code: "BROKER_FAILED" });
 

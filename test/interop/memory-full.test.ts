@@ -70,7 +70,7 @@ describeRedis("when memory is full", () => {
   });
 
   it("a worker drains what is there, results and retries included, and does not think that storage is down", async () => {
-    await server.admin.flushall();
+    await server.admin.flushall("SYNC");
     const log: unknown[] = [];
     const note = (fields: unknown, text: string) => void log.push({ fields, text });
     const client = new Client(broker);
@@ -123,7 +123,7 @@ describeRedis("when memory is full", () => {
   }, 30_000);
 
   it("effects are begun, done and taken back", async () => {
-    await server.admin.flushall();
+    await server.admin.flushall("SYNC");
     await broker.enqueue([newTask({ id: "once" })], nowMs);
     const [task] = (await broker.exchange({ settle: [], lease: request(1) }, nowMs)).leased;
     await fill(server);
@@ -138,7 +138,7 @@ describeRedis("when memory is full", () => {
   });
 
   it("dead letters are discarded, restored, marked and purged; none is taken in from elsewhere", async () => {
-    await server.admin.flushall();
+    await server.admin.flushall("SYNC");
     const by = { actor: "ops", reason: "", requestId: "r" };
     const ids = ["a", "b"];
     const store = broker.deadLetters!;
@@ -166,7 +166,7 @@ describeRedis("when memory is full", () => {
   });
 
   it("tasks are archived, run and deleted, queues paused, resumed and dropped, which makes room", async () => {
-    await server.admin.flushall();
+    await server.admin.flushall("SYNC");
     const by = { actor: "ops", reason: "", requestId: "r" };
     const queue = "full";
     await broker.enqueue(
