@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { until } from "../../support/until.js";
-import { lacksHosts } from "./hosts.js";
+import { lacksHosts } from "./network.js";
 import type { Stage } from "./scene.js";
 
 const run = (command: string, ...args: string[]) => void execFileSync(command, args, { stdio: "pipe" });

@@ -4,6 +4,7 @@ import type { RedisCluster } from "../../support/redis-cluster.js";
 import type { RedisSentinels } from "../../support/redis-sentinels.js";
 import type { RedisServer } from "../../support/redis-server.js";
 import type { Children } from "./children.js";
+import type { ClusterHosts } from "./cluster-hosts.js";
 import type { Hosts } from "./hosts.js";
 import type { Journal } from "./journal.js";
 import type { Line } from "./line.js";
@@ -22,13 +23,14 @@ export interface Stage extends AsyncDisposable {
   /** On a Cluster, of the node that has the queue "default". */
   readonly replica?: RedisServer;
   readonly hosts?: Hosts;
+  readonly clusterHosts?: ClusterHosts;
   readonly line?: Line;
   readonly named?: Named;
   /** What runs the scripts of producers and workers. Default: this Node. */
   readonly node?: string;
 }
 
-export type StageKind = "server" | "sentinel" | "cluster" | "hosts" | "line" | "named";
+export type StageKind = "server" | "sentinel" | "cluster" | "hosts" | "clusterHosts" | "line" | "named";
 
 /** What a row's fault gets to work on. */
 export class Scene {
@@ -72,6 +74,10 @@ export class Scene {
 
   get hosts(): Hosts {
     return there(this.stage.hosts);
+  }
+
+  get clusterHosts(): ClusterHosts {
+    return there(this.stage.clusterHosts);
   }
 
   get line(): Line {

@@ -3,6 +3,7 @@ import { FaultProxy } from "../../support/fault-proxy.js";
 import { RedisCluster } from "../../support/redis-cluster.js";
 import { RedisSentinels } from "../../support/redis-sentinels.js";
 import { RedisServer, type ServerOptions } from "../../support/redis-server.js";
+import { ClusterHosts } from "./cluster-hosts.js";
 import { Hosts } from "./hosts.js";
 import { Line } from "./line.js";
 import { Named } from "./named.js";
@@ -28,6 +29,8 @@ export async function stageOf(
       return clusterStage();
     case "hosts":
       return (await Hosts.start(folder)).stage();
+    case "clusterHosts":
+      return (await ClusterHosts.start(folder)).stage();
     case "line":
       return (await Line.start(folder)).stage();
     case "named":

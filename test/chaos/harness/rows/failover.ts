@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { keysOf } from "../../../../src/redis/keys.js";
 import { slotOf } from "../../../../src/redis/slots.js";
 import { until } from "../../../support/until.js";
-import { lacksHosts } from "../hosts.js";
+import { lacksHosts } from "../network.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 
@@ -68,8 +68,8 @@ export const sentinelRows: readonly Row[] = [
     async inject(scene) {
       const { hosts } = scene;
       scene.forgets("the first host is cut off");
-      hosts.part();
-      scene.undo.push(() => hosts.join());
+      hosts.network.part();
+      scene.undo.push(() => hosts.network.join());
       await sleep(12_000);
       scene.forgets("it is about to come back");
     },
@@ -86,7 +86,7 @@ export const sentinelRows: readonly Row[] = [
     lacks: lacksHosts,
     holdMs: 4_000,
     async inject(scene) {
-      scene.undo.push(() => scene.hosts.show());
+      scene.undo.push(() => scene.hosts.network.show());
       await scene.hosts.hide();
     },
   },
@@ -162,6 +162,28 @@ export const clusterRows: readonly Row[] = [
       await cluster.beginMove(key, to);
       while ((await cluster.moveKeys(key, to, 10)) > 0) await sleep(20);
       await cluster.endMove(key, to);
+    },
+  },
+  {
+    row: 43,
+    name: "Cluster: a minority is cut off for 12 s",
+    stage: "clusterHosts",
+    lacks: lacksHosts,
+    holdMs: 0,
+    recoverMs: 20_000,
+    loses: "what the old master took until it noticed is gone",
+    async inject(scene) {
+      const { network } = scene.clusterHosts;
+      scene.forgets("the first host is cut off");
+      network.part();
+      scene.undo.push(() => network.join());
+      await sleep(12_000);
+      scene.forgets("it is about to come back");
+    },
+    async heal(scene) {
+      const [old] = scene.clusterHosts.masters;
+      await until("the old master follows", async () => (await old!.role())[0] === "slave", 60_000);
+      scene.forgets("the old master was told");
     },
   },
 ];
