@@ -116,7 +116,7 @@ export interface RedriveFix {
   readonly expected: Uint8Array;
   /** A completed one is kept until then, Unix ms. */
   readonly untilMs?: number;
-  /** A dead letter's own message. */
+  /** The own message of a dead letter, or of one that waits. One that runs is left alone. */
   readonly message?: Uint8Array;
 }
 

@@ -1471,12 +1471,12 @@ export interface DeadNoteRow {
 
 export const deadNoteScript: Script = {
   name: "dead-note",
-  sha1: "2d080503202be8b6815116f80fc9f8d7bfd6e7ea",
+  sha1: "ab50891cde0d7d67464586c356957a2662408119",
   text: `-- Note what became of tasks of a redrive, each once: "waiting" (to be looked at again at \`look_ms\`), "notMoved", or how it
 -- ended. Ends are counted by their \`cause\`, too, as long as the redrive has not begun a later round; a new round counts
 -- from nothing, and causes past \`max_causes\` are one. A row with a \`fix\` puts the task itself right, where it is in this queue, if it is still as \`expected\`: a completed
--- one that was only kept to be seen ends its retention at \`until_s\` ("expire"), a dead letter gets its own \`message\` back
--- ("restore").
+-- one that was only kept to be seen ends its retention at \`until_s\` ("expire"), a dead letter or one that waits gets its own
+-- \`message\` back ("restore"). One that runs does not: whoever runs it has the message in his hands, and writes that again.
 -- Reply: what is wrong with a key, for which nothing was written, or the number of tasks noted as ended.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, redrive, round, max_causes = unpack(ARGV)
@@ -1556,6 +1556,7 @@ local completed = asynq .. "completed"
 local problem = misfit(marks, "hash") or misfit(left, "zset") or misfit(awaited, "zset") or misfit(counts, "hash") or misfit(completed, "zset")
 if problem then return problem end
 
+local waits = { archived = true, pending = true, scheduled = true, retry = true, aggregating = true }
 local function put_right(id, fix, until_s, expected, message)
   local key = asynq .. "t:" .. id
   local found = redis.pcall("HMGET", key, "state", "msg", "hf_redrive")
@@ -1564,8 +1565,8 @@ local function put_right(id, fix, until_s, expected, message)
   if (by and by ~= redrive) or stored ~= expected then return end
   if fix == "expire" and state == "completed" then
     redis.call("ZADD", completed, "XX", until_s, id)
-  elseif fix == "restore" and state == "archived" then
-    redis.call("HDEL", key, "hf_redrive")
+  elseif fix == "restore" and waits[state] then
+    if state == "archived" then redis.call("HDEL", key, "hf_redrive") end
     redis.call("HSET", key, "msg", message)
   end
 end

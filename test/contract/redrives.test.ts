@@ -185,6 +185,27 @@ describeBroker("redrives", ({ it }) => {
     expect((await redrives.plan(all(t))).tasks).toBe(2);
   });
 
+  it("give back its own retention to what still waits when they end, and see what has ended unseen", async (t) => {
+    await die(t, ["done", "runs", "waits"], { retentionMs: 0 });
+    const { redrives } = lettersOf(t);
+    const { id } = await redrives.start(all(t), quick);
+    await until("all are moved", async () => {
+      await redrives.step(fail);
+      return (await t.counts()).pending === 3;
+    });
+    await t.settle([settled.completed(await t.leaseOne())]);
+    const running = await t.leaseOne();
+    expect((await t.find("waits"))?.message?.retentionMs).toBe(86_400_000);
+
+    expect(await redrives.cancel(id)).toMatchObject({ phase: "ended", counts: { succeeded: 1, waiting: 2 } });
+
+    expect((await t.find("waits"))?.message?.retentionMs).toBe(0);
+    expect(await t.prune(1_000)).toBe(1);
+    // Whoever runs it has its message, and writes that.
+    await t.settle([settled.completed(running)]);
+    expect((await t.find("runs"))?.message?.retentionMs).toBe(86_400_000);
+  });
+
   it("are driven by one process at a time, and by another one when that lets go", async (t) => {
     await die(t, ["1", "2"]);
     const [one, other] = [lettersOf(t), lettersOf(t)];

@@ -18,7 +18,7 @@ import { inTurns } from "./in-turns.js";
 import { lookAtMoved } from "./look.js";
 import { moveLeft } from "./move-left.js";
 import { movedOf, nextOf } from "./next.js";
-import { markText } from "./outcome.js";
+import { anyLookMs, markText } from "./outcome.js";
 import { Pace } from "./pace.js";
 import { addQueues, maxQueues } from "./queue-pages.js";
 import { selected } from "./selection.js";
@@ -188,7 +188,7 @@ export class RedriveDriver {
     const { open, sum } = await this.#stands(redrive, nowMs);
     const due = open.filter(({ stand }) => stand.due.length > 0);
     const looks = await inTurns(due, ({ queue, stand }) =>
-      lookAtMoved(this.#desk, this.#id, redrive, queue, stand.due, nowMs),
+      lookAtMoved(this.#desk, this.#id, redrive, queue, stand.due, { nowMs, last: false }),
     );
     const standing = added([sum, ...looks]);
     const ended = standing.counts.waiting < sum.counts.waiting;
@@ -250,16 +250,22 @@ export class RedriveDriver {
     return { tried: next.length, counts: change };
   }
 
-  /** What is left is named as not moved, and each queue lets go of its tasks. */
+  /** What is left is named as not moved, what was moved is looked at for the last time, and each queue lets go of its tasks. */
   async #end(redrive: RedriveDocument): Promise<RedriveStep> {
     const queues = await queuesOf(this.#desk, this.#id, redrive);
     const limit = Math.min(stepTasks, Math.ceil((10 * stepTasks) / Math.max(1, queues.length)));
-    const stands = await standsOf(this.#desk, this.#id, queues, { limit, round: redrive.round });
-    const open = queues.flatMap((queue, n) => (stands[n]!.left.length === 0 ? [] : [{ queue, left: stands[n]!.left }]));
+    const nowMs = this.#desk.nowMs();
+    const how = { limit, round: redrive.round };
+    const stands = await standsOf(this.#desk, this.#id, queues, how, nowMs + anyLookMs);
+    const open = queues.flatMap((queue, n) => {
+      const { left, due } = stands[n]!;
+      return left.length + due.length === 0 ? [] : [{ queue, left, due }];
+    });
     const mark = markText({ fingerprint: "", retentionMs: 0, movedAtMs: 0, why: "cancelled" });
-    await inTurns(open, async ({ queue, left }) => {
+    await inTurns(open, async ({ queue, left, due }) => {
       const notes = left.map(({ id }) => ({ id, became: "notMoved" as const, mark, cause: "" }));
-      await this.#desk.store.noteRedriven(this.#id, queue, notes, redrive.round);
+      if (notes.length > 0) await this.#desk.store.noteRedriven(this.#id, queue, notes, redrive.round);
+      if (due.length > 0) await lookAtMoved(this.#desk, this.#id, redrive, queue, due, { nowMs, last: true });
     });
     if (open.length > 0) return here(redrive, 0);
     await inTurns(queues, (queue) => this.#letGo(queue));

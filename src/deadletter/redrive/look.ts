@@ -12,11 +12,11 @@ export async function lookAtMoved(
   { settings, round }: RedriveDocument,
   queue: string,
   due: RedriveStand["due"],
-  nowMs: number,
+  { nowMs, last }: { readonly nowMs: number; readonly last: boolean },
 ): Promise<RedriveStanding> {
   const there = settings.queue ?? queue;
   const tasks = await broker.find(due.map((one) => ({ queue: there, id: one.id })));
-  const judgements = due.map((one, n) => judged(one.id, markOf(one.mark), tasks[n], nowMs));
+  const judgements = due.map((one, n) => judged(one.id, markOf(one.mark), tasks[n], nowMs, last));
   const notes = judgements.map(({ note }) => note);
   if (there === queue) await store.noteRedriven(id, queue, notes, round);
   else {

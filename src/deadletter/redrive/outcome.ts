@@ -38,12 +38,21 @@ export const retentionToSee = (retentionMs: number) => Math.max(retentionMs, see
 const soonestMs = 250;
 const rarestMs = 30_000;
 
-/** What became of a task that was moved, as it is to be noted. */
+/** Nobody looks any more: later than any look. */
+const neverMs = 400 * 86_400_000;
+/** All that were not looked at for the last time are to be looked at by then. */
+export const anyLookMs = 86_400_000;
+
+/**
+ * What became of a task that was moved, as it is to be noted. `last`: nobody will look at it again, so that what has not
+ * ended gets its own retention back, too.
+ */
 export function judged(
   id: string,
   mark: Mark,
   task: TaskInfo | undefined,
   nowMs: number,
+  last: boolean,
 ): { readonly note: RedriveNote; readonly end: RedriveEnd | undefined } {
   const ended = (end: RedriveEnd, why?: string, fix?: RedriveNote["fix"]) => ({
     end,
@@ -69,8 +78,11 @@ export function judged(
     case "scheduled":
     case "retry":
     case "aggregating": {
-      const lookAtMs = nowMs + Math.min(rarestMs, Math.max(soonestMs, (nowMs - mark.movedAtMs) / 4));
-      return { end: undefined, note: { id, became: "waiting", mark: "", cause: "", lookAtMs: Math.ceil(lookAtMs) } };
+      const soMs = Math.min(rarestMs, Math.max(soonestMs, (nowMs - mark.movedAtMs) / 4));
+      const lookAtMs = Math.ceil(nowMs + (last ? neverMs : soMs));
+      const isLonger = last && task.message !== undefined && mark.retentionMs < seenMs;
+      const fix = isLonger ? { expected: task.bytes, message: bytesBack(task, mark.retentionMs) } : undefined;
+      return { end: undefined, note: { id, became: "waiting", mark: "", cause: "", lookAtMs, fix } };
     }
   }
 }

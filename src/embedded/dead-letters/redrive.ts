@@ -193,7 +193,7 @@ export function noteRedriven(sql: Sql, { redrive, queue, notes, round }: NoteCal
       );
     } else if (fix?.message !== undefined) {
       sql(
-        "UPDATE task SET message = ?, redrive = NULL WHERE queue = ? AND id = ? AND state = 'archived' AND message = ?",
+        "UPDATE task SET message = ?, redrive = iif(state = 'archived', NULL, redrive) WHERE queue = ? AND id = ? AND state IN ('archived', 'pending', 'scheduled', 'retry', 'aggregating') AND message = ?",
       ).run(fix.message, queue, id, fix.expected);
     }
   }
