@@ -1636,7 +1636,7 @@ export interface DiscardHead {
 
 export const discardScript: Script = {
   name: "discard",
-  sha1: "60ff26523d1b23f27c3e92f91cf7ab130440a040",
+  sha1: "e67c59cd6f0b92d3a0984a5858230bc79a97dae3",
   text: `-- Dead letters of one queue into its trash, out of which they come back until \`until_s\`. Their unique locks are released;
 -- how long they would have held is noted, for the way back.
 -- Reply: a letter an id: d(iscarded), n(ot found), w(rong state), t(aken: the trash holds another task of that id); or
@@ -1658,6 +1658,15 @@ local function misfit(key, kind)
   end
   -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
   if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
+end
+-- A letter for each id of a JSON list, in order; \`seen\` has those of the ids before.
+local function letters_for(ids, seen, letter_of)
+  local letters = {}
+  for n, id in ipairs(cjson.decode(ids)) do
+    letters[n] = letter_of(id)
+    seen[id] = letters[n]
+  end
+  return table.concat(letters)
 end
 -- What scripts have to know of a stored message: protobuf fields 5 (the most retries), 6 (failures counted) and 10 (the
 -- unique lock); nil when the bytes are no message. Of a repeated field the last one counts.
@@ -1776,7 +1785,7 @@ local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(tras
   or misfit(holdfast .. "audit", "stream")
 if problem then return { problem } end
 
-local chosen, moved, letters, seen = {}, {}, {}, {}
+local chosen, moved, seen = {}, {}, {}
 
 -- The lock, where this task holds it, and until when (ms).
 local function lock_of(id, message, unique_key)
@@ -1799,11 +1808,8 @@ local function letter_of(id)
   moved[#moved + 1] = id
   return "d"
 end
-for n, id in ipairs(cjson.decode(ids)) do
-  letters[n] = letter_of(id)
-  seen[id] = letters[n]
-end
-if #chosen == 0 then return table.concat(letters) end
+local letters = letters_for(ids, seen, letter_of)
+if #chosen == 0 then return letters end
 
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", archived, unpack(moved))
@@ -1820,7 +1826,7 @@ for n, task in ipairs(chosen) do
 end
 redis.call("ZADD", trash, unpack(entries))
 record(holdfast, now_ms, actor, reason, request, "discard", cjson.encode(moved), #moved)
-return table.concat(letters)
+return letters
 `,
 };
 
@@ -5372,7 +5378,7 @@ export interface RestoreHead {
 
 export const restoreScript: Script = {
   name: "restore",
-  sha1: "d137e6d24cc89442c183755f00f6f812f424e917",
+  sha1: "c92f90186ce6ac7e12c70b7307fb60796d6aa8a8",
   text: `-- Discarded tasks of one queue back among its dead letters, as old as they were, with \`mark\` to say so. A unique lock
 -- that would still hold is taken again where nobody has it.
 -- Reply: a letter an id: r(estored), l (restored, and another task has its lock), n(ot found), t(aken: there is a task of
@@ -5394,6 +5400,15 @@ local function misfit(key, kind)
   end
   -- Streams are logs of acts. Who has no right to them is refused here, before the act that could not be recorded.
   if kind == "stream" then redis.call("XREVRANGE", key, "+", "-", "COUNT", 1) end
+end
+-- A letter for each id of a JSON list, in order; \`seen\` has those of the ids before.
+local function letters_for(ids, seen, letter_of)
+  local letters = {}
+  for n, id in ipairs(cjson.decode(ids)) do
+    letters[n] = letter_of(id)
+    seen[id] = letters[n]
+  end
+  return table.concat(letters)
 end
 -- A Go peer's trim deletes dead letters past 9,999 or 90 days. So the oldest leave asynq's archive before that, at most
 -- \`most\` at a time, with their scores; their hashes stay as they are. Answers how many.
@@ -5507,7 +5522,7 @@ local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset
   or misfit(holdfast .. "audit", "stream")
 if problem then return { problem } end
 
-local chosen, moved, letters, seen = {}, {}, {}, {}
+local chosen, moved, seen = {}, {}, {}
 
 -- Anyone may have written there.
 local function noted(text)
@@ -5535,11 +5550,8 @@ local function letter_of(id)
   task.lock, task.left_ms, seen[lock] = lock, left_ms, true
   return "r"
 end
-for n, id in ipairs(cjson.decode(ids)) do
-  letters[n] = letter_of(id)
-  seen[id] = letters[n]
-end
-if #chosen == 0 then return table.concat(letters) end
+local letters = letters_for(ids, seen, letter_of)
+if #chosen == 0 then return letters end
 
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", trash, unpack(moved))
@@ -5556,7 +5568,7 @@ redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
 await_index(holdfast, moved)
 record(holdfast, now_ms, actor, reason, request, "restore", cjson.encode(moved), #moved)
-return table.concat(letters)
+return letters
 `,
 };
 

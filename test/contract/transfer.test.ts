@@ -22,8 +22,12 @@ describeBroker("dead letters in files", ({ it }) => {
     const ids = await dead(t, 120);
     const before = await t.find("7");
 
+    await t.broker.deadLetters!.indexDeadLetters([t.queue], 200, t.at(0), true);
+
     const lines = await all(letters(t).export(`queue:${t.queue}`));
     expect(lines.length).toBe(120);
+    // Nothing of an engine's own indexes.
+    expect(Object.keys(JSON.parse(lines[0]!).fields)).toEqual(["failure"]);
     expect(await all(letters(t).export({ queue: t.queue, ids: ["7", "nobody"] }))).toEqual(
       lines.filter((line) => JSON.parse(line).id === "7"),
     );

@@ -32,7 +32,7 @@ export function indexDeadLetters(
     if (looked >= limit) break;
     const rows = sql(
       "SELECT id, rank, failure, message FROM task INDEXED BY task_unindexed WHERE queue = ? AND state = 'archived' AND fingerprint IS NULL ORDER BY rank LIMIT ?",
-    ).all(queue, limit - looked) as unknown as DeadRow[];
+    ).all(queue, limit - looked) as DeadRow[];
     const homeOf = homesOf(sql, queue, rows.length);
     const changes = new Map<Fingerprint, { members: number; about: StoredAbout }>();
     for (const { id, rank, failure, message } of rows) {
@@ -71,9 +71,10 @@ function homesOf(sql: Sql, queue: string, most: number): (fingerprint: Fingerpri
 
 /** Groups that nobody is in, nor is coming to; what was seen last stays longest. Answers how many went. */
 function forgetEmpty(sql: Sql, queue: string, coming: ReadonlySet<string>, most: number): number {
-  const rows = sql("SELECT fingerprint, about FROM failure_group WHERE queue = ? AND members <= 0").all(
-    queue,
-  ) as unknown as Omit<GroupRow, "members">[];
+  const rows = sql("SELECT fingerprint, about FROM failure_group WHERE queue = ? AND members <= 0").all(queue) as Omit<
+    GroupRow,
+    "members"
+  >[];
   const oldest = rows
     .filter(({ fingerprint }) => !coming.has(fingerprint))
     .map(({ fingerprint, about }) => ({ fingerprint, last: storedAbout(about)?.last ?? 0 }))
@@ -122,9 +123,7 @@ export function failureGroups(
       ).get(queue, fingerprint, fromS, toS, mostCounted) as { died: number }
     ).died;
   return queues.map((queue) => {
-    const rows = sql("SELECT fingerprint, members, about FROM failure_group WHERE queue = ?").all(
-      queue,
-    ) as unknown as GroupRow[];
+    const rows = sql("SELECT fingerprint, members, about FROM failure_group WHERE queue = ?").all(queue) as GroupRow[];
     const groups = rows.map(({ fingerprint, members, about }) => {
       const oldest = sql("SELECT min(rank) AS rank FROM task WHERE queue = ? AND fingerprint = ?").get(
         queue,
@@ -171,9 +170,7 @@ export function groupMembers(
     const ofGroup = sql(
       `SELECT ${infoColumns} FROM task WHERE queue = ? AND fingerprint = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
     );
-    const found = fingerprints.flatMap(
-      (fingerprint) => ofGroup.all(queue, fingerprint, rank, id, most) as unknown as InfoRow[],
-    );
+    const found = fingerprints.flatMap((fingerprint) => ofGroup.all(queue, fingerprint, rank, id, most) as InfoRow[]);
     const inOrder = found.toSorted(byPlace);
     return (back ? inOrder.toReversed() : inOrder).slice(0, most);
   };

@@ -24,7 +24,7 @@ export function wholeRow(sql: Sql, { queue, id }: TaskRef): WholeRow | undefined
 
 /** What a row has besides its place says nothing of the task elsewhere, or has a part of its own in a letter. */
 const left: ReadonlySet<string> = new Set(
-  "queue id state rank token since_ms message cancel progress effects fp redrive".split(" "),
+  "queue id state rank token since_ms message cancel progress effects fingerprint redrive".split(" "),
 );
 /** Elsewhere it is called so. */
 const namedElsewhere: Readonly<Record<string, string>> = { at_most_once: "once" };

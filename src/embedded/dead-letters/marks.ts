@@ -15,45 +15,26 @@ import { recordAct } from "../acts.js";
 import type { Sql } from "../sql.js";
 import type { IdsCall } from "./trash.js";
 
-export function acknowledge(
-  sql: Sql,
-  { queue, ids, on, by, nowMs }: IdsCall & { readonly on: boolean },
-): AcknowledgeReceipt[] {
-  const verb = on ? "acknowledge" : "unacknowledge";
-  const update = sql("UPDATE task SET ack = ? WHERE queue = ? AND id = ?");
-  const note = (id: string) => update.run(on ? markText(by, nowMs) : null, queue, id);
-  return marked(sql, { queue, ids, by, nowMs }, verb, note).map((receipt) =>
-    receipt === "marked" ? "acknowledged" : receipt,
-  );
-}
+export const acknowledge = labelling<AcknowledgeReceipt>("ack", "acknowledge", "acknowledged");
+export const quarantine = labelling<QuarantineReceipt>("quarantine", "quarantine", "marked");
 
-export function quarantine(
-  sql: Sql,
-  { queue, ids, on, by, nowMs }: IdsCall & { readonly on: boolean },
-): QuarantineReceipt[] {
-  const verb = on ? "quarantine" : "unquarantine";
-  const update = sql("UPDATE task SET quarantine = ? WHERE queue = ? AND id = ?");
-  const note = (id: string) => update.run(on ? markText(by, nowMs) : null, queue, id);
-  return marked(sql, { queue, ids, by, nowMs }, verb, note);
-}
-
-function marked(
-  sql: Sql,
-  { queue, ids, by, nowMs }: IdsCall,
-  verb: string,
-  note: (id: string) => void,
-): QuarantineReceipt[] {
-  const done = new Set<string>();
-  const receipts = ids.map((id): QuarantineReceipt => {
-    const row = sql("SELECT state FROM task WHERE queue = ? AND id = ?").get(queue, id) as Row | undefined;
-    if (row === undefined) return "notFound";
-    if (row.state !== "archived") return "wrongState";
-    note(id);
-    done.add(id);
-    return "marked";
-  });
-  if (done.size > 0) recordAct(sql, queue, { verb, what: [...done], count: done.size }, by, nowMs);
-  return receipts;
+/** A mark in a column of theirs, or (`on` false) none any more. */
+function labelling<R extends AcknowledgeReceipt | QuarantineReceipt>(column: string, verb: string, done: R) {
+  return (sql: Sql, { queue, ids, on, by, nowMs }: IdsCall & { readonly on: boolean }) => {
+    const mark = on ? markText(by, nowMs) : null;
+    const marked = new Set<string>();
+    const receipts = ids.map((id) => {
+      const row = rowOf(sql, { queue, id });
+      if (row === undefined) return "notFound";
+      if (row.state !== "archived") return "wrongState";
+      sql(`UPDATE task SET ${column} = ? WHERE queue = ? AND id = ?`).run(mark, queue, id);
+      marked.add(id);
+      return done;
+    });
+    if (marked.size > 0)
+      recordAct(sql, queue, { verb: on ? verb : `un${verb}`, what: [...marked], count: marked.size }, by, nowMs);
+    return receipts;
+  };
 }
 
 interface Row {

@@ -65,7 +65,7 @@ export function restore(sql: Sql, { queue, ids, by, nowMs }: IdsCall): RestoreRe
   const receipts = ids.map((id): RestoreReceipt => {
     const row = trashed(sql, queue, id);
     if (row === undefined) return "notFound";
-    const task = { ...taskIn(queue, row), fp: null, restored: markText(by, nowMs) };
+    const task = { ...taskIn(queue, row), restored: markText(by, nowMs) };
     if (!insertRow(sql, task)) return "idTaken";
     sql("DELETE FROM trash WHERE queue = ? AND id = ?").run(queue, id);
     tally.moved(queue, undefined, "archived");
@@ -109,7 +109,7 @@ export function listTrash(
     const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
     return sql(
       `SELECT * FROM trash WHERE queue = ? AND (until_s, id) ${than} (?, ?) ORDER BY until_s ${order}, id ${order} LIMIT ?`,
-    ).all(queue, rank, id, count) as unknown as TrashRow[];
+    ).all(queue, rank, id, count) as TrashRow[];
   };
   const found = beside(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
   const rows = backwards ? found.toReversed() : found;

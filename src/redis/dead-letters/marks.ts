@@ -18,32 +18,16 @@ import { copy as copyCall, label as labelCall } from "../scripts.gen.js";
 import { answerById } from "./by-ids.js";
 import { who } from "./trash.js";
 
-export async function acknowledge(
-  link: Caller,
-  queue: string,
-  ids: readonly string[],
-  on: boolean,
-  by: Act,
-  nowMs: number,
-): Promise<AcknowledgeReceipt[]> {
-  const verb = on ? "acknowledge" : "unacknowledge";
-  const head = { nowMs, field: "hf_ack", mark: on ? markText(by, nowMs) : "", verb, ...who(by) };
-  const letters = { m: "acknowledged", n: "notFound", w: "wrongState" } as const;
-  return answerById(link, ids, (some) => labelCall(keysOf(queue), { ...head, ids: some }), letters);
-}
+export const acknowledge = labelling<AcknowledgeReceipt>("hf_ack", "acknowledge", "acknowledged");
+export const quarantine = labelling<QuarantineReceipt>("hf_quarantine", "quarantine", "marked");
 
-export async function quarantine(
-  link: Caller,
-  queue: string,
-  ids: readonly string[],
-  on: boolean,
-  by: Act,
-  nowMs: number,
-): Promise<QuarantineReceipt[]> {
-  const verb = on ? "quarantine" : "unquarantine";
-  const head = { nowMs, field: "hf_quarantine", mark: on ? markText(by, nowMs) : "", verb, ...who(by) };
-  const letters = { m: "marked", n: "notFound", w: "wrongState" } as const;
-  return answerById(link, ids, (some) => labelCall(keysOf(queue), { ...head, ids: some }), letters);
+/** A mark in a field of theirs, or (`on` false) none any more. */
+function labelling<R extends AcknowledgeReceipt | QuarantineReceipt>(field: string, verb: string, done: R) {
+  const receiptOf = { m: done, n: "notFound", w: "wrongState" } as const;
+  return async (link: Caller, queue: string, ids: readonly string[], on: boolean, by: Act, nowMs: number) => {
+    const head = { nowMs, field, mark: on ? markText(by, nowMs) : "", verb: on ? verb : `un${verb}`, ...who(by) };
+    return answerById(link, ids, (some) => labelCall(keysOf(queue), { ...head, ids: some }), receiptOf);
+  };
 }
 
 export async function beginCopy(link: Caller, of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun> {

@@ -6,6 +6,7 @@ local asynq, holdfast = unpack(KEYS)
 local deadline_ms, now_s, now_ms, until_s, ids, actor, reason, request = unpack(ARGV)
 --! include fence
 --! include types
+--! include letters
 --! include message
 --! include place
 --! include audit
@@ -17,7 +18,7 @@ local problem = misfit(archived, "zset") or misfit(aside, "zset") or misfit(tras
   or misfit(holdfast .. "audit", "stream")
 if problem then return { problem } end
 
-local chosen, moved, letters, seen = {}, {}, {}, {}
+local chosen, moved, seen = {}, {}, {}
 
 -- The lock, where this task holds it, and until when (ms).
 local function lock_of(id, message, unique_key)
@@ -40,11 +41,8 @@ local function letter_of(id)
   moved[#moved + 1] = id
   return "d"
 end
-for n, id in ipairs(cjson.decode(ids)) do
-  letters[n] = letter_of(id)
-  seen[id] = letters[n]
-end
-if #chosen == 0 then return table.concat(letters) end
+local letters = letters_for(ids, seen, letter_of)
+if #chosen == 0 then return letters end
 
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", archived, unpack(moved))
@@ -61,4 +59,4 @@ for n, task in ipairs(chosen) do
 end
 redis.call("ZADD", trash, unpack(entries))
 record(holdfast, now_ms, actor, reason, request, "discard", cjson.encode(moved), #moved)
-return table.concat(letters)
+return letters

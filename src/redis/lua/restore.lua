@@ -6,6 +6,7 @@ local asynq, holdfast = unpack(KEYS)
 local deadline_ms, now_s, now_ms, keep, before_s, mark, ids, actor, reason, request = unpack(ARGV)
 --! include fence
 --! include types
+--! include letters
 --! include archive
 --! include message
 --! include audit
@@ -17,7 +18,7 @@ local problem = misfit(archived, "zset") or misfit(holdfast .. "archived", "zset
   or misfit(holdfast .. "audit", "stream")
 if problem then return { problem } end
 
-local chosen, moved, letters, seen = {}, {}, {}, {}
+local chosen, moved, seen = {}, {}, {}
 
 -- Anyone may have written there.
 local function noted(text)
@@ -45,11 +46,8 @@ local function letter_of(id)
   task.lock, task.left_ms, seen[lock] = lock, left_ms, true
   return "r"
 end
-for n, id in ipairs(cjson.decode(ids)) do
-  letters[n] = letter_of(id)
-  seen[id] = letters[n]
-end
-if #chosen == 0 then return table.concat(letters) end
+local letters = letters_for(ids, seen, letter_of)
+if #chosen == 0 then return letters end
 
 -- What shrinks comes first, which a server whose memory is full lets pass, and with it the rest.
 redis.call("ZREM", trash, unpack(moved))
@@ -66,4 +64,4 @@ redis.call("ZADD", archived, unpack(entries))
 move_aside(asynq, holdfast, keep, before_s, #chosen + 50)
 await_index(holdfast, moved)
 record(holdfast, now_ms, actor, reason, request, "restore", cjson.encode(moved), #moved)
-return table.concat(letters)
+return letters
