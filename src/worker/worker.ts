@@ -188,8 +188,13 @@ export class Worker implements AsyncDisposable {
 
   /** For programs: work until SIGINT or SIGTERM (or stop()), then stop; a second signal aborts the handlers at once. */
   async run(): Promise<void> {
-    await this.start();
-    await untilSignal(stopSignals, this.#maintenance.signal);
+    // Listened for first: while storage is slow to answer, a signal would otherwise be the end of the process.
+    const failed = new AbortController();
+    const signal = untilSignal(stopSignals, AbortSignal.any([this.#maintenance.signal, failed.signal]));
+    const started = this.start();
+    started.catch(() => failed.abort());
+    await Promise.race([started, signal]);
+    await signal;
     const over = new AbortController();
     const stopped = this.stop().finally(() => over.abort());
     if ((await untilSignal(stopSignals, over.signal)) !== undefined) this.#crew.stop();
