@@ -1,7 +1,8 @@
 import type { Act } from "../broker/roles.js";
 import { HoldfastError, invalidOption } from "../core/errors.js";
-import { maxBatch } from "../inspector/options.js";
+import { type ByOptions, maxBatch } from "../inspector/options.js";
 import { checkedSelection, type IdSelection } from "../inspector/selection.js";
+import type { Desk } from "./desk.js";
 
 /** What became of one task. */
 export interface LetterReceipt<S extends string> {
@@ -21,17 +22,33 @@ export function idSelection(selection: unknown, verb: string): IdSelection {
   return checked;
 }
 
-/** Batch by batch. An error that comes first is told as it is: nothing was done before it. @throws BULK_INTERRUPTED */
-export async function inBatches<S extends string>(
-  { queue, ids }: IdSelection,
-  { to, good, by }: { readonly to: string; readonly good: readonly S[]; readonly by: Act },
-  act: (ids: readonly string[]) => Promise<S[]>,
+/** What is done to a list of ids. */
+interface Verb<S extends string> {
+  readonly verb: string;
+  /** Where those go, for an error on the way. */
+  readonly to: string;
+  /** Receipts of those that went. */
+  readonly good: readonly S[];
+}
+
+/**
+ * One act on all these ids, batch by batch. An error that comes first is told as it is: nothing was done before it.
+ * @throws OPTION_INVALID BULK_INTERRUPTED
+ */
+export async function actOnIds<S extends string>(
+  desk: Desk,
+  selection: IdSelection,
+  given: ByOptions | undefined,
+  { verb, to, good }: Verb<S>,
+  act: (queue: string, ids: readonly string[], by: Act) => Promise<S[]>,
 ): Promise<LettersDone<S>> {
+  const by = desk.act(given, verb);
+  const { queue, ids } = idSelection(selection, verb);
   const receipts: LetterReceipt<S>[] = [];
   for (let from = 0; from < ids.length; from += maxBatch) {
     const some = ids.slice(from, from + maxBatch);
     try {
-      const statuses = await act(some);
+      const statuses = await act(queue, some, by);
       receipts.push(...statuses.map((status, n) => ({ id: some[n]!, status })));
     } catch (cause) {
       if (from === 0) throw cause;

@@ -5,7 +5,7 @@ import type { TaskInfo } from "../core/info.js";
 import { storedName } from "../core/names.js";
 import type { ByOptions } from "../inspector/options.js";
 import type { IdSelection } from "../inspector/selection.js";
-import { idSelection, inBatches, type LettersDone } from "./by-ids.js";
+import { actOnIds, type LettersDone } from "./by-ids.js";
 import type { Desk } from "./desk.js";
 
 /**
@@ -23,10 +23,8 @@ export async function quarantine(
   options?: ByOptions,
 ): Promise<LettersDone<QuarantineReceipt>> {
   const verb = on ? "quarantine" : "unquarantine";
-  const by = desk.act(options, verb);
-  const { queue, ids } = idSelection(selection, verb);
-  return inBatches({ queue, ids }, { to: verb, good: ["marked"], by }, (some) =>
-    desk.store.quarantine(queue, some, on, by, desk.nowMs()),
+  return actOnIds(desk, selection, options, { verb, to: verb, good: ["marked"] }, async (queue, ids, by) =>
+    desk.store.quarantine(queue, ids, on, by, desk.nowMs()),
   );
 }
 

@@ -3,9 +3,9 @@ import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from
 import { invalidOption } from "../core/errors.js";
 import { storedName } from "../core/names.js";
 import { type Given, resolve, setting } from "../core/settings.js";
-import { bySettings, listOptions, type ListOptions } from "../inspector/options.js";
+import { type ByOptions, bySettings, listOptions, type ListOptions } from "../inspector/options.js";
 import type { IdSelection } from "../inspector/selection.js";
-import { idSelection, inBatches, type LettersDone } from "./by-ids.js";
+import { actOnIds, type LettersDone } from "./by-ids.js";
 import type { Desk } from "./desk.js";
 
 export const discardSettings = {
@@ -33,41 +33,38 @@ export interface TrashPage {
 }
 
 export async function discard(
-  { store, act, nowMs }: Desk,
+  desk: Desk,
   selection: IdSelection,
   options: DiscardOptions | undefined,
 ): Promise<LettersDone<DiscardReceipt>> {
   const { keepMs, ...given } = resolve(discardSettings, options, "discard");
   if (given.reason === undefined)
     throw invalidOption("discard.reason", "must say why: whoever looks later wants to know");
-  const by = act(given, "discard");
-  const checked = idSelection(selection, "discard");
-  return inBatches(checked, { to: "trash", good: ["discarded"], by }, (ids) =>
-    store.discard(checked.queue, ids, nowMs() + keepMs, by, nowMs()),
+  const verb = { verb: "discard", to: "trash", good: ["discarded"] } as const;
+  return actOnIds(desk, selection, given, verb, async (queue, ids, by) =>
+    desk.store.discard(queue, ids, desk.nowMs() + keepMs, by, desk.nowMs()),
   );
 }
 
 export async function restore(
-  { store, act, nowMs }: Desk,
+  desk: Desk,
   selection: IdSelection,
-  options: Given<typeof bySettings> | undefined,
+  options: ByOptions | undefined,
 ): Promise<LettersDone<RestoreReceipt>> {
-  const by = act(options, "restore");
-  const checked = idSelection(selection, "restore");
-  return inBatches(checked, { to: "archived", good: ["restored", "withoutLock"], by }, (ids) =>
-    store.restore(checked.queue, ids, by, nowMs()),
+  const verb = { verb: "restore", to: "archived", good: ["restored", "withoutLock"] } as const;
+  return actOnIds(desk, selection, options, verb, async (queue, ids, by) =>
+    desk.store.restore(queue, ids, by, desk.nowMs()),
   );
 }
 
 export async function purge(
-  { store, act, nowMs }: Desk,
+  desk: Desk,
   selection: IdSelection,
-  options: Given<typeof bySettings> | undefined,
+  options: ByOptions | undefined,
 ): Promise<LettersDone<PurgeReceipt>> {
-  const by = act(options, "purge");
-  const checked = idSelection(selection, "purge");
-  return inBatches(checked, { to: "deleted", good: ["purged"], by }, (ids) =>
-    store.purge(checked.queue, ids, by, nowMs()),
+  const verb = { verb: "purge", to: "deleted", good: ["purged"] } as const;
+  return actOnIds(desk, selection, options, verb, async (queue, ids, by) =>
+    desk.store.purge(queue, ids, by, desk.nowMs()),
   );
 }
 
@@ -80,14 +77,13 @@ export async function trash({ store }: Desk, queue: string, options: ListOptions
 }
 
 export async function acknowledge(
-  { store, act, nowMs }: Desk,
+  desk: Desk,
   selection: IdSelection,
   options: AcknowledgeOptions | undefined,
 ): Promise<LettersDone<AcknowledgeReceipt>> {
   const { undo, ...given } = resolve(acknowledgeSettings, options, "acknowledge");
-  const by = act(given, "acknowledge");
-  const checked = idSelection(selection, "acknowledge");
-  return inBatches(checked, { to: "acknowledged", good: ["acknowledged"], by }, (ids) =>
-    store.acknowledge(checked.queue, ids, !undo, by, nowMs()),
+  const verb = { verb: "acknowledge", to: "acknowledged", good: ["acknowledged"] } as const;
+  return actOnIds(desk, selection, given, verb, async (queue, ids, by) =>
+    desk.store.acknowledge(queue, ids, !undo, by, desk.nowMs()),
   );
 }

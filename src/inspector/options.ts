@@ -6,7 +6,8 @@ import { payloadSettings } from "../core/payload.js";
 import { scrub } from "../core/scrub.js";
 import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
 
-const text = (max: number, says: string) =>
+/** A sentence or a name for people. */
+export const textSetting = (max: number, says: string) =>
   setting.text({
     default: undefined,
     allowed: `1 to ${max} characters of text without control characters`,
@@ -14,7 +15,7 @@ const text = (max: number, says: string) =>
     parse: (value, option) => plainText(value, option, max),
   });
 
-const actor = text(200, "who acts; kept with each act. Made of the user, the host and the process unless given");
+const actor = textSetting(200, "who acts; kept with each act. Made of the user, the host and the process unless given");
 
 export const inspectorSettings = { actor, ...payloadSettings };
 export type InspectorOptions = Given<typeof inspectorSettings>;
@@ -24,8 +25,8 @@ export const maxBatch = 500;
 
 export const bySettings = {
   actor,
-  reason: text(500, "why; kept with the act"),
-  requestId: text(200, "the act's id, the same in all its batches; made for you (a UUID) unless given"),
+  reason: textSetting(500, "why; kept with the act"),
+  requestId: textSetting(200, "the act's id, the same in all its batches; made for you (a UUID) unless given"),
 };
 /** Who does it, why, and under which request. */
 export type ByOptions = Given<typeof bySettings>;

@@ -1,16 +1,9 @@
 import { invalidOption, shown } from "../../core/errors.js";
-import { plainText, queueName } from "../../core/names.js";
+import { queueName } from "../../core/names.js";
 import { type Given, resolve, type Resolved, setting } from "../../core/settings.js";
+import { textSetting } from "../../inspector/options.js";
 import { parseSearch } from "../search/parse.js";
 import type { RuleAction } from "./rule.js";
-
-const text = (max: number, says: string) =>
-  setting.text({
-    default: undefined,
-    allowed: `1 to ${max} characters of text without control characters`,
-    says,
-    parse: (value, option) => plainText(value, option, max),
-  });
 
 export const ruleSettings = {
   name: setting.text({
@@ -19,7 +12,7 @@ export const ruleSettings = {
     says: "its name; needed",
     parse: ruleName,
   }),
-  search: text(2_000, "which dead letters it is for: a search; needed"),
+  search: textSetting(2_000, "which dead letters it is for: a search; needed"),
   action: setting.choice({
     of: ["run", "route", "discard"],
     default: undefined,
@@ -44,7 +37,7 @@ export const ruleSettings = {
     says: "of `discard`: how long they can be restored",
   }),
   after: setting.duration({ default: "5m", says: "how old a dead letter is before the rule has it" }),
-  owner: text(200, "who answers for it; needed"),
+  owner: textSetting(200, "who answers for it; needed"),
   expires: setting.duration({
     default: undefined,
     min: "1m",
