@@ -68,6 +68,23 @@ describe("an incident for people", () => {
     expect(text).toContain("````text\na | b ``` <b>`c`\n# no title\n````");
   });
 
+  it("spells out what a terminal obeys, and keeps its table and fences, whatever tasks hold", () => {
+    const evil = "\u001b]0;x\u0007\u009b2J\u202e \\| \u2028```\r# no title\tend";
+    const task = {
+      ...dead({ class: evil, message: evil, stack: evil, build: evil }, 0, { type: evil, payload: Buffer.from(evil) }),
+      id: evil,
+      queue: evil,
+    };
+
+    const text = told([task], { title: evil, payloads: true });
+
+    expect(text.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u);
+    expect(text.match(/^#+ /gm)).toHaveLength(6);
+    const [, , row = ""] = text.split("\n").filter((one) => one.startsWith("|"));
+    expect(row.match(/(?<!\\)(?:\\\\)*\|/g)).toHaveLength(10);
+    expect(text).toContain("```\\u{d}# no title    end\n````");
+  });
+
   it("does not grow with what it tells", () => {
     const many = Array.from({ length: 6_000 }, (_, n) =>
       dead({ class: `Error${n % 500}`, message: "boom" }, n * 60_000),

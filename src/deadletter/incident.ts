@@ -4,6 +4,7 @@ import type { Fingerprint } from "../core/fingerprint.js";
 import type { TaskInfo } from "../core/info.js";
 import { isJson, setOut } from "../core/json-text.js";
 import { copiedFrom } from "../core/lineage.js";
+import { printable } from "../core/printable.js";
 import { scrub } from "../core/scrub.js";
 import { time, Timeline } from "./timeline.js";
 
@@ -146,10 +147,13 @@ function causesTable(causes: readonly Cause[]): string {
         [...cause.builds].map(code).join(", ") || "-",
         code(cause.fingerprint),
       ];
-      return `| ${cells.map((cell) => cell.replaceAll("|", String.raw`\|`)).join(" | ")} |`;
+      return `| ${cells.map(inCell).join(" | ")} |`;
     }),
   ].join("\n");
 }
+
+/** A bar ends a cell, in code, too, unless a backslash is before it; and that one must not be of the text. */
+const inCell = (cell: string) => cell.replaceAll(String.raw`\|`, String.raw`\ |`).replaceAll("|", String.raw`\|`);
 
 const headline = (cause: Pick<Cause, "class" | "message">) =>
   `${cause.class === "" ? "" : `${cause.class}: `}${firstLine(cause.message)}` || "(no message)";
@@ -207,7 +211,9 @@ function named(counts: ReadonlyMap<string, number>): string {
 
 const tasks = (count: number) => `${count} dead ${count === 1 ? "letter" : "letters"}`;
 const firstLine = (message: string) => message.split(/\r?\n/, 1)[0]!.slice(0, 120);
-const text = (words: string) => words.replaceAll(/[\\`*_[\]<>|#]/g, String.raw`\$&`).replaceAll(/\s+/g, " ");
+/** What a terminal obeys is spelt out everywhere: reports are looked at with `cat`, too. */
+const line = (words: string) => printable(words.replaceAll(/\s+/g, " ").trim());
+const text = (words: string) => line(words).replaceAll(/[\\`*_[\]<>|#&~]/g, String.raw`\$&`);
 
 /** Fences longer than any run of backticks within. */
 function fence(inside: string, least: number): string {
@@ -215,8 +221,12 @@ function fence(inside: string, least: number): string {
   return "`".repeat(Math.max(least, longest + 1));
 }
 function code(inside: string): string {
-  const words = inside.replaceAll(/\s+/g, " ").trim() || "-";
+  const words = line(inside) || "-";
   const marks = fence(words, 1);
   return marks.length === 1 ? `\`${words}\`` : `${marks} ${words} ${marks}`;
 }
-const fenced = (inside: string) => `${fence(inside, 3)}text\n${inside}\n${fence(inside, 3)}`;
+function fenced(inside: string): string {
+  const lines = inside.split(/\r?\n/).map((one) => printable(one.replaceAll("\t", "    ")));
+  const marks = fence(inside, 3);
+  return [`${marks}text`, ...lines, marks].join("\n");
+}

@@ -3,7 +3,7 @@ import { invalidOption } from "../../core/errors.js";
 import { discardSettings } from "../../deadletter/trash.js";
 import { confirmed } from "../confirm.js";
 import { type ActFlags, queueOption, teaching, withActing } from "../flags.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { count } from "../terminal.js";
 import { actOnChosen, countOf } from "./acting.js";

@@ -7,7 +7,7 @@ import { confirmed } from "../confirm.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { payloadInput } from "../task/payload-input.js";
 import { findAnywhere } from "../task/find.js";

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
 import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { count } from "../terminal.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";

@@ -13,7 +13,7 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJson, printJsonLine } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { taskListLines } from "../task/columns.js";
 import { count, printable } from "../terminal.js";

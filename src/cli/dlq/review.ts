@@ -5,7 +5,7 @@ import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { numbers } from "../queue/view.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { table } from "../table.js";
 import { count, printable, wrapped } from "../terminal.js";
 import { iso, span } from "../times.js";

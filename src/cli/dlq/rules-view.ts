@@ -1,7 +1,7 @@
 import ansis from "ansis";
 import type { Rule, RuleAction, RulePreview } from "../../deadletter/index.js";
 import { ineligibleSays } from "../../deadletter/redrive/reasons.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { type Column, table } from "../table.js";
 import { columns, count, startOf, wrapped } from "../terminal.js";
 import { dateAndDistance, iso, relative, span } from "../times.js";

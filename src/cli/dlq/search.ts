@@ -5,7 +5,7 @@ import type { TaskInfo } from "../../index.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJsonLine } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { taskListLines } from "../task/columns.js";
 import { columns, count, printable, startOf } from "../terminal.js";

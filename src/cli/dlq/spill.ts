@@ -4,7 +4,7 @@ import { type ActFlags, queueAndRest, queueArgument, queueOption, teaching, with
 import { keyFileOption, type KeyFileFlags, keyOf } from "../key-file.js";
 import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
 import { count, printable } from "../terminal.js";

@@ -14,7 +14,7 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJson } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { table } from "../table.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";

@@ -13,7 +13,7 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJsonLine } from "../output.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { type Opened, withStorageOpen } from "../storage.js";
 import { printable } from "../terminal.js";
 import { taskListLines } from "./columns.js";

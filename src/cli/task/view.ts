@@ -4,7 +4,7 @@ import type { Mark } from "../../core/info.js";
 import { copiedFrom } from "../../core/lineage.js";
 import type { TaskState } from "../../core/state.js";
 import { payloadLines } from "../payload-view.js";
-import { shellWord } from "../shell-word.js";
+import { shellWord } from "../../core/shell-word.js";
 import { columns, count, printable, startOf } from "../terminal.js";
 import { failureLines } from "./failures.js";
 import { dateAndDistance, relative, span } from "../times.js";

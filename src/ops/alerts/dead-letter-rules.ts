@@ -1,6 +1,7 @@
+import { shellWord } from "../../core/shell-word.js";
 import type { GroupFacts } from "../facts.js";
 import { counters } from "../trail.js";
-import { ageS, grown, inQueue, minute, perQueue, searching, usual, word } from "./finding.js";
+import { ageS, grown, inQueue, minute, perQueue, searching, usual } from "./finding.js";
 import type { Look, Rule } from "./rule.js";
 
 /** How many dead letters there are, how fast they come, and of which causes. */
@@ -53,7 +54,7 @@ export const deadLetterRules: readonly Rule[] = [
       ageS(info.counts.archived === 0 ? undefined : info.earliestAtMs?.archived, look),
     ),
     title: (labels, value) => `The oldest dead letter of ${inQueue(labels)} has waited ${value}`,
-    first: ({ queue }) => `holdfast task ls ${word(queue)} --state archived`,
+    first: ({ queue }) => `holdfast task ls ${shellWord(queue ?? "")} --state archived`,
   },
   {
     name: "DlqOverflowSoon",
@@ -101,7 +102,7 @@ export const deadLetterRules: readonly Rule[] = [
         look.facts.atMs - firstSeenMs <= look.settingsOf("NewFailureGroup", { fingerprint, type }).windowMs,
     ),
     title: ({ type }, value) => `${value} of a new cause, of type "${type}"`,
-    first: ({ fingerprint }) => `holdfast dlq groups ${word(fingerprint)}`,
+    first: ({ fingerprint }) => `holdfast dlq groups ${shellWord(fingerprint ?? "")}`,
   },
   {
     name: "GroupRegressed",
@@ -113,7 +114,7 @@ export const deadLetterRules: readonly Rule[] = [
     mutedBy: [],
     find: perGroup(({ status }) => status === "regressed"),
     title: ({ type }, value) => `${value} of a cause that was resolved, of type "${type}"`,
-    first: ({ fingerprint }) => `holdfast dlq groups ${word(fingerprint)}`,
+    first: ({ fingerprint }) => `holdfast dlq groups ${shellWord(fingerprint ?? "")}`,
   },
 ];
 

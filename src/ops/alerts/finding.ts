@@ -1,3 +1,4 @@
+import { shellWord } from "../../core/shell-word.js";
 import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import type { QueueFacts } from "../facts.js";
 import type { Labels, Look, Rule, RuleName } from "./rule.js";
@@ -33,10 +34,6 @@ export function share(look: Look, rule: RuleName, labels: Labels, part: string, 
 
 /** For titles. */
 export const inQueue = ({ queue = "" }: Labels) => `queue "${queue}"`;
-/** One word for a shell, which does nothing with it: whoever enqueues may choose the name. */
-export const word = (text: string | undefined) =>
-  /^[\w.:@/-]+$/.test(text ?? "") ? text! : `'${(text ?? "").replaceAll(/\p{C}/gu, "?").replaceAll("'", "'\\''")}'`;
-
 /** A search for the dead letters of exactly this name, as one word for a shell. */
 export const searching = (field: "queue" | "type", name: string | undefined) =>
-  word(printSearch(searchOf(field, name ?? "")));
+  shellWord(printSearch(searchOf(field, name ?? "")));

@@ -1,5 +1,6 @@
+import { shellWord } from "../../core/shell-word.js";
 import { counters } from "../trail.js";
-import { ageS, inQueue, minute, perQueue, searching, share, usual, word } from "./finding.js";
+import { ageS, inQueue, minute, perQueue, searching, share, usual } from "./finding.js";
 import type { Rule } from "./rule.js";
 
 /** How work goes: what fails of it, and whether it is done at all. */
@@ -81,7 +82,7 @@ export const queueRules: readonly Rule[] = [
     mutedBy: [],
     find: perQueue(({ info }, look) => (info.paused && info.counts.pending > 0 ? ageS(info.pause?.atMs, look) : 0)),
     title: (labels, value) => `Tasks wait in ${inQueue(labels)}, which has been paused for ${value}`,
-    first: ({ queue }) => `holdfast queue show ${word(queue)}`,
+    first: ({ queue }) => `holdfast queue show ${shellWord(queue ?? "")}`,
   },
   {
     name: "ForwarderStalled",

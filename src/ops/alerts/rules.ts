@@ -1,5 +1,6 @@
+import { shellWord } from "../../core/shell-word.js";
 import { deadLetterRules } from "./dead-letter-rules.js";
-import { minute, usual, word } from "./finding.js";
+import { minute, usual } from "./finding.js";
 import { queueRules } from "./queue-rules.js";
 import type { Rule, RuleName } from "./rule.js";
 
@@ -28,7 +29,7 @@ const monitorRules: readonly Rule[] = [
     find: ({ undelivered }) =>
       Object.entries(undelivered).map(([channel, ms]) => ({ labels: { channel }, value: ms / 1_000 })),
     title: ({ channel }, value) => `The channel "${channel}" has taken no notification for ${value}`,
-    first: ({ channel }) => `holdfast alerts test ${word(channel)}`,
+    first: ({ channel }) => `holdfast alerts test ${shellWord(channel ?? "")}`,
   },
   {
     name: "StorageDown",

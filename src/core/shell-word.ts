@@ -1,4 +1,4 @@
-import { printable } from "./terminal.js";
+import { printable } from "./printable.js";
 
 /**
  * A text as one word of a command to copy: as it is, in single quotes or, where it holds what a terminal obeys, in bash's
