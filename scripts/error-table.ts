@@ -55,6 +55,14 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
     sample: { id: "0199…" },
     advice: "`holdfast dlq redrive status` lists those there are; they are kept for 30 days after their end.",
   },
+  RULE_NOT_FOUND: {
+    sample: { name: "smtp-again" },
+    advice: "`holdfast dlq rules ls` lists those there are.",
+  },
+  NOT_QUARANTINED: {
+    sample: { queue: "default", id: "0199…", state: "archived" },
+    advice: "It needs no care of that kind: `holdfast dlq run` runs it.",
+  },
   REDRIVE_ENDED: {
     sample: { id: "0199…", status: "done" },
     advice: "It cannot be steered any more. What it did not move is a dead letter: start another one.",

@@ -27,6 +27,8 @@ export const exitCodes: Partial<Record<ErrorCode, number>> = {
   GROUP_NOT_FOUND: notFoundExitCode,
   QUEUE_NOT_FOUND: notFoundExitCode,
   REDRIVE_NOT_FOUND: notFoundExitCode,
+  RULE_NOT_FOUND: notFoundExitCode,
+  NOT_QUARANTINED: conflictExitCode,
   REDRIVE_ENDED: conflictExitCode,
   QUEUE_NOT_EMPTY: conflictExitCode,
   TASK_ACTIVE: conflictExitCode,

@@ -28,5 +28,5 @@ export const printJsonLine = (value: unknown): Promise<boolean> => print(printab
 
 /** For people, beside the output: not on a pipe's way. */
 export function note(...lines: readonly string[]): void {
-  process.stderr.write(`${lines.join("\n")}\n`);
+  if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }

@@ -40,6 +40,8 @@ describe("HoldfastError", () => {
       minBuild: "2.0",
       build: "1.0",
       fingerprint: "v1:0123456789abcdef",
+      name: "smtp-again",
+      state: "archived",
     } as const;
 
     for (const code of errorCodes) {

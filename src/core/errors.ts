@@ -14,11 +14,15 @@ const sentences = {
   SEARCH_INVALID: (d: { column: number; problem: string }) => `the search, column ${d.column}: ${d.problem}`,
   HANDLER_EXISTS: (d: { type: string }) => `a handler for "${d.type}" is already registered`,
   // The caller: look again.
-  TASK_NOT_FOUND: (d: { queue: string; id: string }) => `no task ${d.id} in queue "${d.queue}"`,
+  TASK_NOT_FOUND: (d: { queue: string; id: string }) =>
+    `no task ${d.id} in ${d.queue === "*" ? "any queue" : `queue "${d.queue}"`}`,
   GROUP_NOT_FOUND: (d: { fingerprint: string }) => `no failure group ${d.fingerprint}`,
   QUEUE_NOT_FOUND: (d: { queue: string }) => `no queue "${d.queue}"`,
   REDRIVE_NOT_FOUND: (d: { id: string }) => `no redrive ${d.id}`,
+  RULE_NOT_FOUND: (d: { name: string }) => `no rule ${shown(d.name)}`,
   // The caller: not as things stand.
+  NOT_QUARANTINED: (d: { queue: string; id: string; state: string }) =>
+    `task ${d.id} of queue "${d.queue}" is not in quarantine (${d.state})`,
   REDRIVE_ENDED: (d: { id: string; status: string }) => `redrive ${d.id} is over (${d.status})`,
   QUEUE_NOT_EMPTY: (d: { queue: string }) => `queue "${d.queue}" holds tasks: only force drops it together with them`,
   TASK_ACTIVE: (d: { queue: string }) =>

@@ -179,7 +179,7 @@ export class DeadLetters {
 
   /**
    * Lets one task of the quarantine run, once. What fails again is in quarantine again.
-   * @throws TASK_NOT_FOUND OPTION_INVALID for one that is not in quarantine
+   * @throws TASK_NOT_FOUND NOT_QUARANTINED OPTION_INVALID
    */
   async runQuarantined(queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
     return runQuarantined(this.#desk, queue, id, by);
@@ -204,17 +204,17 @@ export class DeadLetters {
     return addRule(this.#desk, rule, by);
   }
 
-  /** What a rule would do with the last dead letters of each queue, `last` (1,000) of each; nothing is changed. @throws OPTION_INVALID */
+  /** What a rule would do with the last dead letters of each queue, `last` (1,000) of each; nothing is changed. @throws RULE_NOT_FOUND OPTION_INVALID */
   async previewRule(rule: string | RuleOptions, last?: number): Promise<RulePreview> {
     return previewRule(this.#desk, rule, last);
   }
 
-  /** Shadow, live or off: from then on it goes through all dead letters there are, the oldest first. @throws OPTION_INVALID */
+  /** Shadow, live or off: from then on it goes through all dead letters there are, the oldest first. @throws RULE_NOT_FOUND OPTION_INVALID */
   async setRuleMode(name: string, mode: RuleMode, by?: ByOptions): Promise<Rule> {
     return setRuleMode(this.#desk, name, mode, by);
   }
 
-  /** @throws OPTION_INVALID where there is no such rule */
+  /** @throws RULE_NOT_FOUND OPTION_INVALID */
   async removeRule(name: string, by?: ByOptions): Promise<void> {
     return removeRule(this.#desk, name, by);
   }

@@ -1,6 +1,6 @@
 import { maxCrashes } from "../broker/broker.js";
 import type { QuarantineReceipt } from "../broker/letter-marks.js";
-import { HoldfastError, invalidOption } from "../core/errors.js";
+import { HoldfastError } from "../core/errors.js";
 import type { TaskInfo } from "../core/info.js";
 import { storedName } from "../core/names.js";
 import type { ByOptions } from "../inspector/options.js";
@@ -31,8 +31,7 @@ export async function quarantine(
 /**
  * Lets one task of the quarantine run, once, with nothing else beside it in its worker where workers died of it. It stays
  * marked: what fails again is in quarantine again.
- * @throws TASK_NOT_FOUND
- * @throws OPTION_INVALID for one that is not in quarantine
+ * @throws TASK_NOT_FOUND NOT_QUARANTINED OPTION_INVALID
  */
 export async function runQuarantined(desk: Desk, queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
   const act = desk.act(by, "runQuarantined");
@@ -40,7 +39,7 @@ export async function runQuarantined(desk: Desk, queue: string, id: string, by?:
   const [task] = await desk.broker.find([ref]);
   if (task === undefined) throw new HoldfastError("TASK_NOT_FOUND", ref);
   if (task.state !== "archived" || !isQuarantined(task))
-    throw invalidOption("runQuarantined.id", `must be of a dead letter in quarantine; it is ${task.state}`);
+    throw new HoldfastError("NOT_QUARANTINED", { ...ref, state: task.state });
   const answer = await desk.broker.move({ queue: ref.queue, ids: [id] }, "pending", act, { limit: 1 }, desk.nowMs());
   if ("receipts" in answer && answer.receipts[0] === "moved") return task;
   throw new HoldfastError("TASK_NOT_FOUND", ref);

@@ -50,8 +50,8 @@ describeBroker("the quarantine", ({ it }) => {
 
     expect(await letters.runQuarantined(t.queue, "a")).toMatchObject({ id: "a" });
     expect(await t.stateOf("a")).toBe("pending");
-    await expect(letters.runQuarantined(t.queue, "a")).rejects.toMatchObject({ code: "OPTION_INVALID" });
-    await expect(letters.runQuarantined(t.queue, "b")).rejects.toMatchObject({ code: "OPTION_INVALID" });
+    await expect(letters.runQuarantined(t.queue, "a")).rejects.toMatchObject({ code: "NOT_QUARANTINED" });
+    await expect(letters.runQuarantined(t.queue, "b")).rejects.toMatchObject({ code: "NOT_QUARANTINED" });
     await expect(letters.runQuarantined(t.queue, "nobody")).rejects.toMatchObject({ code: "TASK_NOT_FOUND" });
     await t.settle([settled.archived(await t.leaseOne())]);
     expect(await inQuarantine(t, letters)).toEqual(["a"]);

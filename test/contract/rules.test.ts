@@ -255,7 +255,7 @@ describeBroker("rules", ({ it }) => {
       ] as const)
         await expect(add(wrong as RuleOptions)).rejects.toMatchObject({ code: "OPTION_INVALID", data: { option } });
       await expect(add({ name: "x", search: "typ:x" })).rejects.toMatchObject({ code: "SEARCH_INVALID" });
-      await expect(letters.removeRule("none")).rejects.toMatchObject({ code: "OPTION_INVALID" });
+      await expect(letters.removeRule("none")).rejects.toMatchObject({ code: "RULE_NOT_FOUND" });
       const acts = await t.broker.audit.read([{ log: "" }], 1, true);
       expect(acts[0]![0]).toMatchObject({ verb: "rule add", actor: "ann" });
       expect(acts[0]![0]!.what).not.toContain(t.queue);

@@ -136,6 +136,40 @@ describeRedis("what people get wrong with dead letters, monitor and audit", () =
     expect(JSON.parse(json)).toMatchObject({ status: "completed", result: "{ cents: 12345678901234567890n }" });
   });
 
+  it("ends every command about dead letters by one table of exit codes", async () => {
+    await dead("codes", ["x", "y", "z"]);
+    expect(await run("dlq quarantine add codes y")).toMatchObject({ status: 0 });
+    const spilled = join(folder, "spilled");
+    const calls: readonly (readonly [number, string])[] = [
+      [3, "dlq run codes x nobody"],
+      [3, "dlq run codes nobody nobody2"],
+      [4, "dlq run codes y x"],
+      [4, "dlq run --where is:quarantined --yes"],
+      [0, "dlq run --where queue:nowhere --yes"],
+      [3, "dlq ack codes z nobody"],
+      [0, "dlq ack --where queue:nowhere"],
+      [3, "dlq export codes z nobody"],
+      [4, "dlq export codes z x"],
+      [3, `dlq spill codes nobody --to ${spilled}`],
+      [0, "dlq restore codes --all"],
+      [0, "dlq trash purge codes --all --yes"],
+      [4, "dlq quarantine run codes z --yes"],
+      [3, "dlq quarantine run codes nobody --yes"],
+      [3, "dlq rules show nobody"],
+      [3, "dlq rules disable nobody"],
+      [3, "dlq rules rm nobody"],
+      [3, "dlq policy rm nobody"],
+      [3, "dlq redrive status nobody"],
+      [3, "dlq show nobody"],
+    ];
+    for (const [status, words] of calls) {
+      const ended = await run(words);
+      expect({ words, ...ended }).toMatchObject({ words, status });
+    }
+    expect((await run("dlq show nobody")).stderr).toContain("no task nobody in any queue");
+    expect((await run("dlq trash purge codes --all --yes")).stderr).toBe("The trash is empty.\n");
+  });
+
   it("takes only whole times, and asks before a copy in either form", async () => {
     await dead("careful", ["c"]);
 

@@ -44,7 +44,7 @@ describe("holdfast dlq run and redrive", () => {
   it("plans, tries the first, stops itself, and goes on to the end", async () => {
     const plan = await cli.run("dlq", "redrive", "plan", "--where", "queue:default", "--url", url);
     expect(plan.stdout).toContain("12 of 13 dead letters that were looked at would run again");
-    expect(plan.stdout).toContain("1 need a human to decide on each (--needs-human)");
+    expect(plan.stdout).toContain("1 for a human to decide on each (--needs-human)");
 
     const options = ["--where", "queue:default", "--canary", "2", "--ramp", "0s", "--rate", "1000"];
     const unasked = await cli.run("dlq", "redrive", "start", ...options, "--url", url);
@@ -79,7 +79,7 @@ describe("holdfast dlq run and redrive", () => {
       value: { moved: 2, ineligible: { needsHuman: 1 }, all: true },
     });
     expect(await json("run", "default", "human")).toMatchObject({ status: 0, value: { moved: 1 } });
-    expect(await json("run", "default", "nobody")).toMatchObject({ status: 4, value: { ineligible: { notFound: 1 } } });
+    expect(await json("run", "default", "nobody")).toMatchObject({ status: 3, value: { ineligible: { notFound: 1 } } });
     await until("all have run", () => ran.includes(99) && ran.length === 13 + 2 + 10 + 2 + 1);
   });
 });

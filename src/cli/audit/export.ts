@@ -42,8 +42,9 @@ export function exportCommand(): Command {
           records += 1;
         }
       });
-      if (to === undefined) note(`${count(records)} records`);
-      else await print(`${count(records)} records appended to ${printable(to)}`);
+      const said = `${count(records)} ${records === 1 ? "record" : "records"}`;
+      if (to === undefined) note(said);
+      else await print(`${said} appended to ${printable(to)}`);
     }),
   );
 }

@@ -1,4 +1,5 @@
 import type { LettersDone } from "../../deadletter/index.js";
+import { conflictExitCode } from "../exit-codes.js";
 import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
 import { untilStopped } from "../stopping.js";
@@ -58,6 +59,7 @@ export async function actOnChosen(
       progress.end();
     }
   });
+  if (moved === 0 && skipped > 0) process.exitCode ||= conflictExitCode;
   if (flags.json === true) {
     await printJson({ where: chosen.query, [word]: moved, skipped, calledOff: stopped });
     return;

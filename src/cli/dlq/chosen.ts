@@ -6,6 +6,7 @@ import type { TaskInfo } from "../../index.js";
 import { queueAndRest } from "../flags.js";
 import type { Opened } from "../storage.js";
 import { findAnywhere } from "../task/find.js";
+import type { Receipt } from "../task/receipts.js";
 
 /** Which dead letters a command is about. */
 export type Chosen = { readonly queue: string; readonly ids: readonly string[] } | { readonly query: string };
@@ -37,6 +38,20 @@ export async function chosen(
   }
   const [of, ids] = queueAndRest(queue === undefined ? {} : { queue }, words);
   return { queue: of, ids };
+}
+
+/** Of these ids those that are no dead letters, for commands whose answer does not name them. */
+export async function notDead(
+  { broker }: Pick<Opened, "broker">,
+  { queue, ids }: { readonly queue: string; readonly ids: readonly string[] },
+): Promise<Receipt[]> {
+  const found = await broker.find(ids.map((id) => ({ queue, id })));
+  const receipts = ids.map((id, n) => ({
+    id,
+    done: false,
+    status: found[n] === undefined ? "notFound" : "wrongState",
+  }));
+  return receipts.filter((_, n) => found[n]?.state !== "archived");
 }
 
 /** Step by step the hits of a search, each queue's by themselves; all that was found before is done with by then. */

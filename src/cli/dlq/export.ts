@@ -6,8 +6,9 @@ import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.
 import { note, print } from "../output.js";
 import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
+import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { count } from "../terminal.js";
-import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
+import { chosen, type ChosenFlags, notDead, whereOption } from "./chosen.js";
 import { type OpenedLetters, withDeadLetters } from "./open.js";
 
 interface Flags extends StorageFlags, ChosenFlags {
@@ -45,6 +46,7 @@ export function exportCommand(): Command {
     await withDeadLetters(flags, async (opened) => {
       const which = await chosen(opened, first === undefined ? rest : [first, ...rest], flags);
       const what = "query" in which ? which.query : which;
+      const lacking = "ids" in which ? await notDead(opened, which) : [];
       await untilStopped(async (signal) => {
         const write = writerTo(flags.out);
         try {
@@ -53,6 +55,8 @@ export function exportCommand(): Command {
             : records(opened, what, signal, write));
           await write.end(!signal.aborted);
           if (flags.out !== undefined && flags.json !== true && !signal.aborted) tell(lines, flags);
+          receiptsExitCode(lacking);
+          if ("queue" in which) note(...receiptLines(lacking, which.queue, ""));
         } catch (error) {
           await write.end(false);
           throw error;

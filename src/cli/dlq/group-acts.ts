@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { invalidOption } from "../../core/errors.js";
 import type { DeadLetters, FailureGroup } from "../../deadletter/index.js";
 import { type ActFlags, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
@@ -36,12 +37,12 @@ export function resolveCommand(): Command {
     .option("--lesson <TEXT>", "what to keep in mind");
   return teaching(withActing(command), [
     "holdfast dlq resolve v1:97f04c1ae3ca089d --cause 'no index' --fix 'build 2.1'",
-  ]).action(async (fingerprint: string, flags: ResolveFlags) =>
-    act(flags, "Resolved", (letters, by) => {
-      const { cause, fix, lesson } = flags;
-      return letters.resolveGroup(fingerprint, { ...by, cause, fix, lesson });
-    }),
-  );
+  ]).action(async (fingerprint: string, flags: ResolveFlags) => {
+    const { cause, fix, lesson } = flags;
+    if (cause === undefined)
+      throw invalidOption("--cause", "must say what was wrong: whoever sees it again wants to know");
+    await act(flags, "Resolved", (letters, by) => letters.resolveGroup(fingerprint, { ...by, cause, fix, lesson }));
+  });
 }
 
 export function snoozeCommand(): Command {
@@ -82,7 +83,9 @@ async function act(
       await printJson(groupJson(group));
       return;
     }
-    await print(`${done}: ${group.fingerprint}, ${count(group.count)} dead letters.`);
+    await print(
+      `${done}: ${group.fingerprint}, ${count(group.count)} dead ${group.count === 1 ? "letter" : "letters"}.`,
+    );
     if (group.count > 0 && group.status === "resolved")
       note("", `Next, to run them again: holdfast dlq search fp:${group.fingerprint}`);
   });

@@ -11,6 +11,7 @@ import {
   withStorage,
   WordOption,
 } from "../flags.js";
+import { notFoundExitCode } from "../exit-codes.js";
 import { keyFileOption, type KeyFileFlags, keyOf } from "../key-file.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
@@ -129,6 +130,7 @@ function rmCommand(): Command {
     withDeadLetters(flags, async ({ letters, inspector }) => {
       const which = { queue, ...(type === undefined ? {} : { type }) };
       const removed = await letters.removePolicy(which, await actOf(flags, inspector));
+      if (!removed) process.exitCode = notFoundExitCode;
       if (flags.json === true) await printJson({ queue, type: type ?? null, removed });
       else await print(`${removed ? "removed" : "there was no policy"} for ${printable(nameOf({ queue, type }))}`);
     }),

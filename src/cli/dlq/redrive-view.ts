@@ -6,7 +6,7 @@ import { dateAndDistance, span } from "../times.js";
 
 type Ineligibles = RunResult["ineligible"];
 
-/** "   12 need a human to decide on each (--needs-human)" */
+/** "   12 for a human to decide on each (--needs-human)" */
 export function ineligibleLines(ineligible: Ineligibles): string[] {
   const entries = Object.entries(ineligible) as [keyof typeof ineligibleSays, number][];
   return entries.map(([why, tasks]) => `  ${count(tasks)} ${ineligibleSays[why] ?? printable(why)}`);
@@ -77,7 +77,10 @@ export function progressText(redrive: RedriveInfo): string {
 
 export function redriveLines(redrive: RedriveInfo, nowMs: number): string[] {
   const { id, counts, selection, settings, by, says, skipped } = redrive;
-  const of = typeof selection === "string" ? selection : `${count(selection.ids.length)} ids of ${selection.queue}`;
+  const of =
+    typeof selection === "string"
+      ? selection
+      : `${count(selection.ids.length)} ${selection.ids.length === 1 ? "id" : "ids"} of ${selection.queue}`;
   const rest = Object.values(skipped).reduce((sum, n) => sum + n, 0);
   const rows: [string, string][] = [
     ["redrive", id],

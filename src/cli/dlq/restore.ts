@@ -1,12 +1,12 @@
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
-import { print, printJson } from "../output.js";
+import { note, print, printJson } from "../output.js";
 import { actOf } from "../storage.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { printable } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
-import { trashedIds } from "./trash.js";
+import { isEmpty, trashedIds } from "./trash.js";
 
 interface Flags extends ActFlags {
   readonly queue?: string;
@@ -33,6 +33,7 @@ export function restoreCommand(): Command {
       throw invalidOption("ID", "which discarded tasks? Give ids, or --all of the queue");
     await withDeadLetters(flags, async ({ inspector, letters }) => {
       const ids = flags.all === true ? await trashedIds(letters, queue) : given;
+      if (ids.length === 0 && flags.json !== true) return note(isEmpty);
       const { receipts } = await letters.restore({ queue, ids }, await actOf(flags, inspector));
       const answers = receipts.map(({ id, status }) => ({
         id,

@@ -68,8 +68,8 @@ function reviewLines(review: Review): string[] {
   const share = tried === 0 ? "" : ` (${Math.floor((redrives.succeeded * 100) / tried)} %)`;
   section("Dealt with", [
     `acknowledged  ${count(acknowledged.count)} of ${count(acknowledged.looked)} dead letters${after(acknowledged.medianMs)}`,
-    `resolved      ${count(resolved.count)} groups${after(resolved.medianMs)}`,
-    `redriven      ${count(redrives.count)} redrives: ${count(redrives.succeeded)} succeeded${share}, ${count(redrives.failedAgain)} failed again`,
+    `resolved      ${count(resolved.count)} ${resolved.count === 1 ? "group" : "groups"}${after(resolved.medianMs)}`,
+    `redriven      ${count(redrives.count)} ${redrives.count === 1 ? "redrive" : "redrives"}: ${count(redrives.succeeded)} succeeded${share}, ${count(redrives.failedAgain)} failed again`,
   ]);
   section("Success by attempt", types.length === 0 ? [] : typeLines(types.slice(0, 10)));
   section(

@@ -57,7 +57,7 @@ export function ruleLines(rule: Rule, nowMs: number): string[] {
   return [ansis.bold(name), ...lines];
 }
 
-const says: Readonly<Record<string, string>> = { ...ineligibleSays, routed: "were routed by a rule before" };
+const says: Readonly<Record<string, string>> = { ...ineligibleSays, routed: "routed by a rule before" };
 const leftWords = (left: Readonly<Record<string, number>>) =>
   Object.entries(left)
     .map(([why, n]) => `${count(n)} ${(says[why] ?? why).replace(/ \(--[a-z-]+\)$/, "")}`)

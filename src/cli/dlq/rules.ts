@@ -1,5 +1,5 @@
 import { Argument, Command, Option } from "commander";
-import { invalidOption } from "../../core/errors.js";
+import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { RuleMode, RuleOptions } from "../../deadletter/index.js";
 import type { Duration } from "../../index.js";
 import { confirmed } from "../confirm.js";
@@ -48,7 +48,7 @@ function showCommand(): Command {
     async (name: string, flags: StorageFlags) =>
       withDeadLetters(flags, async ({ broker, letters }) => {
         const rule = (await letters.rules()).find((one) => one.name === name);
-        if (rule === undefined) throw invalidOption("NAME", `there is no rule ${JSON.stringify(name)}`);
+        if (rule === undefined) throw new HoldfastError("RULE_NOT_FOUND", { name });
         if (flags.json === true) await printJson(ruleJson(rule));
         else await print(...ruleLines(rule, broker.clock.nowMs()));
       }),

@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { conflictExitCode } from "../exit-codes.js";
+import type { DeadSelection, RunResult } from "../../deadletter/index.js";
+import { conflictExitCode, notFoundExitCode } from "../exit-codes.js";
 import { type ActFlags, dateOf, teaching, wholeNumber, withActing } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
@@ -51,7 +52,7 @@ export function runCommand(): Command {
           draw(`${count(moved)} will run, ${count(refused)} left (Ctrl-C stops)`),
       };
       const result = await untilStopped(async (signal) => letters.run(selection, { ...options, signal }).finally(end));
-      if (typeof selection !== "string" && result.moved === 0) process.exitCode ||= conflictExitCode;
+      process.exitCode ||= exitCode(selection, result);
       if (flags.json === true) await printJson({ selection, ...result });
       else {
         await print(
@@ -63,4 +64,11 @@ export function runCommand(): Command {
       }
     });
   });
+}
+
+/** As of all acts: of ids each counts; of a search, whether anything of what it found could be done. */
+function exitCode(selection: DeadSelection, { moved, ineligible }: RunResult): number {
+  const left = Object.keys(ineligible).length > 0;
+  if (!left || (typeof selection === "string" && moved > 0)) return 0;
+  return typeof selection !== "string" && ineligible.notFound !== undefined ? notFoundExitCode : conflictExitCode;
 }

@@ -7,7 +7,9 @@ import { ProgressLine } from "../progress-line.js";
 import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
+import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { count, printable } from "../terminal.js";
+import { notDead } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
 
 interface SpillFlags extends ActFlags, KeyFileFlags {
@@ -43,11 +45,12 @@ export function spillCommand(): Command {
     const { to: directory, type, olderThan } = flags;
     if (ids.length > 0 && (type !== undefined || olderThan !== undefined))
       throw invalidOption(type === undefined ? "--older-than" : "--type", "cannot be given together with ids");
-    await withDeadLetters(flags, async ({ letters, inspector }) => {
+    await withDeadLetters(flags, async ({ broker, letters, inspector }) => {
       const { counts } = await inspector.queue(queue);
       const selection = (ids.length > 0 ? { queue, ids } : { queue, type, olderThan }) as Parameters<
         typeof letters.spill
       >[0];
+      const lacking = await notDead({ broker }, { queue, ids });
       const total = ids.length > 0 ? ids.length : counts.archived;
       const act = await actOf(flags, inspector);
       const line = new ProgressLine(process.stderr, "spilled");
@@ -55,9 +58,11 @@ export function spillCommand(): Command {
         const onProgress = (spilled: number) => line.show({ moved: spilled, skipped: 0, scanned: spilled, total });
         return letters.spill(selection, { ...act, directory, key: keyOf(flags), signal, onProgress });
       }).finally(() => line.end());
+      receiptsExitCode(lacking);
       if (flags.json === true) return void (await printJson(done));
       const skipped = done.skipped > 0 ? `, ${count(done.skipped)} skipped` : "";
       await print(`${count(done.spilled)} spilled${skipped}`, ...done.files.map((file) => `  ${printable(file)}`));
+      note(...receiptLines(lacking, queue, ""));
       if (done.files.length > 0) note(`To bring them back: holdfast dlq import ${shellWord(done.files[0]!)}`);
     });
   });

@@ -70,7 +70,7 @@ function lines(queues: readonly QueueInfo[], found: FailureGroups, nowMs: number
       list.slice(0, most),
     );
   return [
-    `${ansis.bold(count(all.dead))} dead letters of ${count(all.groups)} causes; in the last hour ${trend(all)}, in the hour before ${count(all.hourBefore)}`,
+    `${ansis.bold(count(all.dead))} dead ${all.dead === 1 ? "letter" : "letters"} of ${count(all.groups)} ${all.groups === 1 ? "cause" : "causes"}; in the last hour ${trend(all)}, in the hour before ${count(all.hourBefore)}`,
     ...(statuses.length === 0 ? [] : [`Causes: ${statuses.map((one) => `${all.statuses[one]} ${one}`).join(", ")}`]),
     ...(all.unindexed === 0 ? [] : [`${count(all.unindexed)} are in no group yet`]),
     "",

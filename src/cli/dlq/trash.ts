@@ -49,7 +49,7 @@ function lsCommand(): Command {
           return;
         }
         if (items.length === 0) {
-          note("The trash is empty.");
+          note(isEmpty);
           return;
         }
         await print(...trashLines(items, broker.clock.nowMs(), named === undefined));
@@ -105,6 +105,8 @@ function purgeCommand(): Command {
         throw invalidOption("ID", "which discarded tasks? Give ids, or --all of the queue");
       await withDeadLetters(flags, async ({ inspector, letters }) => {
         const ids = flags.all === true ? await trashedIds(letters, queue) : given;
+        if (ids.length === 0)
+          return flags.json === true ? void (await printJson({ queue, receipts: [] })) : note(isEmpty);
         await confirmed(
           `${count(ids.length)} discarded ${ids.length === 1 ? "task" : "tasks"} of queue "${queue}" will be deleted for good.`,
           flags,
@@ -121,6 +123,8 @@ function purgeCommand(): Command {
     },
   );
 }
+
+export const isEmpty = "The trash is empty.";
 
 /** A selection of ids has at most 10,000 of them. */
 const mostIds = 10_000;

@@ -86,7 +86,7 @@ export async function setRuleMode(
   return ruleOf(desk, name);
 }
 
-/** @throws OPTION_INVALID where there is no such rule */
+/** @throws RULE_NOT_FOUND OPTION_INVALID */
 export async function removeRule(desk: Desk, name: string, options: ByOptions | undefined): Promise<void> {
   const by = desk.act(options, "removeRule");
   const rule = await namedRule(desk, name);
@@ -101,13 +101,13 @@ export async function removeRule(desk: Desk, name: string, options: ByOptions | 
 /** @throws OPTION_INVALID where there is no such rule */
 export async function namedRule({ store }: Desk, name: string): Promise<NamedRule> {
   const [found] = rulesIn(await store.readDocuments("rule", [ruleName(name, "rule.name")]));
-  if (found === undefined) throw invalidOption("rule.name", `there is no rule ${JSON.stringify(name)}`);
+  if (found === undefined) throw new HoldfastError("RULE_NOT_FOUND", { name });
   return found;
 }
 
 async function ruleOf(desk: Desk, name: string): Promise<Rule> {
   const rule = (await listRules(desk)).find((one) => one.name === name);
-  if (rule === undefined) throw invalidOption("rule.name", `there is no rule ${JSON.stringify(name)} any more`);
+  if (rule === undefined) throw new HoldfastError("RULE_NOT_FOUND", { name });
   return rule;
 }
 
