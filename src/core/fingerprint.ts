@@ -19,9 +19,11 @@ const charsThatCount = 512;
  * stands for all of it.
  */
 export function fingerprintOf(type: string, failure: Caused): Fingerprint {
+  // Plain errors have the class of all errors here, and none in what Go stores: that is no cause of its own.
+  const named = failure.class === "Error" ? "" : failure.class;
   const parts =
     failure.fingerprint === undefined
-      ? [type, failure.reason, failure.class, ...framesOf(failure.stack ?? ""), "", normalised(failure.message)]
+      ? [type, failure.reason, named, ...framesOf(failure.stack ?? ""), "", normalised(failure.message)]
       : ["", failure.fingerprint];
   return `v1:${createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16)}`;
 }
