@@ -24,6 +24,8 @@ export interface Storage extends AsyncDisposable {
   damage(task: TaskRef, bytes: Uint8Array): Promise<void>;
   /** Pause a queue, as an operator's tool would. */
   pause(queue: string): Promise<void>;
+  /** The server itself that has a queue, for what another program does there; embedded storage has none. */
+  server?(queue: string): Redis;
 }
 
 export interface Engine {
@@ -116,6 +118,7 @@ function redisEngine(
         storage: async () => ({
           ...nothingToDispose,
           open: () => redisBroker({ url: servers.url }),
+          server: (queue) => servers.admin(pausedKey(queue)),
           async damage({ queue, id }, bytes) {
             const key = taskKey(queue, id);
             await servers.admin(key).hset(key, "msg", Buffer.from(bytes));

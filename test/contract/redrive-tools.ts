@@ -30,32 +30,47 @@ export function lettersWith(t: Trial, verb: keyof DeadLetterStore, happens: () =
 }
 
 /** A process that dies as soon as a verb has been carried out, if it says so. */
-export function dyingAfter(t: Trial, verb: keyof DeadLetterStore, dies: () => Promise<boolean>): Trial["broker"] {
+export const dyingAfter = (t: Trial, verb: keyof DeadLetterStore, dies: () => Promise<boolean>): Trial["broker"] =>
+  dying(t, async (asked, carryOut) => {
+    const answer = await carryOut();
+    if (asked === verb && (await dies())) throw new Error(death);
+    return answer;
+  });
+
+export const death = "the process has died";
+
+/** A process for which each verb is carried out by this; once that throws, it does nothing any more. */
+export function dying(
+  t: Trial,
+  instead: (verb: string, carryOut: () => Promise<unknown>) => Promise<unknown>,
+): Trial["broker"] {
   const store = t.broker.deadLetters!;
   let isDead = false;
-  const dying = new Proxy(store, {
+  const mortal = new Proxy(store, {
     get:
-      (target, asked) =>
+      (target, verb) =>
       async (...given: unknown[]) => {
-        if (isDead) throw new Error("the process has died");
-        const answer: unknown = await Reflect.apply(Reflect.get(target, asked) as () => unknown, target, given);
-        if (asked === verb) isDead = await dies();
-        if (isDead) throw new Error("the process has died");
-        return answer;
+        if (isDead) throw new Error(death);
+        try {
+          return await instead(String(verb), async () =>
+            Reflect.apply(Reflect.get(target, verb) as () => unknown, target, given),
+          );
+        } catch (error) {
+          isDead ||= error instanceof Error && error.message === death;
+          throw error;
+        }
       },
   });
-  return changed(t.broker, "deadLetters", dying);
+  return changed(t.broker, "deadLetters", mortal);
 }
 
 /** As if the time of whoever drives it had run out. */
 export async function letGo(t: Trial, id: string): Promise<void> {
   const store = t.broker.deadLetters!;
-  const [{ value, version } = { value: {}, version: 0 }] = await store.readDocuments("redrive", [id]);
-  await store.writeDocuments(
-    "redrive",
-    [{ id, value: { ...Object(value), driver: undefined }, ifVersion: version }],
-    t.at(0),
-  );
+  const [found] = await store.readDocuments("redrive", [id]);
+  if (found === undefined) return;
+  const value = { ...Object(found.value), driver: undefined };
+  await store.writeDocuments("redrive", [{ id, value, ifVersion: found.version }], t.at(0));
 }
 
 /** The same, with another member. */
