@@ -89,6 +89,22 @@ describeRedis("failure groups beside asynq", () => {
     expect(items.map(({ id }) => id)).toEqual(["id-1"]);
   });
 
+  it("what asynq archives while it deletes more is found behind them, and one with a long error by its beginning", async () => {
+    await archive(["a", "b", "c"]);
+    await steps(3);
+    const long = `no disk: ${"größer ".repeat(5_000)}`;
+    await remove("a", "b");
+    await archive(["d"], long);
+
+    await steps(5);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf(long)]: 1 });
+    const [found] = await letters().failureGroups(["q"], clockMs);
+    expect(found!.groups.find(({ fingerprint }) => fingerprint === fingerprintOf(long))?.reasons).toEqual([
+      "retries_exhausted",
+    ]);
+  });
+
   it("what asynq runs, and is archived by it again for something else, changes its group within ten minutes", async () => {
     await archive(["a", "b"]);
     await steps(2);

@@ -16,6 +16,13 @@ local room, unread = tonumber(max_bytes), tonumber(max_read)
 local notes, reply = {}, {}
 local full_ms, largest, most_groups = 600000, 16384, 200
 
+-- Of an error that is long the beginning tells the cause, up to a whole character.
+local function cut_error(bytes, from)
+  local length = largest - 1
+  while bit.band(bytes:byte(from + length), 192) == 128 do length = length - 1 end
+  return ":" .. string.char(length % 128 + 128, math.floor(length / 128)) .. bytes:sub(from, from + length - 1)
+end
+
 -- What is large in it does not tell the cause: the payload, the headers, whatever has more bytes than any text of ours.
 local function without_payload(bytes)
   local parts, at = {}, 1
@@ -38,7 +45,11 @@ local function without_payload(bytes)
       return ""
     end
     local number = math.floor(tag / 8)
-    if number ~= 2 and number ~= 15 and length <= largest then parts[#parts + 1] = bytes:sub(from, at - 1) end
+    if number == 7 and length > largest and at <= #bytes + 1 then
+      parts[#parts + 1] = cut_error(bytes, at - length)
+    elseif number ~= 2 and number ~= 15 and length <= largest then
+      parts[#parts + 1] = bytes:sub(from, at - 1)
+    end
   end
   return table.concat(parts)
 end
@@ -165,7 +176,8 @@ local function step(number, asynq, holdfast)
     return
   end
   if left <= 0 or room <= 0 or unread <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
-  if walk == "" then walk = (is_full or off > 0) and "m 0" or "s  0" end
+  -- Where there are too many members, strays alone are looked for first ("g"), and then what they have hidden.
+  if walk == "" then walk = (is_full or off > 0) and "m 0" or "g  0" end
   local what, fp, rank = walk:match("^(%a) ?(.-) (%d+)$")
   local goes_on
   if what == "m" then
@@ -173,12 +185,13 @@ local function step(number, asynq, holdfast)
     walk = goes_on and "m " .. goes_on or "s  0"
   else
     fp, goes_on = drop_strays(asynq, holdfast, fp or "", tonumber(rank) or 0)
-    walk = fp and "s " .. fp .. " " .. goes_on or ""
+    walk = fp and what .. " " .. fp .. " " .. goes_on or ""
   end
   redis.call("HSET", index, "walk", walk, "next", now_ms + 1000, "full", is_full and walk ~= "" and "1" or "")
   if walk == "" then
     count = count_members(holdfast)
-    redis.call("HSET", index, "count", count, "walked", now_ms, "left", dead - count - redis.call("LLEN", holdfast .. "unindexed"))
+    local rest = dead - count - redis.call("LLEN", holdfast .. "unindexed")
+    redis.call("HSET", index, "count", count, "walked", now_ms, "left", what == "g" and rest > 0 and "" or rest)
   end
 end
 
