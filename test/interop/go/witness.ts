@@ -108,12 +108,16 @@ export class Witness {
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   #asked = 0;
 
-  static async start(redis: { readonly port: number }): Promise<Witness> {
-    return new Witness(await goProgram("witness"), `127.0.0.1:${redis.port}`);
+  /** On a server, or on the nodes of a Cluster. */
+  static async start(...servers: readonly { readonly port: number }[]): Promise<Witness> {
+    return new Witness(
+      await goProgram("witness"),
+      servers.map(({ port }) => `127.0.0.1:${port}`),
+    );
   }
 
-  private constructor(program: string, address: string) {
-    this.#child = spawn(program, [address]);
+  private constructor(program: string, addresses: readonly string[]) {
+    this.#child = spawn(program, addresses);
     createInterface(this.#child.stdout).on("line", (line) => this.#hear(JSON.parse(line)));
     createInterface(this.#child.stderr).on("line", (line) => this.warnings.push(line));
     this.#child.once("exit", () => {

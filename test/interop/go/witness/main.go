@@ -44,7 +44,7 @@ func with[A any](act func(A) (any, error)) func(json.RawMessage) (any, error) {
 }
 
 var (
-	redis     asynq.RedisClientOpt
+	redis     asynq.RedisConnOpt
 	client    *asynq.Client
 	inspector *asynq.Inspector
 
@@ -60,8 +60,16 @@ func tell(line any) {
 	}
 }
 
+// redisAt takes the address of a server, or those of a Cluster's nodes.
+func redisAt(addresses []string) asynq.RedisConnOpt {
+	if len(addresses) > 1 {
+		return asynq.RedisClusterClientOpt{Addrs: addresses}
+	}
+	return asynq.RedisClientOpt{Addr: addresses[0]}
+}
+
 func main() {
-	redis = asynq.RedisClientOpt{Addr: os.Args[1]}
+	redis = redisAt(os.Args[1:])
 	client = asynq.NewClient(redis)
 	inspector = asynq.NewInspector(redis)
 
