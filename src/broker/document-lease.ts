@@ -9,7 +9,10 @@ export interface LeaseTerm {
 export interface LeasePlace {
   readonly kind: DocumentKind;
   readonly id: string;
-  /** The field of the document that is the lease; unless given the document is nothing else, and goes when it is given back. */
+  /**
+   * The field of the document that is the lease: where there is no document nobody has it, and none is made. Unless given the
+   * document is nothing else, and goes when it is given back.
+   */
   readonly field?: string;
   /** Of one with a field: whether a document as it is now may be leased. */
   readonly only?: (value: unknown) => boolean;
@@ -57,7 +60,7 @@ export class DocumentLease {
 
   /** The same, for who has to read the document in any case. */
   async look(nowMs: number): Promise<LeaseLook> {
-    const { kind, id, leaseMs, holder, only = () => true } = this.#at;
+    const { kind, id, field, leaseMs, holder, only = () => true } = this.#at;
     for (let tries = 1; ; tries += 1) {
       const [found] = await this.#store.readDocuments(kind, [id]);
       const term = this.#termIn(found);
@@ -65,7 +68,8 @@ export class DocumentLease {
       // One from a future that no lease reaches was written by a clock that was wrong.
       const isFree = term === undefined || term.untilMs <= nowMs || term.untilMs > nowMs + leaseMs;
       this.#untilMs = 0;
-      if (!(isOurs || isFree) || !only(found?.value)) return { isOurs: false, found };
+      const isThere = field === undefined || found !== undefined;
+      if (!(isOurs || isFree) || !isThere || !only(found?.value)) return { isOurs: false, found };
       if (isOurs && !isFree && term.untilMs - nowMs > leaseMs / 2) {
         this.#untilMs = term.untilMs;
         return { isOurs, found };

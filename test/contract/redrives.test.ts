@@ -326,6 +326,24 @@ describeBroker("redrives", ({ it }) => {
     expect((await letters.redrives.list()).find((one) => one.id === id)).toMatchObject({ phase: "ended", counts });
   });
 
+  it("stay over for who looks on, or drives them afterwards", async (t) => {
+    await die(t, ["1"]);
+    const [one, other] = [lettersOf(t), lettersOf(t)];
+    const { id } = await one.redrives.start(all(t), quick);
+    await one.redrives.cancel(id);
+
+    expect(await other.redrives.drive(id)).toMatchObject({ phase: "ended", status: "cancelled" });
+    await expect(other.redrives.drive("unknown")).rejects.toMatchObject({ code: "REDRIVE_NOT_FOUND" });
+    const store = t.broker.deadLetters!;
+    expect(await store.readDocuments("redrive", [id, "unknown"])).toEqual([]);
+
+    const stray = { id, value: { driver: { holder: "another", untilMs: t.at(10_000) } }, ifVersion: 0 };
+    await store.writeDocuments("redrive", [stray], t.at(0));
+    expect(await one.redrives.get(id)).toMatchObject({ phase: "ended" });
+    await one.redrives.start(all(t), quick);
+    expect(await store.readDocuments("redrive", [id])).toEqual([]);
+  });
+
   it("have what was refused not among the acts as if it were done", async (t) => {
     const letters = lettersOf(t);
     const recorded = async (id: string) => {

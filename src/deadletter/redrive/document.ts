@@ -88,19 +88,22 @@ export async function readRedrive(desk: Desk, id: string): Promise<StoredRedrive
 
 /** What was read among those that are not over, or it is one that is. @throws REDRIVE_NOT_FOUND */
 export async function redriveIn({ store }: Desk, id: string, live: StoredDocument | undefined): Promise<StoredRedrive> {
-  const [document] = live === undefined ? await store.readDocuments(endedKind, [id]) : [live];
-  const [found] = document === undefined ? [] : storedRedrive(document);
+  const isLive = live !== undefined && isRedrive(live.value);
+  const [found] = (isLive ? [live] : await store.readDocuments(endedKind, [id])).flatMap(storedRedrive);
   if (found === undefined) throw new HoldfastError("REDRIVE_NOT_FOUND", { id });
   return found;
 }
 
+const storedRedrive = ({ id, version, value }: StoredDocument): StoredRedrive[] =>
+  isRedrive(value) ? [{ id, version, redrive: value }] : [];
+
 /** Anyone may have written there: what is no redrive is none. */
-function storedRedrive({ id, version, value }: StoredDocument): StoredRedrive[] {
-  const redrive = value as RedriveDocument | null;
-  const isOne =
-    typeof redrive === "object" && redrive !== null && typeof redrive.settings === "object" && "phase" in redrive;
-  return isOne ? [{ id, version, redrive }] : [];
+function isRedrive(value: unknown): value is RedriveDocument {
+  const { settings, phase } = Object(value) as Partial<Record<string, unknown>>;
+  return typeof settings === "object" && typeof phase === "string";
 }
+
+export const isOpen = (value: unknown): boolean => isRedrive(value) && value.phase !== "ended";
 
 /** Answers its new version; undefined where somebody else has changed it meanwhile. */
 export async function writeRedrive(desk: Desk, { id, version, redrive }: StoredRedrive): Promise<number | undefined> {
@@ -138,8 +141,9 @@ const mostTries = 50;
 const failed = ({ broker }: Desk, problem: string) =>
   new HoldfastError("BROKER_FAILED", { broker: broker.label, problem });
 
-/** Those that were over long ago make room. */
+/** Those that were over long ago make room, and so does what is no redrive. */
 export async function forgetOld(desk: Desk): Promise<void> {
+  await forgetStrays(desk);
   const beforeMs = desk.nowMs() - keepMs;
   for (const one of await readLive(desk)) if (one.redrive.phase === "ended") await putAway(desk, one);
   const ended = (await readEnded(desk)).toSorted(lastFirst);
@@ -147,4 +151,10 @@ export async function forgetOld(desk: Desk): Promise<void> {
   for (const { id, redrive } of old) await forgetQueues(desk, id, redrive.queuePages);
   const writes = old.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
   if (writes.length > 0) await desk.store.writeDocuments(endedKind, writes, desk.nowMs());
+}
+
+async function forgetStrays({ store, nowMs }: Desk): Promise<void> {
+  const strays = (await store.readDocuments(kind)).filter(({ value }) => !isRedrive(value));
+  const writes = strays.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
+  if (writes.length > 0) await store.writeDocuments(kind, writes, nowMs());
 }

@@ -5,6 +5,7 @@ import type { Desk } from "../desk.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
 import {
   changeRedrive,
+  isOpen,
   keepMs,
   kind,
   putAway,
@@ -68,8 +69,7 @@ export class RedriveDriver {
     this.#desk = desk;
     this.#id = id;
     this.#owner = owner;
-    const only = (value: unknown) => (value as Partial<RedriveDocument> | null)?.phase !== "ended";
-    this.#lease = new DocumentLease(desk.store, { kind, id, field: "driver", only, leaseMs, holder: owner });
+    this.#lease = new DocumentLease(desk.store, { kind, id, field: "driver", only: isOpen, leaseMs, holder: owner });
   }
 
   /** One bounded step. @throws REDRIVE_NOT_FOUND, and what storage throws: the next step goes on where this one stopped */
@@ -78,7 +78,7 @@ export class RedriveDriver {
     const stored = await redriveIn(this.#desk, this.#id, found);
     const { redrive } = stored;
     if (redrive.phase === "ended") {
-      if (found !== undefined) await putAway(this.#desk, stored);
+      if (found !== undefined) await putAway(this.#desk, { ...stored, version: found.version });
       return here(redrive, restMs);
     }
     if (!isOurs) {
