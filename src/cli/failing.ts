@@ -33,8 +33,11 @@ export function fail(error: unknown, json: boolean): void {
 /** What the parser has to say of a wrong call, in the same two forms. */
 export function outputUsageError(json: boolean): (text: string, write: (text: string) => void) => void {
   return (text, write) => {
-    const safe = text.split("\n").map(printable).join("\n");
-    if (!json) write(safe.replace(/^error: /, "holdfast: "));
+    const said = text
+      .replace(/^error: /, "holdfast: ")
+      .split("\n")
+      .flatMap((line) => wrapped(printable(line)));
+    if (!json) write(said.join("\n"));
     else if (text.startsWith("error: ")) {
       const message = text.slice("error: ".length).trim();
       write(`${printableJson({ error: { code: "USAGE", message } })}\n`);

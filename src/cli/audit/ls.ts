@@ -5,6 +5,7 @@ import { type StorageFlags, queueArgument, teaching, wholeNumber, withStorage } 
 import { note, print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
 import { type Column, table } from "../table.js";
+import { columns as terminalColumns, startOf, widthOf } from "../terminal.js";
 import { iso } from "../times.js";
 
 export function lsCommand(): Command {
@@ -23,9 +24,19 @@ export function lsCommand(): Command {
       const acts = await lastActs(broker.audit, limit, queue);
       if (flags.json === true) await printJson(acts.map(actJson));
       else if (acts.length === 0) note("Nothing was done by hand.");
-      else await print(...table(columns, acts));
+      else await print(...actLines(acts));
     }),
   );
+}
+
+/** Who, why and what have a line of their own where they would be cut to nothing. */
+function actLines(acts: readonly SeenAct[]): string[] {
+  const beside = table([...columns, ...said, sealedColumn], acts, Number.POSITIVE_INFINITY);
+  const width = terminalColumns();
+  if (beside.every((line) => widthOf(ansis.strip(line)) <= width)) return beside;
+  const [head = "", ...rows] = table([...columns, sealedColumn], acts, width);
+  const below = acts.map(({ actor, reason, what }) => [actor, reason, what].filter((text) => text !== ""));
+  return [head, ...rows.flatMap((row, n) => [row, `  ${ansis.dim(startOf(below[n]!.join(", "), width - 2))}`])];
 }
 
 const columns: readonly Column<SeenAct>[] = [
@@ -33,15 +44,17 @@ const columns: readonly Column<SeenAct>[] = [
   { head: "QUEUE", cell: ({ log }) => log, min: 6 },
   { head: "ACT", cell: ({ verb }) => verb, min: 6 },
   { head: "TASKS", cell: ({ count }) => (count === 0 ? "" : String(count)), align: "right", rank: 1 },
-  { head: "WHAT", cell: ({ what }) => what, min: 8, rank: 2 },
-  { head: "WHO", cell: ({ actor }) => actor, min: 10 },
-  { head: "WHY", cell: ({ reason }) => reason, min: 8 },
-  {
-    head: "SEALED",
-    cell: ({ sealed }) => (sealed ? "yes" : "no"),
-    style: (text, { sealed }) => (sealed ? text : ansis.yellow(text)),
-  },
 ];
+const said: readonly Column<SeenAct>[] = [
+  { head: "WHAT", cell: ({ what }) => what },
+  { head: "WHO", cell: ({ actor }) => actor },
+  { head: "WHY", cell: ({ reason }) => reason },
+];
+const sealedColumn: Column<SeenAct> = {
+  head: "SEALED",
+  cell: ({ sealed }) => (sealed ? "yes" : "no"),
+  style: (text, { sealed }) => (sealed ? text : ansis.yellow(text)),
+};
 
 const actJson = ({ log, number, atMs, verb, what, count, actor, reason, requestId, sealed }: SeenAct) => ({
   queue: log === "" ? null : log,

@@ -5,7 +5,7 @@ import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { withStorageOpen } from "../storage.js";
-import { count, printable } from "../terminal.js";
+import { count, printable, wrapped } from "../terminal.js";
 import { headBefore, keepHead, privateKeyOf } from "./files.js";
 
 interface SealFlags extends StorageFlags {
@@ -65,7 +65,6 @@ async function tell(
   if (json === true) return void (await (watch ? printJsonLine : printJson)({ sealed, gaps, head: head ?? null }));
   for (const gap of gaps) note(`holdfast: missing: ${printable(gap)}`);
   const acts = `${count(sealed)} ${sealed === 1 ? "act" : "acts"} sealed`;
-  await print(
-    head === undefined ? acts : `${acts}; the log ends at record ${count(head.n)}, hash ${printable(head.hash)}`,
-  );
+  const end = head === undefined ? "" : `; the log ends at record ${count(head.n)}, hash ${printable(head.hash)}`;
+  await print(...wrapped(acts + end, "", "  "));
 }

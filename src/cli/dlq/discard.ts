@@ -9,6 +9,7 @@ import { count } from "../terminal.js";
 import { actOnChosen, countOf } from "./acting.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 interface Flags extends ActFlags, ChosenFlags {
   readonly keep?: string;
@@ -48,7 +49,8 @@ export function discardCommand(): Command {
         good: ["discarded"],
         act: (selection) => opened.letters.discard(selection, { ...by, keep }),
         next: (of) => [
-          `Until ${keep ?? discardSettings.keep.default} are over:  holdfast dlq restore ${"queue" in of ? shellWord(of.queue) : "QUEUE"} …`,
+          `Until ${keep ?? discardSettings.keep.default} are over:`,
+          ...commandLines(["holdfast dlq restore", "queue" in of ? shellWord(of.queue) : "QUEUE", "…"]),
         ],
       });
     });

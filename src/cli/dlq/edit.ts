@@ -11,10 +11,11 @@ import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { payloadInput } from "../task/payload-input.js";
 import { findAnywhere } from "../task/find.js";
-import { columns, printable, startOf } from "../terminal.js";
+import { columns, printable, startOf, wrapped } from "../terminal.js";
 import { edited } from "./editor.js";
 import { loadModule } from "./module.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 interface Flags extends ActFlags {
   readonly queue?: string;
@@ -144,13 +145,18 @@ function diffLines(before: Uint8Array, after: Uint8Array): string[] {
 async function tell(result: CopyResult, { queue, id }: TaskInfo): Promise<void> {
   switch (result.status) {
     case "copied": {
-      const place = `${shellWord(result.queue)} ${shellWord(result.id)}`;
       await print(
-        `${result.again ? "made before" : "copied"}  ${printable(result.id)}  (queue ${printable(result.queue)})`,
+        ...wrapped(
+          printable(`${result.again ? "made before" : "copied"}  ${result.id}  (queue ${result.queue})`),
+          "",
+          "  ",
+        ),
       );
       note(
-        `See what becomes of it:  holdfast task show ${place}`,
-        `Done with the original?  holdfast dlq discard ${shellWord(queue)} ${shellWord(id)}`,
+        "See what becomes of it:",
+        ...commandLines(["holdfast task show", shellWord(result.queue), shellWord(result.id)]),
+        "Done with the original?",
+        ...commandLines(["holdfast dlq discard", shellWord(queue), shellWord(id), "--reason …"]),
       );
       return;
     }

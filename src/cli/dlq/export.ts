@@ -10,6 +10,7 @@ import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { count } from "../terminal.js";
 import { chosen, type ChosenFlags, notDead, whereOption } from "./chosen.js";
 import { type OpenedLetters, withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 interface Flags extends StorageFlags, ChosenFlags {
   readonly markdown?: true;
@@ -88,7 +89,7 @@ function tell(lines: number, { out, markdown }: Flags): void {
   if (markdown === true) note(`written to ${out!}`);
   else {
     note(`${count(lines)} dead ${lines === 1 ? "letter" : "letters"} written to ${out!}`);
-    note(`Put back what is gone since:  holdfast dlq import ${shellWord(out!)}`);
+    note("Put back what is gone since:", ...commandLines(["holdfast dlq import", shellWord(out!)]));
   }
 }
 

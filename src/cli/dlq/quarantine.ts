@@ -20,6 +20,7 @@ import { count, printable } from "../terminal.js";
 import { actOnChosen } from "./acting.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 export function quarantineCommand(): Command {
   return new Command("quarantine")
@@ -57,7 +58,7 @@ function lsCommand(): Command {
         if (first !== undefined)
           note(
             "Run one, and watch it:",
-            `  holdfast dlq quarantine run ${shellWord(first.queue)} ${shellWord(first.id)}`,
+            ...commandLines(["holdfast dlq quarantine run", shellWord(first.queue), shellWord(first.id)]),
           );
       }),
   );
@@ -119,7 +120,7 @@ function runCommand(): Command {
         if (flags.json === true) await printJson({ queue, id, status: "moved" });
         else {
           await print(`${printable(id)} will run once.`);
-          note("See what becomes of it:", `  holdfast task show ${shellWord(queue)} ${shellWord(id)}`);
+          note("See what becomes of it:", ...commandLines(["holdfast task show", shellWord(queue), shellWord(id)]));
         }
       }),
   );

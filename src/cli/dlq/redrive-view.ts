@@ -126,12 +126,14 @@ export function nextLines({ id, status, phase, counts }: RedriveInfo): string[] 
   const command = `holdfast dlq redrive`;
   if (phase === "ended") {
     const failed = counts.failedSame + counts.failedOther;
-    return failed === 0 ? [] : [`What failed again: ${command} status ${id} --tasks`];
+    return failed === 0 ? [] : ["What failed again:", `  ${command} status ${id} --tasks`];
   }
   if (status === "running")
     return [
-      `Nobody drives it from here now: ${command} resume ${id} goes on, and so does holdfast monitor.`,
-      `To end it: ${command} cancel ${id}`,
+      "Nobody drives it from here now; holdfast monitor does, or:",
+      `  ${command} resume ${id}`,
+      "To end it:",
+      `  ${command} cancel ${id}`,
     ];
-  return [`To go on: ${command} resume ${id}`, `To end it: ${command} cancel ${id}`];
+  return ["To go on:", `  ${command} resume ${id}`, "To end it:", `  ${command} cancel ${id}`];
 }

@@ -7,7 +7,7 @@ import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, wi
 import { note, print, printJson, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf, type Opened } from "../storage.js";
-import { count, printable } from "../terminal.js";
+import { columns, count, printable, widthOf, wrapped } from "../terminal.js";
 import { drawing } from "./drawing.js";
 import { withDeadLetters } from "./open.js";
 import { type RunFlags, runOptionsOf, selectionOf, withRunOptions } from "./redrive-flags.js";
@@ -125,7 +125,7 @@ function startCommand(): Command {
       const { id } = await letters.redrives.start(selection, { ...act, ...redriveOptionsOf(flags) });
       if (flags.detach !== true) await drive(letters, id, flags, opened);
       else if (flags.json === true) await printJson(await letters.redrives.get(id));
-      else await print(`begun: ${id}`, `holdfast monitor drives it, or: holdfast dlq redrive resume ${id}`);
+      else await print(`begun: ${id}`, "holdfast monitor drives it, or:", `  holdfast dlq redrive resume ${id}`);
     }),
   );
 }
@@ -177,7 +177,7 @@ function statusCommand(): Command {
           const { queue, became, why = "", holder } = task;
           const words = [became, queue, task.id, holder === undefined ? why : `${why}: ${holder}`];
           const more =
-            flags.json === true ? await printJsonLine(task) : await print(words.map(printable).join("  ").trimEnd());
+            flags.json === true ? await printJsonLine(task) : await print(...outcomeLines(words.map(printable)));
           if (!more) return;
         }
       } else if (flags.json === true) await printJson(redrive);
@@ -213,6 +213,14 @@ function resumeCommand(): Command {
         else await print(...redriveLines(redrive, broker.clock.nowMs()));
       }),
   );
+}
+
+/** Where it does not fit, what matters is above, and where is below. */
+function outcomeLines(words: readonly string[]): string[] {
+  const whole = words.join("  ").trimEnd();
+  if (widthOf(whole) <= columns()) return [whole];
+  const [became, queue, id, why] = words;
+  return [`${became}  ${id}`, ...wrapped(`${queue}  ${why}`.trimEnd(), "  ")];
 }
 
 function rateCommand(): Command {

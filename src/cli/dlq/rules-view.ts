@@ -99,7 +99,7 @@ export function ruleJson(rule: Rule) {
 /** What to do next with a rule that was just added or changed. */
 export function nextLines({ name, status }: Rule): string[] {
   const word = shellWord(name);
-  const lines = ["`holdfast monitor` carries rules out, or a `ruleEvaluator` in a program of yours."];
+  const lines = ["`holdfast monitor` carries rules out, or a `ruleEvaluator` in a program."];
   if (status === "shadow")
     lines.push(
       "It only counts what it would do. Look, then let it:",

@@ -10,6 +10,7 @@ import { untilStopped } from "../stopping.js";
 import { taskListLines } from "../task/columns.js";
 import { columns, count, printable, startOf } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 interface Flags extends StorageFlags {
   readonly limit: number;
@@ -129,15 +130,15 @@ function tell(query: string, flags: Flags, page: SearchPage | undefined): void {
   note(`${figures(page)}${page.cursor === undefined ? "" : "; there is more:"}`);
   const word = shellWord(query);
   const options = [
-    ...(flags.limit === 20 ? [] : ["--limit", String(flags.limit)]),
-    ...(flags.scan === 10_000 ? [] : ["--scan", String(flags.scan)]),
-  ].map((option) => ` ${option}`);
+    ...(flags.limit === 20 ? [] : [`--limit ${flags.limit}`]),
+    ...(flags.scan === 10_000 ? [] : [`--scan ${flags.scan}`]),
+  ];
   if (page.cursor !== undefined && flags.all !== true)
-    note(`  holdfast dlq search ${word}${options.join("")} --cursor ${shellWord(page.cursor)}`);
+    note(...commandLines(["holdfast dlq search", word, ...options, "--cursor", shellWord(page.cursor)]));
   if (page.hits > 0 && page.cursor === undefined) {
     const [first] = page.items;
     if (first !== undefined)
-      note("Look at one:", `  holdfast task show ${shellWord(first.queue)} ${shellWord(first.id)}`);
+      note("Look at one:", ...commandLines(["holdfast task show", shellWord(first.queue), shellWord(first.id)]));
   }
 }
 

@@ -11,6 +11,7 @@ import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { count, printable } from "../terminal.js";
 import { notDead } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 interface SpillFlags extends ActFlags, KeyFileFlags {
   readonly to: string;
@@ -63,7 +64,8 @@ export function spillCommand(): Command {
       const skipped = done.skipped > 0 ? `, ${count(done.skipped)} skipped` : "";
       await print(`${count(done.spilled)} spilled${skipped}`, ...done.files.map((file) => `  ${printable(file)}`));
       note(...receiptLines(lacking, queue, ""));
-      if (done.files.length > 0) note(`To bring them back: holdfast dlq import ${shellWord(done.files[0]!)}`);
+      if (done.files.length > 0)
+        note("To bring them back:", ...commandLines(["holdfast dlq import", shellWord(done.files[0]!)]));
     });
   });
 }

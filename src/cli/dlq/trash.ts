@@ -21,6 +21,7 @@ import { receiptLines, receiptsExitCode } from "../task/receipts.js";
 import { count } from "../terminal.js";
 import { iso, relative } from "../times.js";
 import { withDeadLetters } from "./open.js";
+import { commandLines } from "../command-lines.js";
 
 export function trashCommand(): Command {
   return new Command("trash")
@@ -56,7 +57,8 @@ function lsCommand(): Command {
         const more = queues.filter((_, n) => pages[n]!.next !== undefined);
         if (more.length > 0) note(`There is more in ${more.join(", ")}: --limit shows up to 500.`);
         const [first] = items;
-        note("Bring one back:", `  holdfast dlq restore ${shellWord(first!.task.queue)} ${shellWord(first!.task.id)}`);
+        const { queue, id } = first!.task;
+        note("Bring one back:", ...commandLines(["holdfast dlq restore", shellWord(queue), shellWord(id)]));
       }),
   );
 }

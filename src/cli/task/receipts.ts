@@ -1,6 +1,6 @@
 import ansis from "ansis";
 import { conflictExitCode, notFoundExitCode } from "../exit-codes.js";
-import { printable } from "../terminal.js";
+import { printable, wrapped } from "../terminal.js";
 
 export interface Receipt {
   readonly id: string;
@@ -18,11 +18,11 @@ const sentences: Readonly<Record<string, string>> = {
 };
 
 export function receiptLines(receipts: readonly Receipt[], queue: string, doneWord: string): string[] {
-  return receipts.map(({ id, done, status }) =>
-    done
-      ? `${doneWord}  ${printable(id)}`
-      : ansis.yellow(`not done  ${printable(id)}: ${sentences[status] ?? status} (queue ${printable(queue)})`),
-  );
+  return receipts.flatMap(({ id, done, status }) => {
+    if (done) return [`${doneWord}  ${printable(id)}`];
+    const why = `not done  ${printable(id)}: ${sentences[status] ?? status} (queue ${printable(queue)})`;
+    return wrapped(why, "", "  ").map((line) => ansis.yellow(line));
+  });
 }
 
 /** One that is not there outweighs one that is not in the right state: the call itself is to be looked at. */

@@ -8,6 +8,7 @@ import { shellWord } from "../../core/shell-word.js";
 import { columns, count, printable, startOf } from "../terminal.js";
 import { failureLines } from "./failures.js";
 import { dateAndDistance, relative, span } from "../times.js";
+import { commandLines } from "../command-lines.js";
 
 /** So much of a payload is shown with its task; `task payload` prints all of it. */
 const mostBytes = 65_536;
@@ -22,7 +23,14 @@ export function taskLines(task: TaskInfo, nowMs: number): string[] {
   else lines.push(...bytesSection("Payload", message.payload, task));
   if (result !== undefined) lines.push(...bytesSection("Result", result, task));
   const hints = next(task);
-  if (hints.length > 0) lines.push("", ansis.bold("Next"), ...hints.map((hint) => `  ${ansis.cyan(hint)}`));
+  if (hints.length > 0)
+    lines.push(
+      "",
+      ansis.bold("Next"),
+      ...hints
+        .flatMap((hint) => commandLines(hint.includes("'") ? [hint] : hint.split(" ")))
+        .map((line) => ansis.cyan(line)),
+    );
   return lines;
 }
 
