@@ -28,6 +28,10 @@ describe("an alert", () => {
     expect(lookAt(times(10, 100)).alert).toBeUndefined();
   });
 
+  it("tells how bad it was when it began, while it has not held for long enough", () => {
+    expect(lookAt([100, 101, 150]).alert).toMatchObject({ value: 101, since: { warning: 100 } });
+  });
+
   it("begins anew when the condition was over in between", () => {
     expect(lookAt([101, 101, 101, 100, 101, 101, 101]).told).toEqual([]);
   });

@@ -73,7 +73,9 @@ export function step(
       return { alert: alertOf(before, since, value, begun), event: "firing" };
     }
     const remembered = holds || before.resolvedAtMs !== undefined;
-    return { alert: remembered ? { ...before, since } : undefined, event: undefined };
+    const begins = holds && Object.keys(before.since).length === 0;
+    const seen = begins && value !== undefined ? { ...before, value } : before;
+    return { alert: remembered ? { ...seen, since } : undefined, event: undefined };
   }
 
   if (!holds) {

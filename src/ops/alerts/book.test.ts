@@ -6,6 +6,7 @@ import { AlertBook } from "./book.js";
 import { MemoryDocuments } from "./memory-documents.js";
 import { settingsFor } from "./rule-settings.js";
 import { ruleOf } from "./rules.js";
+import { notificationOf } from "./texts.js";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -66,4 +67,22 @@ it("keeps no more of what nobody takes than a document holds, the newest", async
   expect(to("chat").length).toBeGreaterThan(5);
   expect(to("chat").length).toBeLessThan(50);
   expect(to("chat").at(-1)).toBe("resolved critical");
+});
+
+it("tells an end by how long it lasted, and not as if what is there were gone", () => {
+  const config = resolveMonitorConfig();
+  const over = (rule: "DlqSizeHigh" | "NewFailureGroup") => {
+    const firing = { severity: "warning", sinceMs: 0, firedAtMs: 0, toldAtMs: 0 } as const;
+    const alert = { rule, labels: { type: "invoice:charge" }, since: {}, value: 0, firing };
+    return notificationOf(alert, "resolved", "warning", ruleOf(rule).defaults, config, 90_000).text.split("\n");
+  };
+
+  expect(over("DlqSizeHigh").slice(0, 3)).toEqual([
+    "RESOLVED [warning] Over: a queue has many dead letters (type invoice:charge)",
+    "Where: default, type invoice:charge",
+    "Lasted: 90 s, from 1970-01-01T00:00:00.000Z to 1970-01-01T00:01:30.000Z",
+  ]);
+  expect(over("NewFailureGroup")[0]).toBe(
+    'RESOLVED [warning] Not new any more: a cause of type "invoice:charge"; what is dead of it stays until somebody deals with it',
+  );
 });

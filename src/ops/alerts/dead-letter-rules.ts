@@ -102,6 +102,9 @@ export const deadLetterRules: readonly Rule[] = [
         look.facts.atMs - firstSeenMs <= look.settingsOf("NewFailureGroup", { fingerprint, type }).windowMs,
     ),
     title: ({ type }, value) => `${value} of a new cause, of type "${type}"`,
+    // Somebody who is woken must not take its dead letters for gone.
+    over: ({ type }) =>
+      `Not new any more: a cause of type "${type}"; what is dead of it stays until somebody deals with it`,
     first: ({ fingerprint }) => `holdfast dlq groups ${shellWord(fingerprint ?? "")}`,
   },
   {

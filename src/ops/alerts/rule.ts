@@ -79,6 +79,8 @@ export interface Rule {
   readonly find: (look: Look) => readonly Finding[] | undefined;
   /** The first line of what people read. */
   readonly title: (labels: Labels, value: string) => string;
+  /** The first line of its end, where that is not what `says` suggests. */
+  readonly over?: (labels: Labels) => string;
   /** The first thing to do: a command where there is one. */
   readonly first: (labels: Labels) => string;
 }

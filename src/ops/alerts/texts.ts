@@ -33,21 +33,23 @@ export function notificationOf(
   const sinceMs = alert.firing?.sinceMs ?? alert.resolvedAtMs ?? nowMs;
   const threshold = settings.thresholds[severity];
   const value = valueText(alert.value, rule.unit);
-  const title = oneLine(
-    event === "resolved" ? `Over: ${rule.says} (${placeOf(alert)})` : rule.title(alert.labels, value),
-    200,
-  );
+  const isOver = event === "resolved";
+  const over = rule.over?.(alert.labels) ?? `Over: ${rule.says} (${placeOf(alert)})`;
+  const title = oneLine(isOver ? over : rule.title(alert.labels, value), 200);
   const firstAction = oneLine(rule.first(alert.labels), 200);
   const runbook = runbookOf(alert.rule, context.runbooks);
   const bound = threshold === undefined ? "" : `; ${severity} is ${rule.bad} ${valueText(threshold, rule.unit)}`;
   const lines = [
     `${marks[event]} [${severity}] ${title}`,
     `Where: ${context.environment}, ${placeOf(alert)}`,
-    event === "resolved"
-      ? `Over since: ${iso(nowMs)}`
-      : `Since: ${iso(sinceMs)} (${durationText((nowMs - sinceMs) / 1_000)})`,
-    `How bad: ${value}${bound}`,
-    ...(event === "resolved" ? [] : [`First: ${firstAction}`]),
+    // What an alert that is over was of may be gone: how bad it is now is not known.
+    ...(isOver
+      ? [`Lasted: ${durationText((nowMs - sinceMs) / 1_000)}, from ${iso(sinceMs)} to ${iso(nowMs)}`]
+      : [
+          `Since: ${iso(sinceMs)} (${durationText((nowMs - sinceMs) / 1_000)})`,
+          `How bad: ${value}${bound}`,
+          `First: ${firstAction}`,
+        ]),
     `Runbook: ${runbook}`,
     ...(context.dashboard === undefined ? [] : [`Dashboard: ${context.dashboard}`]),
   ];
