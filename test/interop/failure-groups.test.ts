@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
-import { grouped } from "../../src/broker/failure-groups.js";
+import { grouped, groupOf } from "../../src/broker/failure-groups.js";
 import { encodeMessage } from "../../src/core/codec.js";
 import { failure, message } from "../support/builders.js";
 import { onRedis } from "../support/on-redis.js";
@@ -70,6 +70,21 @@ describeRedis("failure groups beside asynq", () => {
     expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("no row 5")]: 2, [fingerprintOf("no disk")]: 1 });
     const [found] = await letters().failureGroups(["q"], clockMs);
     expect(found!.groups[0]).toMatchObject({ types: ["test:plain"], reasons: ["retries_exhausted"] });
+  });
+
+  it("an error of any length tells the same cause there as to whoever looks at its dead letter", async () => {
+    const sizes = [4_000, 8_192, 8_193, 16_383, 16_384, 16_385, 40_000, 300_000];
+    const errors = sizes.flatMap((size) => {
+      const words = "no such öt: ".repeat(size / 13);
+      return [words, `${words} skip retry for the task`, "x".repeat(size), "語".repeat(size / 3)];
+    });
+    for (const [n, error] of errors.entries()) await archive([`id-${n}`], error);
+
+    await steps(10);
+
+    const found = await broker.find(errors.map((_, n) => ({ queue: "q", id: `id-${n}` })));
+    for (const [n, task] of found.entries())
+      expect(await server.admin.hget(`asynq:{q}:t:id-${n}`, "hf_fp"), `error ${n}`).toBe(groupOf(task!));
   });
 
   it("what asynq deletes leaves them, in bounded steps", async () => {

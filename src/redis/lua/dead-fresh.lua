@@ -16,14 +16,8 @@ local room, unread = tonumber(max_bytes), tonumber(max_read)
 local notes, reply = {}, {}
 local full_ms, largest, most_groups = 600000, 16384, 200
 
--- Of an error that is long the beginning tells the cause, up to a whole character.
-local function cut_error(bytes, from)
-  local length = largest - 1
-  while bit.band(bytes:byte(from + length), 192) == 128 do length = length - 1 end
-  return ":" .. string.char(length % 128 + 128, math.floor(length / 128)) .. bytes:sub(from, from + length - 1)
-end
-
--- What is large in it does not tell the cause: the payload, the headers, whatever has more bytes than any text of ours.
+-- What tells the cause stays whole, however large: the type (1) and the error (7), whose end may say that it is of no use to
+-- try again. The payload (2) and the headers (15) go, and what is large of the rest.
 local function without_payload(bytes)
   local parts, at = {}, 1
   while at <= #bytes do
@@ -45,11 +39,8 @@ local function without_payload(bytes)
       return ""
     end
     local number = math.floor(tag / 8)
-    if number == 7 and length > largest and at <= #bytes + 1 then
-      parts[#parts + 1] = cut_error(bytes, at - length)
-    elseif number ~= 2 and number ~= 15 and length <= largest then
-      parts[#parts + 1] = bytes:sub(from, at - 1)
-    end
+    local is_cause = number == 1 or number == 7
+    if is_cause or (number ~= 2 and number ~= 15 and length <= largest) then parts[#parts + 1] = bytes:sub(from, at - 1) end
   end
   return table.concat(parts)
 end
