@@ -140,7 +140,7 @@ export class RedriveDriver {
       return here(now, 0);
     }
     if (!this.#isOurs(now)) return here(now, soonMs);
-    return isAll ? this.#chosen(settings) : here(now, 0);
+    return isAll ? this.#chosen(now) : here(now, 0);
   }
 
   /** Some pages together, so that many queues of few tasks are not named and chosen in one by one. */
@@ -171,14 +171,22 @@ export class RedriveDriver {
     }
     const queuePages = await addQueues(this.#desk, this.#id, now.queuePages, fresh);
     for (const queue of fresh) known.add(queue);
-    return this.#change((latest) => ({ ...latest, queues: known.size, queuePages }));
+    return this.#change((latest) => ({
+      ...latest,
+      queues: known.size,
+      queuePages: Math.max(latest.queuePages, queuePages),
+    }));
   }
 
-  async #chosen({ canary, ordered }: RedriveDocument["settings"]): Promise<RedriveStep> {
+  async #chosen(now: RedriveDocument): Promise<RedriveStep> {
     this.#selecting = undefined;
+    // From here on it is looked at in those queues alone that are on the pages.
+    const known = [...this.#known];
+    this.#known = new Set(await queuesOf(this.#desk, this.#id, now));
+    const { canary, ordered } = (await this.#name(known, now)).settings;
     const phase = canary > 0 && !ordered ? "canary" : "moving";
     const rampAtMs = this.#desk.nowMs();
-    const redrive = await this.#change((now) => unlessOver(now, { phase, skipped: this.#skipped, rampAtMs }));
+    const redrive = await this.#change((latest) => unlessOver(latest, { phase, skipped: this.#skipped, rampAtMs }));
     return here(redrive, 0);
   }
 

@@ -1,7 +1,9 @@
 import { expect, it } from "vitest";
 import type { StoredDocument } from "../../broker/documents.js";
-import { connect } from "../../index.js";
+import { connect, Inspector } from "../../index.js";
+import { newTask } from "../../../test/support/builders.js";
 import type { Desk } from "../desk.js";
+import { DeadLetters } from "../index.js";
 import { addQueues, forgetQueues, readQueues } from "./queue-pages.js";
 
 async function opened() {
@@ -38,3 +40,38 @@ it("loses no name of who adds at the same moment", async () => {
 
   expect((await readQueues(desk, "r", pages)).toSorted()).toEqual([...names(0, 200), "first"].toSorted());
 });
+
+it("writes nothing over of who took over meanwhile, and whoever reads finds the names of both", async () => {
+  const { broker, desk } = await opened();
+  await using _ = broker;
+  const before = await addQueues(desk, "r", 0, names(0, 200));
+  await addQueues(desk, "r", before, names(200, 3_000));
+
+  const pages = await addQueues(desk, "r", before, names(5_000, 5_500));
+
+  expect((await readQueues(desk, "r", pages)).toSorted()).toEqual(
+    [...names(0, 3_000), ...names(5_000, 5_500)].toSorted(),
+  );
+});
+
+it("has the names of all queues in which a redrive has chosen before it moves anything", async () => {
+  const { broker, store } = await opened();
+  await using _ = broker;
+  await broker.enqueue([newTask({ id: "a", queue: "mail" })], broker.clock.nowMs());
+  await new Inspector(broker).archive({ queue: "mail", ids: ["a"] });
+  const { redrives } = new DeadLetters(broker);
+  const { id } = await redrives.start("queue:mail", { rate: 5_000, ramp: "0s", canary: 0 });
+  const choose = store.chooseDead.bind(store);
+  store.chooseDead = async (...given) => {
+    await forgetQueues({ store, nowMs: () => broker.clock.nowMs() } as unknown as Desk, id, 1);
+    return choose(...given);
+  };
+
+  for (let n = 0; n < 3; n += 1) await redrives.step(fail);
+
+  expect(await redrives.get(id)).toMatchObject({ queues: 1, counts: { waiting: 1 } });
+});
+
+function fail(error: unknown): never {
+  throw error;
+}

@@ -1,3 +1,4 @@
+import type { StoredDocument } from "../../broker/documents.js";
 import { HoldfastError } from "../../core/errors.js";
 import type { Desk } from "../desk.js";
 
@@ -18,22 +19,44 @@ export async function readQueues({ store }: Desk, redrive: string, pages: number
   return [...new Set(found.flatMap(({ value }) => namesIn(value)))];
 }
 
-/** Adds names behind the others. Answers how many pages there are. Who dies half-way leaves names too many, which harm nothing. */
+/**
+ * Adds names behind the others, to whatever pages there are by now: somebody else may have added some, and none of theirs is
+ * written over. Answers how many pages there are. Who dies half-way leaves names too many, which harm nothing.
+ */
 export async function addQueues(desk: Desk, redrive: string, pages: number, names: readonly string[]): Promise<number> {
   const { store, nowMs } = desk;
-  const first = Math.max(0, pages - 1);
+  let page = Math.max(0, pages - 1);
+  let left = names;
   for (let tries = 1; tries <= mostTries; tries += 1) {
-    const [last] = await store.readDocuments(kind, [idOf(redrive, first)]);
-    const added = pagesOf(namesIn(last?.value), names);
-    const ids = added.map((_, n) => idOf(redrive, first + n));
-    const others = ids.length === 1 ? [] : await store.readDocuments(kind, ids.slice(1));
-    const versions = new Map([last ?? [], others].flat().map(({ id, version }) => [id, version]));
-    const writes = added.map((value, n) => ({ id: ids[n]!, value, ifVersion: versions.get(ids[n]!) ?? 0 }));
-    const receipts = await store.writeDocuments(kind, writes, nowMs());
-    if (receipts.every(({ status }) => status === "written")) return first + added.length;
+    const found = await pagesFrom(desk, redrive, page);
+    page += Math.max(0, found.length - 1);
+    let last = found.at(-1);
+    while (left.length > 0) {
+      const there = namesIn(last?.value);
+      const fitting = thatFit(there, left);
+      const write = { id: idOf(redrive, page), value: [...there, ...fitting], ifVersion: last?.version ?? 0 };
+      const [receipt] = fitting.length === 0 ? [] : await store.writeDocuments(kind, [write], nowMs());
+      if (receipt !== undefined && receipt.status !== "written") break;
+      left = left.slice(fitting.length);
+      if (left.length > 0) page += 1;
+      last = undefined;
+    }
+    if (left.length === 0) return page + 1;
   }
   const problem = `the queues of redrive ${redrive} cannot be written`;
   throw new HoldfastError("BROKER_FAILED", { broker: desk.broker.label, problem });
+}
+
+/** This page and those behind it, for as long as there is one after the other. */
+async function pagesFrom({ store }: Desk, redrive: string, first: number): Promise<StoredDocument[]> {
+  const all: StoredDocument[] = [];
+  for (;;) {
+    const ids = Array.from({ length: pagesAtOnce }, (_, n) => idOf(redrive, first + all.length + n));
+    const found = new Map((await store.readDocuments(kind, ids)).map((one) => [one.id, one]));
+    const gap = ids.findIndex((id) => !found.has(id));
+    all.push(...ids.slice(0, gap === -1 ? ids.length : gap).map((id) => found.get(id)!));
+    if (gap !== -1) return all;
+  }
 }
 
 /** Of redrives that are forgotten. */
@@ -45,19 +68,16 @@ export async function forgetQueues({ store, nowMs }: Desk, redrive: string, page
 }
 
 const mostTries = 10;
+const pagesAtOnce = 8;
 
-function pagesOf(begun: readonly string[], names: readonly string[]): string[][] {
-  const pages = [[...begun]];
-  let bytes = begun.reduce((sum, name) => sum + bytesOf(name), 0);
-  for (const name of names) {
-    if (bytes + bytesOf(name) > pageBytes && bytes > 0) {
-      pages.push([]);
-      bytes = 0;
-    }
-    pages.at(-1)!.push(name);
+/** As many of the first as there is room for on a page; on an empty one there is for one of any length. */
+function thatFit(there: readonly string[], names: readonly string[]): readonly string[] {
+  let bytes = there.reduce((sum, name) => sum + bytesOf(name), 0);
+  for (const [n, name] of names.entries()) {
     bytes += bytesOf(name);
+    if (bytes > pageBytes && there.length + n > 0) return names.slice(0, n);
   }
-  return pages;
+  return names;
 }
 
 /** Anyone may have written there. */
