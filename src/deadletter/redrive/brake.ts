@@ -1,14 +1,12 @@
 import { maxRedriveCauses, otherCauses, type RedriveCauses } from "../../broker/redriving.js";
 
-/** Of two places, or what came to one meanwhile. Past as many as are kept apart all are one. */
-export function addedCauses(a: RedriveCauses, b: RedriveCauses): RedriveCauses {
-  const sum = new Map(Object.entries(a));
-  for (const [cause, { ended, failed }] of Object.entries(b)) {
+/** Adds what ended in one more place, or meanwhile. Past as many as are kept apart all are one. */
+export function addCauses(sum: Map<string, RedriveCauses[string]>, causes: RedriveCauses): void {
+  for (const [cause, { ended, failed }] of Object.entries(causes)) {
     const name = sum.has(cause) || sum.size < maxRedriveCauses ? cause : otherCauses;
     const before = sum.get(name) ?? { ended: 0, failed: 0 };
     sum.set(name, { ended: before.ended + ended, failed: before.failed + failed });
   }
-  return Object.fromEntries(sum);
 }
 
 /** Why it has to stop, in words; undefined: it may go on. A sample is how many must have ended for their share to count. */

@@ -61,8 +61,9 @@ export class RedriveDriver {
   /** Queues in which it has chosen so far, and all of them once it has. */
   #known = new Set<string>();
   #queues: readonly string[] | undefined;
-  /** Queues in which nothing is left and nothing waits: what is known of them stays. */
-  readonly #settled = new Map<string, { readonly stand: RedriveStand; readonly round: number }>();
+  /** Queues in which nothing is left and nothing waits, and what is known of all of them: it stays. */
+  readonly #settled = new Set<string>();
+  #past = { round: 0, standing: nothing };
   readonly #pace = new Pace();
 
   constructor(desk: Desk, id: string, owner: string) {
@@ -215,14 +216,13 @@ export class RedriveDriver {
     const queues = this.#queues.filter((queue) => !this.#settled.has(queue));
     const limit = Math.min(stepTasks, Math.ceil((2 * stepTasks) / Math.max(1, queues.length)));
     const stands = await standsOf(this.#desk, this.#id, queues, { limit, round }, nowMs);
-    const known = Array.from(this.#settled.values(), (one) => ({
-      counts: one.stand.counts,
-      causes: one.round === round ? one.stand.causes : {},
-    }));
+    const { counts, causes } = this.#past.standing;
+    const past = { counts, causes: this.#past.round === round ? causes : {} };
     const open = queues.map((queue, n) => ({ queue, stand: stands[n]! }));
-    for (const { queue, stand } of open)
-      if (stand.counts.left === 0 && stand.counts.waiting === 0) this.#settled.set(queue, { stand, round });
-    return { open, sum: added([...known, ...stands]) };
+    const over = open.filter(({ stand }) => stand.counts.left === 0 && stand.counts.waiting === 0);
+    for (const { queue } of over) this.#settled.add(queue);
+    this.#past = { round, standing: added([past, ...over.map(({ stand }) => stand)]) };
+    return { open, sum: added([past, ...stands]) };
   }
 
   /** Written only where something changes; what others wrote meanwhile is seen before anything is moved. */

@@ -1,9 +1,8 @@
 import type { RedriveStand } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
-import { addedCauses } from "./brake.js";
 import type { RedriveDocument, RedriveStanding } from "./document.js";
 import { judged, markOf } from "./outcome.js";
-import { addedCounts, nothing } from "./standing.js";
+import { added, addedCounts, nothing } from "./standing.js";
 
 /** Looks at tasks of a queue that were moved, and notes what became of them. Answers what that changes of the standing. */
 export async function lookAtMoved(
@@ -26,10 +25,11 @@ export async function lookAtMoved(
     const fixes = fixed.map((note) => ({ ...note, became: "" as const, mark: "" }));
     if (fixes.length > 0) await store.noteRedriven(id, there, fixes, round);
   }
-  return judgements.reduce<RedriveStanding>((sum, { end, note: { cause } }) => {
-    if (end === undefined) return sum;
+  const ends = judgements.flatMap(({ end, note: { cause } }): RedriveStanding[] => {
+    if (end === undefined) return [];
     const failed = end === "failedSame" || end === "failedOther" ? 1 : 0;
-    const counts = addedCounts(sum.counts, { waiting: -1, [end]: 1 });
-    return { counts, causes: cause === "" ? sum.causes : addedCauses(sum.causes, { [cause]: { ended: 1, failed } }) };
-  }, nothing);
+    const counts = addedCounts(nothing.counts, { waiting: -1, [end]: 1 });
+    return [{ counts, causes: cause === "" ? {} : { [cause]: { ended: 1, failed } } }];
+  });
+  return added(ends);
 }

@@ -1,10 +1,10 @@
-import type { RedriveCounts, RedriveStand } from "../../broker/redriving.js";
+import type { RedriveCauses, RedriveCounts, RedriveStand } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
-import { addedCauses } from "./brake.js";
+import { addCauses } from "./brake.js";
 import type { RedriveDocument, RedriveStanding, StoredRedrive } from "./document.js";
 import { readQueues } from "./queue-pages.js";
 
-const noCounts: RedriveCounts = {
+const noCounts: Record<keyof RedriveCounts, number> = {
   left: 0,
   waiting: 0,
   succeeded: 0,
@@ -20,14 +20,16 @@ const names = Object.keys(noCounts) as (keyof RedriveCounts)[];
 export const addedCounts = (a: RedriveCounts, b: Partial<RedriveCounts>): RedriveCounts =>
   Object.fromEntries(names.map((name) => [name, a[name] + (b[name] ?? 0)])) as unknown as RedriveCounts;
 
-export const added = (standings: readonly RedriveStanding[]): RedriveStanding =>
-  standings.reduce(
-    (sum, { counts, causes }) => ({
-      counts: addedCounts(sum.counts, counts),
-      causes: addedCauses(sum.causes, causes),
-    }),
-    nothing,
-  );
+/** Of thousands of places. */
+export function added(standings: readonly RedriveStanding[]): RedriveStanding {
+  const counts = { ...noCounts };
+  const causes = new Map<string, RedriveCauses[string]>();
+  for (const one of standings) {
+    for (const name of names) counts[name] += one.counts[name];
+    addCauses(causes, one.causes);
+  }
+  return { counts, causes: Object.fromEntries(causes) };
+}
 
 /** Queues that one trip looks at. */
 const atOnce = 500;
