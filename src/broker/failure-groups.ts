@@ -24,6 +24,14 @@ export interface FailureGroupStore {
    * dead letters any more are left out.
    */
   groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>>;
+  /** All dead letters of a queue, in the order and with the cursors of a list of them. */
+  knownCauses(queue: string, page: PageRequest): Promise<Page<KnownCause>>;
+}
+
+export interface KnownCause {
+  readonly id: string;
+  /** Undefined where its group does not tell: it is in none yet, in the one for the rest, or died again since. */
+  readonly fingerprint: Fingerprint | undefined;
 }
 
 export interface QueueGroups {

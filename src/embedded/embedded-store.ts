@@ -1,6 +1,6 @@
 import { actLogs, appendActs, readActs } from "./acts.js";
 import type { HoldfastError } from "../core/errors.js";
-import { failureGroups, groupMembers, indexDeadLetters } from "./dead-letters/groups.js";
+import { failureGroups, groupMembers, indexDeadLetters, knownCauses } from "./dead-letters/groups.js";
 import { memory, openDatabase } from "./database-file.js";
 import { history } from "./days.js";
 import { readDocuments, writeDocuments } from "./dead-letters/documents.js";
@@ -100,6 +100,7 @@ const verbs = {
   indexDeadLetters,
   failureGroups,
   groupMembers,
+  knownCauses,
 };
 
 export type Verb = keyof typeof verbs;

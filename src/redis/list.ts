@@ -143,10 +143,10 @@ async function byScore(link: RedisLink, keys: readonly string[], place: Place): 
   return idsIn(await entriesByScore(link, keys, place));
 }
 
-/** The same of one sorted set, with the scores. */
+/** The same, with the scores. */
 export async function pageByScore(
   link: RedisLink,
-  key: string,
+  keys: readonly string[],
   { limit, cursor, backwards = false }: PageRequest,
 ): Promise<{
   readonly entries: readonly { readonly id: string; readonly score: string }[];
@@ -154,7 +154,7 @@ export async function pageByScore(
   readonly previous: string | undefined;
 }> {
   const place = { cursor, backwards, limit: Math.max(1, Math.min(limit, maxPage)) };
-  const { entries, ...places } = await entriesByScore(link, [key], place);
+  const { entries, ...places } = await entriesByScore(link, keys, place);
   const named = entries.flatMap(({ id, cursor: at }) => {
     const text = idOf(id);
     return text === undefined ? [] : [{ id: text, score: inTwo(at)[0] }];

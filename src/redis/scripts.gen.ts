@@ -566,6 +566,50 @@ export function countOutcomes(keys: CountOutcomesKeys, head: CountOutcomesHead, 
   return { script: countOutcomesScript, keys: [keys.outcomes], args };
 }
 
+export interface DeadCausesKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadCausesRow {
+  readonly id: Argument;
+  readonly score: Argument;
+}
+
+export const deadCausesScript: Script = {
+  name: "dead-causes",
+  sha1: "b76b5fe15e125dd0f845cde3b4f9b50edbe79f16",
+  text: `-- The failure groups of some dead letters, as far as they hold now: one that asynq ran and archived again has another score
+-- than the member, and one that got the id of another that is gone has no group. Writes nothing.
+-- Reply, a row: the fingerprint, or "".
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+local ROWS = cmsgpack.unpack(ARGV[#ARGV])
+
+local reply = {}
+for i = 1, #ROWS, 2 do
+  local id, score = unpack(ROWS, i, i + 1)
+  local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+  local holds = type(fp) == "string" and redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, id) == score
+  reply[#reply + 1] = holds and fp or ""
+end
+return reply
+`,
+};
+
+export function deadCauses(keys: DeadCausesKeys, _head: Record<never, never>, rows: readonly DeadCausesRow[]): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline];
+  args.push(packedRows(rows, ["id", "score"]));
+  return { script: deadCausesScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DeadChooseKeys {
   readonly asynq: string;
   readonly holdfast: string;
@@ -715,7 +759,7 @@ export interface DeadFreshHead {
 
 export const deadFreshScript: Script = {
   name: "dead-fresh",
-  sha1: "13cada5550b9ef676db61b5cdee4b6957193afb2",
+  sha1: "87dac024d992e9b7910b3ae59e362d6dd3a88bee",
   text: `-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
 -- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
 -- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
@@ -864,7 +908,8 @@ local function seek_missing(number, asynq, holdfast, rank)
   return seen > 0 and rank + seen or nil
 end
 
--- Those of a page of a group that are no dead letters any more go. Answers how many there are on it, and how many went.
+-- Those of a page of a group that are no dead letters any more go, and those whose id is another dead letter's by now, in
+-- another group or in none yet. Answers how many there are on it, and how many went.
 local function drop_strays_of(asynq, holdfast, fp, rank, count)
   local key = holdfast .. "fp:" .. fp
   local ids = redis.pcall("ZRANGE", key, rank, rank + count - 1)
@@ -875,6 +920,8 @@ local function drop_strays_of(asynq, holdfast, fp, rank, count)
     if not near[n] and not far[n] then
       strays[#strays + 1] = id
       redis.pcall("HDEL", asynq .. "t:" .. id, "hf_fp")
+    elseif redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp") ~= fp then
+      strays[#strays + 1] = id
     end
   end
   if #strays > 0 then

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import { grouped, groupOf } from "../../src/broker/failure-groups.js";
 import { encodeMessage } from "../../src/core/codec.js";
+import { DeadLetters } from "../../src/deadletter/index.js";
 import { failure, message } from "../support/builders.js";
 import { onRedis } from "../support/on-redis.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
@@ -85,6 +86,32 @@ describeRedis("failure groups beside asynq", () => {
     const found = await broker.find(errors.map((_, n) => ({ queue: "q", id: `id-${n}` })));
     for (const [n, task] of found.entries())
       expect(await server.admin.hget(`asynq:{q}:t:id-${n}`, "hf_fp"), `error ${n}`).toBe(groupOf(task!));
+  });
+
+  it("a search for a cause finds what asynq archived again, or under an id that it deleted, for another one", async () => {
+    const found = async (...errors: readonly string[]) => {
+      const query = `queue:q fp:${errors.map(fingerprintOf).join(",")}`;
+      const { items, hits } = await new DeadLetters(broker).search(query);
+      expect(hits).toBe(items.length);
+      return items.map(({ id }) => id);
+    };
+    await archive(["again", "anew", "b"]);
+    await steps(2);
+    await server.admin.zrem("asynq:{q}:archived", "again");
+    await remove("anew");
+    await archive(["again", "anew"], "other", nowS - 60);
+
+    expect(await found("other")).toEqual(["again", "anew"]);
+    expect(await found("boom")).toEqual(["b"]);
+
+    clockMs += 600_000;
+    await steps(4);
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 2 });
+    expect(await found("boom", "other")).toEqual(["again", "anew", "b"]);
+
+    // As many as there are members.
+    await archive(["c"], "third", nowS - 60);
+    expect(await found("third")).toEqual(["c"]);
   });
 
   it("what asynq deletes leaves them, in bounded steps", async () => {

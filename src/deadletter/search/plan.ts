@@ -1,5 +1,4 @@
 import type { TaskRef } from "../../broker/broker.js";
-import type { Fingerprint } from "../../core/fingerprint.js";
 import type { QueueInfo } from "../../core/info.js";
 import { type TaskState, taskStates } from "../../core/state.js";
 import type { FieldName } from "./fields.js";
@@ -11,8 +10,6 @@ export interface Place {
   readonly queue: string;
   readonly state: TaskState;
   readonly tasks: number;
-  /** Only members of these failure groups are looked at: the search asks for nothing else there. */
-  readonly groups?: readonly Fingerprint[];
 }
 
 /** Where the tasks of a search can be at all: what is known of them beforehand leaves out the rest. */

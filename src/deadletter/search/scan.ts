@@ -1,8 +1,8 @@
-import type { PageRequest, TaskInfo } from "../../core/info.js";
+import type { TaskInfo } from "../../core/info.js";
 import { taskStates } from "../../core/state.js";
 import { pageWith, scanPage } from "../../inspector/pages.js";
 import type { Desk } from "../desk.js";
-import { inGroups } from "./by-group.js";
+import { asksForCauses, pageByCause } from "./by-cause.js";
 import { cursorOf, type SearchPlace } from "./cursor.js";
 import { type Matcher, matcherOf } from "./match.js";
 import { namedIn, type Place, type Plan, planOf } from "./plan.js";
@@ -58,7 +58,7 @@ export async function* scan(
   { limit = Number.POSITIVE_INFINITY, scan: most = Number.POSITIVE_INFINITY, signal }: ScanOptions = {},
 ): AsyncGenerator<SearchPage, void> {
   const { nowMs, newestFirst } = from;
-  const { broker, store } = desk;
+  const { broker } = desk;
   // A user may have the rights to these alone.
   const plan = planOf(query, await broker.queues(nowMs, namedIn(query, "queue")));
   const matches = matcherOf(query, nowMs);
@@ -66,7 +66,7 @@ export async function* scan(
     yield await ofRefs(broker, plan, plan.refs, matches);
     return;
   }
-  const places = await inGroups(desk, query, plan.places);
+  const { places } = plan;
   const total = places.reduce((sum, { tasks }) => sum + tasks, 0);
   const passes = (task: TaskInfo) => !(task.archivedAtMs !== undefined && task.archivedAtMs > nowMs) && matches(task);
   let place = from;
@@ -75,12 +75,12 @@ export async function* scan(
     let inList = isAt(at, from) ? from.cursor : undefined;
     do {
       if (signal?.aborted === true || place.scanned - from.scanned >= most || place.hits - from.hits >= limit) return;
-      const { queue, state, groups } = at;
-      const list = async (page: PageRequest) =>
-        groups === undefined ? broker.list({ queue, state }, page) : store.groupMembers(queue, groups, page);
+      const { queue, state } = at;
       const wanted = Math.min(scanPage, limit - (place.hits - from.hits));
       const request = { limit: wanted, cursor: inList, backwards: newestFirst };
-      const { page, items } = await pageWith(list, request, passes);
+      const { page, items } = asksForCauses(query, at)
+        ? await pageByCause(desk, query, queue, request, passes)
+        : await pageWith(async (asked) => broker.list({ queue, state }, asked), request, passes);
       inList = newestFirst ? page.previous : page.next;
       const next = inList === undefined ? places[n + 1] : at;
       place = {

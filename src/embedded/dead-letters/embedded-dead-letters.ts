@@ -9,7 +9,7 @@ import {
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
 import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
-import type { QueueGroups } from "../../broker/failure-groups.js";
+import type { KnownCause, QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -210,5 +210,9 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
   async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
     const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprints, page }));
     return { items: items.map(taskInfo), ...places };
+  }
+
+  async knownCauses(queue: string, page: PageRequest): Promise<Page<KnownCause>> {
+    return this.#ask((link) => link.call("knownCauses", { queue, page }));
   }
 }

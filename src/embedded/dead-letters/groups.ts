@@ -1,6 +1,7 @@
 import {
   groupAbout,
   grouped,
+  type KnownCause,
   maxGroups,
   merged,
   overflowGroup,
@@ -11,7 +12,7 @@ import {
 import { floorToS } from "../../core/duration.js";
 import type { Fingerprint } from "../../core/fingerprint.js";
 import type { Page, PageRequest } from "../../core/info.js";
-import { cursorAt, infoColumns, type InfoRow, placeOf, timeOf } from "../look.js";
+import { cursorAt, infoColumns, type InfoRow, type Place, placeOf, timeOf } from "../look.js";
 import { mustBeThere } from "../mend.js";
 import type { Sql } from "../sql.js";
 
@@ -179,6 +180,29 @@ export function groupMembers(
   const beyond = (row: InfoRow | undefined, back: boolean) =>
     row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
   return { items, next: beyond(items.at(-1), false), previous: beyond(items[0], true) };
+}
+
+export function knownCauses(
+  sql: Sql,
+  { queue, page }: { readonly queue: string; readonly page: PageRequest },
+): Page<KnownCause> {
+  const { cursor, backwards = false } = page;
+  const limit = Math.max(1, Math.min(page.limit, maxPage));
+  const rowsFrom = ({ rank, id }: Place, back: boolean, most: number) => {
+    const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
+    return sql(
+      `SELECT rank, id, fingerprint FROM task WHERE queue = ? AND state = 'archived' AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
+    ).all(queue, rank, id, most) as (Place & { readonly fingerprint: string | null })[];
+  };
+  const rows = rowsFrom(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
+  const inOrder = backwards ? rows.toReversed() : rows;
+  const beyond = (row: Place | undefined, back: boolean) =>
+    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
+  const items = inOrder.map(({ id, fingerprint }) => {
+    const isKnown = fingerprint !== null && fingerprint !== overflowGroup;
+    return { id, fingerprint: isKnown ? fingerprint : undefined };
+  });
+  return { items, next: beyond(inOrder.at(-1), false), previous: beyond(inOrder[0], true) };
 }
 
 /** As the database orders them: ids by their bytes. */

@@ -1,9 +1,11 @@
 import {
   groupAbout,
   grouped,
+  type KnownCause,
   maxGroups,
   maxNames,
   merged,
+  overflowGroup,
   type QueueGroup,
   type QueueGroups,
   type StoredAbout,
@@ -13,12 +15,12 @@ import { floorToS } from "../../core/duration.js";
 import type { Fingerprint } from "../../core/fingerprint.js";
 import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
 import { heed, listOf, numberIn, queueIn, textIn, throwProblems, timeOf } from "../answers.js";
-import { maxBytes, maxBytesRead, maxRows } from "../batches.js";
-import { groupMembersKey, keysOf } from "../keys.js";
+import { batches, maxBytes, maxBytesRead, maxRows } from "../batches.js";
+import { groupMembersKey, keysOf, setsOf } from "../keys.js";
 import type { Caller, RedisLink, Reply } from "../link.js";
-import { pageOfSets } from "../list.js";
+import { pageByScore, pageOfSets } from "../list.js";
 import { find } from "../look.js";
-import { type DeadIndexRow, deadFresh, deadGroups, deadIndex } from "../scripts.gen.js";
+import { deadCauses, type DeadIndexRow, deadFresh, deadGroups, deadIndex } from "../scripts.gen.js";
 import { share } from "../share.js";
 
 /** Where each call takes one queue only each gets its share of the limit. */
@@ -119,6 +121,20 @@ function groupOf(
     oldestAtMs: oldestText === "" ? undefined : timeOf(oldestText),
     lastSeenAtMs: Math.max(known.lastSeenAtMs, newestText === "" ? 0 : timeOf(newestText)),
   };
+}
+
+export async function knownCauses(link: RedisLink, queue: string, page: PageRequest): Promise<Page<KnownCause>> {
+  const { entries, ...places } = await pageByScore(link, setsOf.archived(queue), page);
+  const calls = Array.from(
+    batches(entries, () => 0),
+    (rows) => deadCauses(keysOf(queue), {}, rows),
+  );
+  const groups = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
+  const items = entries.map(({ id }, at) => {
+    const fingerprint = textIn(link.label, groups[at]);
+    return { id, fingerprint: fingerprint === "" || fingerprint === overflowGroup ? undefined : fingerprint };
+  });
+  return { items, ...places };
 }
 
 export async function groupMembers(

@@ -3,7 +3,7 @@ import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
 import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
-import type { QueueGroups } from "../../broker/failure-groups.js";
+import type { KnownCause, QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
   Choosing,
@@ -24,7 +24,7 @@ import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
 import type { RedisLink } from "../link.js";
 import { readDocuments, writeDocuments } from "./documents.js";
 import { diedSince, evict, evicted, inReachOfGo } from "./eviction.js";
-import { failureGroups, groupMembers, indexDeadLetters } from "./groups.js";
+import { failureGroups, groupMembers, indexDeadLetters, knownCauses } from "./groups.js";
 import { adoptLetters, readLetters } from "./letters.js";
 import { countOutcomes, outcomeCounts } from "./outcome-counts.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
@@ -198,5 +198,9 @@ export class RedisDeadLetters implements DeadLetterStore {
 
   async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
     return this.#run((link) => groupMembers(link, queue, fingerprints, page));
+  }
+
+  async knownCauses(queue: string, page: PageRequest): Promise<Page<KnownCause>> {
+    return this.#run((link) => knownCauses(link, queue, page));
   }
 }

@@ -55,7 +55,7 @@ export async function purge(
 
 /** Two trips: the ids with their times, then what is stored of each. */
 export async function listTrash(link: RedisLink, queue: string, page: PageRequest): Promise<Page<DiscardedTask>> {
-  const { entries, next, previous } = await pageByScore(link, trashKey(queue), page);
+  const { entries, next, previous } = await pageByScore(link, [trashKey(queue)], page);
   const replies = await link.run(
     entries.map(({ id }) => ({ name: "HMGET", args: [trashedKey(queue, id), "hf_trash", ...taskFields] })),
   );

@@ -83,7 +83,8 @@ local function seek_missing(number, asynq, holdfast, rank)
   return seen > 0 and rank + seen or nil
 end
 
--- Those of a page of a group that are no dead letters any more go. Answers how many there are on it, and how many went.
+-- Those of a page of a group that are no dead letters any more go, and those whose id is another dead letter's by now, in
+-- another group or in none yet. Answers how many there are on it, and how many went.
 local function drop_strays_of(asynq, holdfast, fp, rank, count)
   local key = holdfast .. "fp:" .. fp
   local ids = redis.pcall("ZRANGE", key, rank, rank + count - 1)
@@ -94,6 +95,8 @@ local function drop_strays_of(asynq, holdfast, fp, rank, count)
     if not near[n] and not far[n] then
       strays[#strays + 1] = id
       redis.pcall("HDEL", asynq .. "t:" .. id, "hf_fp")
+    elseif redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp") ~= fp then
+      strays[#strays + 1] = id
     end
   end
   if #strays > 0 then
