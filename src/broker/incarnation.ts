@@ -12,6 +12,15 @@ export interface Incarnation {
   readonly persistence: "aof" | "snapshot" | "none";
   /** What came before this time (the storage's clock, Unix ms) is in its last snapshot; undefined where none was seen. */
   readonly savedUntilMs?: number | undefined;
+  /** Where a replica may take over; undefined where there is none. */
+  readonly replicas?:
+    | {
+        /** What came before this time (the storage's clock, Unix ms) all that follow have; undefined: none has followed. */
+        readonly haveUntilMs: number | undefined;
+        /** So long after it was written a replica that lacks it is not made the master any more, ms. */
+        readonly aloneAfterMs: number;
+      }
+    | undefined;
 }
 
 /** Data that storage had and has no more. */

@@ -2,6 +2,7 @@ import { HoldfastError } from "../core/errors.js";
 import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { keysOf, nodeDataKey, pendingKey } from "./keys.js";
 import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
+import { Replicas } from "./replicas.js";
 import { Saves } from "./saves.js";
 import { isForbidden } from "./server-error.js";
 import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
@@ -27,7 +28,7 @@ interface View {
 export class ClusterLooks {
   readonly #link: RedisLink;
   readonly #marks: DataMarks;
-  readonly #saves = new Saves();
+  readonly #before = { saves: new Saves(), replicas: new Replicas() };
   readonly #onForbidden: (problem: string) => void;
   #nodeTimeoutMs: number | undefined;
 
@@ -101,7 +102,7 @@ export class ClusterLooks {
       if (view === undefined) return undefined;
       const timeoutMs = settings ? Number(valueOf(rest.at(-1))) : 0;
       if (timeoutMs > 0) this.#nodeTimeoutMs = timeoutMs;
-      const server = serverLook(this.#link, this.#saves, rest, askedMs);
+      const server = serverLook(this.#link, this.#before, rest, askedMs);
       return { view, server: server.serves ? { ...server, mark: await this.#mark(node, view, options) } : server };
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw error;

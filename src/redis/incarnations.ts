@@ -4,6 +4,7 @@ import { DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import type { LinkOptions } from "./link-options.js";
 import type { RedisLink, RunOptions } from "./link.js";
+import { Replicas } from "./replicas.js";
 import { Saves } from "./saves.js";
 import { SentinelWatch } from "./sentinel-watch.js";
 import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
@@ -35,6 +36,13 @@ export interface Change extends On {
 const shortestFailoverTrustMs = 20_000;
 /** How much longer than it takes to see that a master is gone, its clients may write to it. */
 const marginMs = 10_000;
+/**
+ * A replica that has been cut off for so many times as long as it takes to see that a master is gone is not made the master:
+ * Sentinel's own rule, and the default of `cluster-replica-validity-factor`.
+ */
+const validityFactor = 10;
+/** Who makes a replica the master by hand looks at how far it has got, or does so at once. */
+const byHandMs = 60_000;
 /** A restart takes no more than what was not on the disk, and a look that sees it. */
 const restartTrustMs = 3_000;
 
@@ -47,7 +55,7 @@ export class Incarnations {
   readonly #marks = new DataMarks();
   /** By queue; where all are on the same server, one for all of them. */
   readonly #last = new Map<string, Found>();
-  readonly #saves = new Saves();
+  readonly #before = { saves: new Saves(), replicas: new Replicas() };
   #server: ServerLook | undefined;
   /** What a look found that began before another one is no news any more. */
   #begun = 0;
@@ -89,8 +97,21 @@ export class Incarnations {
       const found = byQueue.get(queue);
       if (found === undefined) return undefined;
       const { persistence, savedUntilMs } = found.server;
-      return { id: Object.values(found.traits).join(" "), persistence, savedUntilMs };
+      const id = Object.values(found.traits).join(" ");
+      return { id, persistence, savedUntilMs, replicas: this.#replicasOf(found.server) };
     });
+  }
+
+  #replicasOf({ replicatedUntilMs: haveUntilMs }: ServerLook): Incarnation["replicas"] {
+    // Sentinels are there for the sake of replicas, also when none follows at present.
+    if (this.#sentinels !== undefined)
+      return { haveUntilMs, aloneAfterMs: validityFactor * this.#sentinels.downAfterMs + marginMs };
+    if (haveUntilMs === undefined) return undefined;
+    const noticedMs = this.#cluster?.nodeTimeoutMs;
+    return {
+      haveUntilMs,
+      aloneAfterMs: noticedMs === undefined ? byHandMs : validityFactor * noticedMs + marginMs,
+    };
   }
 
   async #look(queues: readonly string[], settings: boolean, options: RunOptions): Promise<Looked> {
@@ -133,7 +154,7 @@ export class Incarnations {
 
   async #one(settings: boolean, options: RunOptions): Promise<Found | undefined> {
     const [server, watched] = await Promise.all([
-      lookAtServer(this.#link, this.#marks, this.#saves, settings, options),
+      lookAtServer(this.#link, this.#marks, this.#before, settings, options),
       this.#sentinels === undefined ? undefined : this.#sentinels.master(options.timeoutMs!),
     ]);
     const { runId, replicationId, mark } = server;

@@ -3,6 +3,7 @@ import { HoldfastError } from "../core/errors.js";
 import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import { type Command, LinkError, type RedisLink, type Reply, type RunOptions } from "./link.js";
+import type { Replicas } from "./replicas.js";
 import type { Saves } from "./saves.js";
 import { infoOf } from "./server-check.js";
 
@@ -13,6 +14,8 @@ export interface ServerLook {
   /** A master that has loaded its data. */
   readonly serves: boolean;
   readonly replicas: number;
+  /** What was written before this time all replicas that follow have, Unix ms; undefined: none has followed. */
+  readonly replicatedUntilMs: number | undefined;
   readonly persistence: Incarnation["persistence"];
   readonly savedUntilMs: number | undefined;
   /** How much a power cut may take: what is written and not on the disk, ms. */
@@ -21,6 +24,12 @@ export interface ServerLook {
   readonly keys: number;
   /** The mark that is among the data; undefined where we may not look. */
   readonly mark: Mark | undefined;
+}
+
+/** What earlier looks have found. */
+export interface Before {
+  readonly saves: Saves;
+  readonly replicas: Replicas;
 }
 
 /** What makes a queue's incarnation, by name, and the server that it is on. */
@@ -44,21 +53,21 @@ export const lookCalls = (settings: boolean): readonly Command[] => [
 export async function lookAtServer(
   link: Pick<RedisLink, "label" | "run" | "clock">,
   marks: DataMarks,
-  saves: Saves,
+  before: Before,
   settings: boolean,
   options: RunOptions,
 ): Promise<ServerLook> {
   const askedMs = link.clock.nowMs();
   const mark = marks.call(dataKey, askedMs);
   const [marked, ...replies] = await link.run([mark, ...lookCalls(settings)], options);
-  const look = serverLook(link, saves, replies, askedMs);
+  const look = serverLook(link, before, replies, askedMs);
   return look.serves ? { ...look, mark: markFrom(dataKey, marked, link.label) } : look;
 }
 
 /** Reads the replies to `lookCalls`, which were sent at that time of the storage's clock. @throws as `lookAtServer` */
 export function serverLook(
   link: Pick<RedisLink, "label">,
-  saves: Saves,
+  before: Before,
   replies: readonly Reply[],
   askedMs: number,
 ): ServerLook {
@@ -83,7 +92,8 @@ export function serverLook(
     serves: info["role"] === "master" && info["loading"] !== "1" && info["async_loading"] !== "1",
     replicas: Number(info["connected_slaves"] ?? 0),
     persistence,
-    savedUntilMs: saves.look(runId, info, askedMs),
+    replicatedUntilMs: before.replicas.look(runId, info, askedMs),
+    savedUntilMs: before.saves.look(runId, info, askedMs),
     unsyncedMs: persistence === "aof" ? unsyncedMs(fsync) : 0,
     keys: sumOf(Object.values(info).map((value) => Number(/^keys=(\d+),/.exec(value)?.[1] ?? 0))),
     mark: undefined,

@@ -66,6 +66,8 @@ export class LocalSpool implements Spool {
   #works: Works | undefined;
   #closing: Promise<void> | undefined;
   #persistence: Incarnation["persistence"] | undefined;
+  /** How long a task may stay for the sake of replicas. */
+  #aloneAfterMs = 0;
   #away = false;
   #looked = false;
   #looking: Promise<void> | undefined;
@@ -208,7 +210,8 @@ export class LocalSpool implements Spool {
 
   #heldMs(): number {
     const { afterSave = false, trustAfterMs = this.#storage.trustAfterMs } = this.#options;
-    return trustAfterMs + (afterSave && this.#persistence !== "aof" ? longestSaveMs : 0);
+    const saveMs = afterSave && this.#persistence !== "aof" ? longestSaveMs : 0;
+    return Math.max(trustAfterMs, this.#aloneAfterMs) + saveMs;
   }
 
   /** Until that task was sent, nothing of the queue overtakes what is here. */
@@ -362,7 +365,8 @@ export class LocalSpool implements Spool {
     this.#works?.delivery.goOn();
   }
 
-  #learn({ persistence }: Incarnation): void {
+  #learn({ persistence, replicas }: Incarnation): void {
+    this.#aloneAfterMs = replicas?.aloneAfterMs ?? 0;
     if (persistence === this.#persistence) return;
     this.#persistence = persistence;
     const { log, afterSave = false, trustAfterMs } = this.#options;

@@ -48,6 +48,20 @@ describe("the release rule", () => {
     expect(sequences(rule.look("r", on("a"), 500, trust).released)).toEqual([2]);
   });
 
+  it("keeps what no replica has that may take over, until one that lacks it cannot any more", () => {
+    const rule = new ReleaseRule();
+    const replicas = (haveUntilMs?: number) => ({ replicas: { haveUntilMs, aloneAfterMs: 1_000 } });
+    rule.look("q", on("a"), 0, trust);
+    rule.answered("q", rule.eraOf("q")!, [task(1, 10), task(2, 50), task(3, 60)]);
+
+    expect(rule.look("q", on("a", replicas()), 500, trust).released).toEqual([]);
+    expect(rule.look("q", on("a", replicas(1_000_010)), 500, trust).released).toEqual([]);
+    expect(sequences(rule.look("q", on("a", replicas(1_000_011)), 500, trust).released)).toEqual([1]);
+    expect(rule.look("q", on("a", replicas(1_000_011)), 1_049, trust).released).toEqual([]);
+    expect(sequences(rule.look("q", on("a", replicas(1_000_011)), 1_050, trust).released)).toEqual([2]);
+    expect(sequences(rule.look("q", on("a"), 1_050, trust).released)).toEqual([3]);
+  });
+
   it("takes no answer for what was sent before the incarnation changed", () => {
     const rule = new ReleaseRule();
     rule.look("q", on("a"), 0, trust);

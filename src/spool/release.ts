@@ -40,7 +40,8 @@ interface Queue {
 /**
  * When a task may leave the spool. A reply says that one server has taken it, and that may be a server which has been
  * given up already, or whose disk has not. So an answered task stays until two looks have found the same incarnation of
- * its queue: one before it was sent, and one when its answer is `afterMs` old; between them no look found another.
+ * its queue: one before it was sent, and one when its answer is `afterMs` old; between them no look found another. And
+ * where a replica may take over, until those that follow have it, or none that lacks it can become the master any more.
  * Whatever differs sends all again that is not released.
  */
 export class ReleaseRule {
@@ -111,5 +112,8 @@ const nothing: Verdict = { released: [], again: [] };
 
 function isTrusted(task: Answered, found: Incarnation, askedMs: number, trust: Trust): boolean {
   if (task.atMs + trust.afterMs > askedMs) return false;
+  const { replicas } = found;
+  const isAlone = replicas !== undefined && task.storageMs >= (replicas.haveUntilMs ?? Number.NEGATIVE_INFINITY);
+  if (isAlone && task.atMs + replicas.aloneAfterMs > askedMs) return false;
   return !trust.afterSave || found.persistence === "aof" || task.storageMs < (found.savedUntilMs ?? 0);
 }

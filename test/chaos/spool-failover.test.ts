@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
@@ -132,6 +133,28 @@ describeRedis("a spool, while Redis changes its master", () => {
     expect(lanes[1]!.lost.length).toBeGreaterThan(100);
   });
 
+  it("loses nothing to a replica that becomes the master though it was cut off when tasks came", async () => {
+    await using redis = await RedisSentinels.start();
+    await using broker = connect(redis.url, { ...link, spool: { directory, trustAfter: "1s" } });
+    const client = new Client(broker, { accept: "spool" });
+    const pending = (admin: Redis) => admin.llen("asynq:{default}:pending");
+    await client.enqueue(work({ n: 0 }));
+    await until("both have it", async () => (await pending(redis.replica.admin)) === 1, 20_000);
+
+    redis.replica.freeze();
+    await redis.master.admin.call("CLIENT", "KILL", "TYPE", "replica");
+    await client.enqueueAll(Array.from({ length: 50 }, (_, n) => work({ n })));
+    await until("the master has all", async () => (await pending(redis.master.admin)) === 51, 20_000);
+    // Twice as long as what a master acknowledged is kept without a look at its replica.
+    await sleep(2_000);
+    await redis.master.kill();
+    redis.replica.thaw();
+
+    await until("the new master has more than it had", async () => (await pending(redis.replica.admin)) > 1, 60_000);
+    await until("the spool has sent all again", async () => (await pending(redis.replica.admin)) === 51, 20_000);
+    expect((broker.spool as LocalSpool).counters().replayed).toBeGreaterThanOrEqual(50);
+  });
+
   it("loses nothing on a Cluster, whose shard fails over by hand and then by a kill", async () => {
     await using cluster = await RedisCluster.start(3, recipe("Cluster", "redis.conf"));
     const key = "asynq:{a}:";
@@ -150,6 +173,8 @@ describeRedis("a spool, while Redis changes its master", () => {
       await until("tasks run", () => lane.ran.size > before + 10, 30_000);
       await replica.kill();
       await until("the old one is the master again", async () => (await master.admin.role())[0] === "master", 30_000);
+      // Without a replica the spool would keep what it has for longer.
+      await replica.start();
     });
     process.stderr.write(`${lane.report()}\n`);
 
