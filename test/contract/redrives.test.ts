@@ -151,6 +151,25 @@ describeBroker("redrives", ({ it }) => {
     expect(await t.find("2", to)).toMatchObject({ state: "archived", message: { queue: to, retentionMs: 0 } });
   });
 
+  it("give their own retention back to tasks of another queue though their process died while it noted the end", async (t) => {
+    await die(t, ["1"], { retentionMs: 0 });
+    const letters = lettersOf(t);
+    const to = t.queueNamed("fixup");
+    const { id } = await letters.redrives.start(all(t), { ...quick, queue: to });
+    const hasEnded = async () => (await t.find("1", to))?.state === "archived";
+    let isDead = false;
+    const doomed = lettersOf(t, dyingAfter(t, "noteRedriven", async () => (isDead = await hasEnded()))); // prettier-ignore
+    await until("it died", async () => {
+      await doomed.redrives.step(() => undefined);
+      await work(t, () => "same", to);
+      return isDead;
+    });
+    await letGo(t, id);
+
+    expect((await driven(t, letters, id)).info).toMatchObject({ counts: { failedSame: 1 } });
+    expect(await t.find("1", to)).toMatchObject({ state: "archived", message: { retentionMs: 0 } });
+  });
+
   it("are paused, get another rate, and are cancelled; what is left is named", async (t) => {
     await die(t, ["1", "2", "3"]);
     const letters = lettersOf(t);

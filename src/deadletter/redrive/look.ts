@@ -19,11 +19,17 @@ export async function lookAtMoved(
   const notes = judgements.map(({ note }) => note);
   if (there === queue) await store.noteRedriven(id, queue, notes, round);
   else {
+    // Nobody looks again at what has ended: who dies between the two must have put the task right. One that has completed
+    // may go at once when it gets its own retention back: how it ended has to be known by then.
+    const fixes = notes
+      .filter(({ fix }) => fix !== undefined)
+      .map((note) => ({ ...note, became: "" as const, mark: "" }));
+    const before = fixes.filter(({ fix }) => fix?.message !== undefined);
+    const after = fixes.filter(({ fix }) => fix?.message === undefined);
+    if (before.length > 0) await store.noteRedriven(id, there, before, round);
     const withoutFix = notes.map((note) => ({ ...note, fix: undefined }));
     await store.noteRedriven(id, queue, withoutFix, round);
-    const fixed = notes.filter(({ fix }) => fix !== undefined);
-    const fixes = fixed.map((note) => ({ ...note, became: "" as const, mark: "" }));
-    if (fixes.length > 0) await store.noteRedriven(id, there, fixes, round);
+    if (after.length > 0) await store.noteRedriven(id, there, after, round);
   }
   const ends = judgements.flatMap(({ end, note: { cause } }): RedriveStanding[] => {
     if (end === undefined) return [];
