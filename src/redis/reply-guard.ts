@@ -1,7 +1,9 @@
 /** Redis answers us with lists in lists in a list, no more. */
 const deepest = 32;
-/** As long as an array can be. */
-const longestList = 2 ** 32 - 1;
+/** The library makes room for a list with its first line: nobody may have that for nothing. All names of queues are one list. */
+const longestList = 2 ** 22;
+/** And for each in another, as long as those are open. Ours are rows and pages. */
+const longestInner = 100_000;
 /** Digits of a number of 64 bits. */
 const longestNumber = 19;
 
@@ -86,7 +88,10 @@ export class ReplyGuard {
     const isNull = isSized && negative;
     if (isSized && !Number.isSafeInteger(number)) return false;
     if (this.subscribes && !this.#isForSubscribers(type, type === simple ? length : number, isNull)) return false;
-    if (type === list && number > 0) return number <= longestList && this.#open.push(number) <= deepest;
+    if (type === list && number > 0) {
+      const longest = this.#open.length === 0 ? longestList : longestInner;
+      return number <= longest && this.#open.push(number) <= deepest;
+    }
     if (type === bulk && !isNull) this.#skip += number + 2;
     this.#close();
     return true;

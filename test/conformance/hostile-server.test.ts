@@ -54,6 +54,10 @@ const answers: readonly (readonly [what: string, answer: (socket: Socket) => voi
         300 * megabyte,
       ),
   ],
+  [
+    "long lists in one another, of which there is nothing but the lengths",
+    (socket) => socket.write("*32000000\r\n".repeat(5)),
+  ],
   ["a million lists in one another", (socket) => socket.write("*1\r\n".repeat(1_000_000))],
   [
     "a million lists in one another, bit by bit",
