@@ -43,6 +43,15 @@ it("tells the queues with most to do apart, and sums up the rest, however many t
   expect(exposition(families).length).toBeLessThan(500_000);
 });
 
+it("counts what has come up to this look, whoever made it", () => {
+  const one = metrics(10, 10);
+  const arrivedAt = (atMs: number, archived: number) =>
+    samples(one.families(facts({ atMs, queues: [queueFacts("mail", { archived })] })), "holdfast_dlq_arrived_total");
+
+  expect(arrivedAt(0, 7)).toEqual(['{queue="mail"} 0']);
+  expect(arrivedAt(15_000, 507)).toEqual(['{queue="mail"} 500']);
+});
+
 it("lets what is folded only grow, whoever gets a name of its own", () => {
   const one = metrics(1, 1);
   const look = (atMs: number, a: number, b: number) =>

@@ -50,6 +50,8 @@ export class StorageMetrics {
   }
 
   #anew(facts: Facts): Family[] {
+    // A scrape may have made the look, before alerts have seen it.
+    this.#trail.add(facts);
     const { metricQueues, metricTypes } = this.#bounds;
     const queues = queueRows(facts, this.#trail, metricQueues, this.#ofQueues);
     const types = typeRows(facts.types ?? [], queues.apart, metricTypes, this.#ofTypes);
