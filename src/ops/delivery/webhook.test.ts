@@ -23,6 +23,9 @@ describe("where a webhook may go", () => {
     "64:ff9b::169.254.169.254",
     "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1:a9fe:a9:fe00::",
+    "2001:db8::5efe:a9fe:a9fe",
+    "fd12::200:5efe:169.254.169.254",
     "2002:a9fe:a9fe::",
     "2002:a9fe:a9fe::1",
     "2002:6464:64c8::7",
@@ -43,6 +46,7 @@ describe("where a webhook may go", () => {
     "::ffff:10.0.0.1",
     "::10.0.0.1",
     "64:ff9b::93.184.216.34",
+    "fd12::5efe:10.0.0.7",
     "2002:5db8:d822::1",
   ])("but to %s", (address) => {
     expect(isForbidden(address)).toBe(false);

@@ -18,12 +18,14 @@ for (const [net, bits] of [
   ["ff00::", 8],
   // Teredo: the address within is masked, and nobody's webhook is there.
   ["2001::", 32],
+  // NAT64 within a site, which puts the address of IPv4 where it likes.
+  ["64:ff9b:1::", 48],
 ] as const)
   forbidden.addSubnet(net, bits, "ipv6");
 for (const address of ["::", "fd00:ec2::254", "fd20:ce::254"]) forbidden.addAddress(address, "ipv6");
 
-/** An address of IPv4 may be written as one of IPv6: mapped, translated, by NAT64 (both prefixes), and compatible. */
-const written = ["::ffff:", "::ffff:0:", "64:ff9b::", "64:ff9b:1::", "::"];
+/** An address of IPv4 may be written as one of IPv6: mapped, translated, by NAT64, and compatible. */
+const written = ["::ffff:", "::ffff:0:", "64:ff9b::", "::"];
 for (const [net, bits] of [
   ["0.0.0.0", 8],
   ["169.254.0.0", 16],
@@ -44,7 +46,15 @@ for (const [net, bits] of [
 export function isForbidden(address: string): boolean {
   const bare = address.replace(/%.*$/, "");
   const family = isIP(bare);
-  return family === 0 || forbidden.check(bare, family === 4 ? "ipv4" : "ipv6");
+  return family === 0 || forbidden.check(bare, family === 4 ? "ipv4" : "ipv6") || (family === 6 && isByIsatap(bare));
+}
+
+/** Whatever the network is: an address of IPv4 in the last four bytes, behind "5efe". */
+function isByIsatap(address: string): boolean {
+  const [, high, low] = /:5efe:(\w+):(\w+)\]$/.exec(new URL(`http://[${address}]`).hostname) ?? [];
+  if (high === undefined || low === undefined) return false;
+  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return forbidden.check([a >> 8, a & 255, b >> 8, b & 255].join("."), "ipv4");
 }
 
 /** What a receiver checks: HMAC-SHA256 over "id.timestamp.body", base64, as "v1,…". */
