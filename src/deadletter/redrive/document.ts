@@ -6,7 +6,7 @@ import { HoldfastError } from "../../core/errors.js";
 import type { Desk } from "../desk.js";
 import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
-import { forgetQueues } from "./queue-pages.js";
+import { forgetQueues, keepPages } from "./queue-pages.js";
 import type { DeadSelection } from "./selection.js";
 
 /**
@@ -147,7 +147,11 @@ export async function forgetOld(desk: Desk): Promise<void> {
   const beforeMs = desk.nowMs() - keepMs;
   for (const one of await readLive(desk)) if (one.redrive.phase === "ended") await putAway(desk, one);
   const ended = (await readEnded(desk)).toSorted(lastFirst);
-  const old = ended.filter(({ redrive }, n) => n >= keepMost || (redrive.endedAtMs ?? 0) < beforeMs);
+  let pages = 0;
+  const old = ended.filter(({ redrive }, n) => {
+    pages += redrive.queuePages;
+    return n >= keepMost || pages > keepPages || (redrive.endedAtMs ?? 0) < beforeMs;
+  });
   for (const { id, redrive } of old) await forgetQueues(desk, id, redrive.queuePages);
   const writes = old.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
   if (writes.length > 0) await desk.store.writeDocuments(endedKind, writes, desk.nowMs());

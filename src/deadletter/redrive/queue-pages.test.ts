@@ -72,6 +72,54 @@ it("has the names of all queues in which a redrive has chosen before it moves an
   expect(await redrives.get(id)).toMatchObject({ queues: 1, counts: { waiting: 1 } });
 });
 
+it("makes room for those that come: of redrives that are over so many pages are kept, and no more", async () => {
+  const { broker, store, desk } = await opened();
+  await using _ = broker;
+  const nowMs = broker.clock.nowMs();
+  const { redrives } = new DeadLetters(broker);
+  const { id } = await redrives.start("queue:mail");
+  const [{ value } = { value: {} }] = await store.readDocuments("redrive", [id]);
+  for (const [n, name] of ["first", "second", "third"].entries()) {
+    const over = { phase: "ended", createdAtMs: nowMs + n, endedAtMs: nowMs, queuePages: 2_000 };
+    await store.writeDocuments(
+      "redrive-ended",
+      [{ id: name, value: { ...Object(value), ...over }, ifVersion: 0 }],
+      nowMs,
+    );
+    await addQueues(desk, name, 0, names(0, 400));
+  }
+
+  await redrives.start("queue:mail");
+
+  const redrivesOf = async (kind: "redrive-ended" | "redrive-queues") =>
+    new Set((await store.readDocuments(kind)).map((one) => one.id.split("/")[0]));
+  expect(await redrivesOf("redrive-ended")).toEqual(new Set(["second", "third"]));
+  expect(await redrivesOf("redrive-queues")).toEqual(new Set(["second", "third"]));
+});
+
+it("forgets also pages of which nobody was told", async () => {
+  const { broker, store, desk } = await opened();
+  await using _ = broker;
+  await addQueues(desk, "r", 0, names(0, 1_000));
+
+  await forgetQueues(desk, "r", 1);
+
+  expect(await store.readDocuments("redrive-queues")).toEqual([]);
+});
+
+it("says at once that there is no room for more", async () => {
+  const { broker, store, desk } = await opened();
+  await using _ = broker;
+  let writes = 0;
+  store.writeDocuments = async () => {
+    writes += 1;
+    return [{ status: "full" }];
+  };
+
+  await expect(addQueues(desk, "r", 0, ["mail"])).rejects.toThrow("there is no room");
+  expect(writes).toBe(1);
+});
+
 function fail(error: unknown): never {
   throw error;
 }

@@ -1,4 +1,4 @@
-import type { StoredDocument } from "../../broker/documents.js";
+import { maxDocuments, type StoredDocument } from "../../broker/documents.js";
 import { HoldfastError } from "../../core/errors.js";
 import type { Desk } from "../desk.js";
 
@@ -6,6 +6,8 @@ import type { Desk } from "../desk.js";
 const kind = "redrive-queues";
 /** UTF-8 bytes of a page's JSON, so that a document has room for it. */
 const pageBytes = 32_768;
+/** So many pages of redrives that are over are kept: as many again have room beside them, of those that are not. */
+export const keepPages = maxDocuments / 2;
 /** Each has keys of its own in each of them, and is looked at in each. */
 export const maxQueues = 50_000;
 
@@ -36,15 +38,15 @@ export async function addQueues(desk: Desk, redrive: string, pages: number, name
       const fitting = thatFit(there, left);
       const write = { id: idOf(redrive, page), value: [...there, ...fitting], ifVersion: last?.version ?? 0 };
       const [receipt] = fitting.length === 0 ? [] : await store.writeDocuments(kind, [write], nowMs());
-      if (receipt !== undefined && receipt.status !== "written") break;
+      if (receipt?.status === "full") throw failed(desk, "there is no room for the names of more queues of redrives");
+      if (receipt?.status === "conflict") break;
       left = left.slice(fitting.length);
       if (left.length > 0) page += 1;
       last = undefined;
     }
     if (left.length === 0) return page + 1;
   }
-  const problem = `the queues of redrive ${redrive} cannot be written`;
-  throw new HoldfastError("BROKER_FAILED", { broker: desk.broker.label, problem });
+  throw failed(desk, `the queues of redrive ${redrive} cannot be written`);
 }
 
 /** This page and those behind it, for as long as there is one after the other. */
@@ -59,10 +61,14 @@ async function pagesFrom({ store }: Desk, redrive: string, first: number): Promi
   }
 }
 
-/** Of redrives that are forgotten. */
-export async function forgetQueues({ store, nowMs }: Desk, redrive: string, pages: number): Promise<void> {
+const failed = ({ broker }: Desk, problem: string) =>
+  new HoldfastError("BROKER_FAILED", { broker: broker.label, problem });
+
+/** Of redrives that are forgotten, also those pages of which its document knew nothing yet when their writer died. */
+export async function forgetQueues(desk: Desk, redrive: string, pages: number): Promise<void> {
+  const { store, nowMs } = desk;
   const ids = Array.from({ length: pages }, (_, page) => idOf(redrive, page));
-  const found = await store.readDocuments(kind, ids);
+  const found = [...(await store.readDocuments(kind, ids)), ...(await pagesFrom(desk, redrive, pages))];
   const writes = found.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
   if (writes.length > 0) await store.writeDocuments(kind, writes, nowMs());
 }

@@ -102,7 +102,10 @@ export class Redrives {
     return this.get(id);
   }
 
-  /** All there are, the last one first: 1,000 that are over at the most, and none that ended more than 30 days ago. */
+  /**
+   * All there are, the last one first: 1,000 that are over at the most, fewer where they were in very many queues, and none that
+   * ended more than 30 days ago.
+   */
   async list(): Promise<RedriveInfo[]> {
     return inTurns(await readRedrives(this.#desk), (stored) => this.#info(stored));
   }
