@@ -3,7 +3,10 @@ import type { Broker } from "../../src/broker/broker.js";
 import { grouped, groupOf } from "../../src/broker/failure-groups.js";
 import { encodeMessage } from "../../src/core/codec.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
+import { failureGroups } from "../../src/redis/dead-letters/groups.js";
+import type { ScriptCall } from "../../src/redis/link.js";
 import { failure, message } from "../support/builders.js";
+import { newLink } from "../support/link-probe.js";
 import { onRedis } from "../support/on-redis.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 
@@ -244,6 +247,30 @@ describeRedis("failure groups beside asynq", () => {
     expect([unindexed, Object.values(all).reduce((sum, count) => sum + count, 0)]).toEqual([0, 5]);
     expect(Object.keys(all)).toHaveLength(2);
     expect(Object.keys(all)).toContain("v1:0000000000000000");
+  });
+
+  it("those of many queues are asked for in trips that are answered in time", async () => {
+    const link = newLink(server.url);
+    const trips: number[] = [];
+    const counting = new Proxy(link, {
+      get: (of, name) => {
+        if (name !== "run") return Reflect.get(of, name) as unknown;
+        return async (calls: readonly ScriptCall[]) => {
+          trips.push(calls.length);
+          return of.run(calls);
+        };
+      },
+    });
+    await archive(["a"]);
+    await steps(1);
+    const queues = ["q", ...Array.from({ length: 20 }, (_, n) => `other-${n}`)];
+
+    const found = await failureGroups(counting, queues, clockMs);
+
+    expect(found.map(({ queue }) => queue)).toEqual(queues);
+    expect(found.flatMap(({ groups }) => groups)).toHaveLength(1);
+    expect(trips).toEqual([8, 8, 5]);
+    await link.close();
   });
 
   describe("a key of another kind", () => {

@@ -91,10 +91,16 @@ function rowsByQueue(broker: string, flat: readonly Reply[], queues: readonly st
   return rows;
 }
 
+/** A queue may have 2,000 groups: with more in one trip, the last answers might come too late. */
+const queuesPerTrip = 8;
+
 export async function failureGroups(link: RedisLink, queues: readonly string[], nowMs: number): Promise<QueueGroups[]> {
   const nowS = floorToS(nowMs);
   const head = { hourS: nowS - 3_600, beforeS: nowS - 7_200 };
-  const replies = await link.run(queues.map((queue) => deadGroups(keysOf(queue), head)));
+  const replies: Reply[] = [];
+  for (const some of batches(queues, () => 0, queuesPerTrip)) {
+    for (const reply of await link.run(some.map((queue) => deadGroups(keysOf(queue), head)))) replies.push(reply);
+  }
   return replies.map((reply, at) => {
     const [dead, indexed, waiting, ...flat] = listOf(link.label, reply);
     const groups: QueueGroup[] = [];
