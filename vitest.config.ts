@@ -3,10 +3,11 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Folders whose tests start servers, kill processes or fill the machine: after all others. Some wait for leases. */
 const heavy = ["test/{chaos,system,package}/**/*.test.ts", "test/interop/go/**/*.test.ts"];
-/** Those of them that say how long something may take, and leave most of the machine free: two at a time. */
+/** Those that say how long something may take, and leave most of the machine free: two at a time. */
 const timed = [
   "test/chaos/{faults,outage}.test.ts",
   "test/system/{outage,waking,clock-jump,leasing-ahead,cluster-node-away}.test.ts",
+  "test/ops/drill.test.ts",
 ];
 /** Those of them that fill the machine by themselves: at the end, one at a time. */
 const alone = ["test/chaos/fleet.test.ts", "test/interop/go/fleet.test.ts"];
@@ -60,7 +61,10 @@ export default defineConfig({
     projects: [
       // Files share a process: most of them take less time than loading everything anew for each would.
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], exclude: ahead, isolate: false } },
-      { extends: true, test: { name: "fast", include: ["test/**/*.test.ts"], exclude: heavy, isolate: false } },
+      {
+        extends: true,
+        test: { name: "fast", include: ["test/**/*.test.ts"], exclude: [...heavy, ...timed], isolate: false },
+      },
       { extends: true, test: { name: "ahead", include: ahead } },
       {
         extends: true,

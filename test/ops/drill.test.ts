@@ -80,7 +80,7 @@ describeRedis("an alert drill", () => {
     });
     await enqueue(charge, 90);
     await enqueue(mail, 60);
-    await until("it grows", () => firing().includes("DlqGrowing billing"));
+    await until("it grows", () => firing().includes("DlqGrowing billing"), 15_000);
     // Workers tell how attempts ended every five seconds, and when they stop.
     await poisoned.stop();
     await until("the cause is new", () => [...told(0)].some((one) => one.startsWith("NewFailureGroup v1:")));
@@ -104,14 +104,14 @@ describeRedis("an alert drill", () => {
   it("tells a fleet that was stopped, once, and that it is back", async () => {
     const from = receiver.all.length;
     await enqueue(mail, 30);
-    await until("nobody works", () => firing().includes("NoWorkers mail"));
+    await until("nobody works", () => firing().includes("NoWorkers mail"), 15_000);
     await until("and it stays so, for longer than the wait may take", async () => {
       const { latencyMs } = await new Inspector(broker).queue("mail");
       return latencyMs > 1_500;
     });
 
     const worker = await fleet(() => undefined);
-    await until("all is well", () => firing().length === 0);
+    await until("all is well", () => firing().length === 0, 15_000);
     await worker.stop();
     expect(told(from)).toEqual(new Set(["NoWorkers mail"]));
   });
@@ -133,7 +133,7 @@ describeRedis("an alert drill", () => {
     await until("it is worse", () => receiver.notifications.some(({ event }) => event === "escalated"));
 
     await inspector.delete({ queue: "flood", state: "archived" }, { reason: "it was a drill" });
-    await until("all is well", () => firing().length === 0);
+    await until("all is well", () => firing().length === 0, 15_000);
     await worker.stop();
     const size = receiver.notifications.slice(from).filter(({ rule }) => rule === "DlqSizeHigh");
     expect(size.map(({ event }) => event)).toEqual(["firing", "escalated", "resolved"]);
