@@ -21,7 +21,7 @@ export interface Row {
   readonly heal?: (scene: Scene) => Promise<void> | void;
   /** When its episode is over. */
   readonly ends?: (scene: Scene) => void;
-  /** Calls are accepted and tasks started again so soon after it was healed, ms. Default: 5,000. */
+  /** Calls are accepted and tasks started again so soon after it was healed, ms. Default: 7,000. */
   readonly recoverMs?: number;
   /** Without a spool accepted tasks may be lost, and why. */
   readonly loses?: string;
