@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, connect, defineTask, Inspector, SkipRetry, Worker } from "../dist/esm/index.js";
+import { silent } from "../dist/esm/core/log.js";
 import { DeadLetters } from "../dist/esm/deadletter/index.js";
 import { until } from "../test/support/until.js";
 import { RedisServer } from "../test/support/redis-server.js";
@@ -27,11 +28,10 @@ else await main();
 /** Fails as programs do: the causes differ in their text, and each failure has ids and numbers of its own in it. */
 async function work(url: string, causes: number, mended: boolean): Promise<void> {
   const broker = connect(url);
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
   const worker = new Worker(broker, {
     queues: Object.fromEntries(queues.map((queue) => [queue, 1])),
     concurrency: 100,
-    log,
+    log: silent,
   });
   for (const [at, task] of tasks.entries()) {
     worker.handle(task, ({ n, fails }) => {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { invalidOption } from "../core/errors.js";
+import { silent } from "../core/log.js";
 import { filePath } from "../embedded/file-url.js";
 import type * as Library from "../index.js";
 import { thisProcess } from "../inspector/options.js";
@@ -9,7 +10,7 @@ import type { ActFlags, StorageFlags } from "./flags.js";
 const defaultUrl = "redis://localhost:6379";
 
 /** What a connection goes through is of no interest here: a call that fails says so. */
-const quiet = { log: { debug() {}, info() {}, warn() {}, error() {} } } as const;
+const quiet = { log: silent } as const;
 
 interface How {
   /** A file that is not there may be made: not by what only looks. */

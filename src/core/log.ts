@@ -14,6 +14,9 @@ export const consoleLogger: Logger = {
   error: (fields, sentence) => console.error(`holdfast: ${sentence}`, fields),
 };
 
+/** For work of which nothing need be told. */
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** For work that must go on though the user's logger throws: what it did not take is said on stderr. */
 export function unfailing(log: Logger): Logger {
   const safely =

@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Inspector, Worker } from "../../src/index.js";
 
 const secret = "hunter2-of-the-url";
@@ -22,7 +23,7 @@ describe.each(urls)("the password of %s", (url) => {
   it("is in no picture of a public object, nor of an error that one throws", async () => {
     const broker = connect(url, { timeout: "50ms" });
     const inspector = new Inspector(broker as unknown as ConstructorParameters<typeof Inspector>[0]);
-    const worker = new Worker(broker, { log: { debug() {}, info() {}, warn() {}, error() {} } });
+    const worker = new Worker(broker, { log: silent });
     const client = new Client(broker, { timeout: "50ms" });
     const calls = [
       () => broker.ping(),

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import type { EnqueueOptions } from "../../src/client/policy.js";
+import { silent } from "../../src/core/log.js";
 import { canCutPower, cutPower, serverToCut } from "../support/power-cut.js";
 import { describeRedis, RedisServer, type ServerOptions } from "../support/redis-server.js";
 import { connect } from "../../src/index.js";
 import { until } from "../support/until.js";
-import { Accepted, quiet } from "./accept.js";
+import { Accepted } from "./accept.js";
 
 const resources: AsyncDisposable[] = [];
 const opened = <T extends AsyncDisposable>(resource: T): T => (resources.push(resource), resource);
@@ -29,7 +30,7 @@ async function afterDeath(server: RedisServer, options: EnqueueOptions, die: () 
   const directory = mkdtempSync(join(tmpdir(), "holdfast-accept-"));
   opened({ [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true, force: true }) });
   const spool = options.accept === "spool" ? { spool: { directory, trustAfter: "1m" } as const } : {};
-  const broker = connect(server.url, { timeout: "1s", log: quiet, ...spool });
+  const broker = connect(server.url, { timeout: "1s", log: silent, ...spool });
   const accepted = opened(new Accepted(server.url, { timeout: "400ms", ...options }, broker));
   accepted.begin();
   await accepted.more(300);

@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { connect, type SpoolOptions } from "../../src/index.js";
 import { describeRedis, RedisServer, type ServerOptions } from "../support/redis-server.js";
 import { until } from "../support/until.js";
-import { Accepted, quiet } from "./accept.js";
+import { Accepted } from "./accept.js";
 
 const resources: AsyncDisposable[] = [];
 const opened = <T extends AsyncDisposable>(resource: T): T => (resources.push(resource), resource);
@@ -69,7 +70,7 @@ describeRedis("what was accepted of a process that was killed with -9 right afte
     await gone(child);
 
     await server.start();
-    const next = opened(connect(server.url, { log: quiet, spool: { directory, trustAfter: "1s" } }));
+    const next = opened(connect(server.url, { log: silent, spool: { directory, trustAfter: "1s" } }));
     next.spool!.nudge();
 
     const all = async () => (await missing(ids, server)) === 0;
@@ -84,7 +85,7 @@ describeRedis("what was accepted by the spool", () => {
     ["an append-only file", { appendonly: "yes", appendfsync: "everysec" }, {}],
   ])("is there when Redis, which keeps %s, is killed while tasks arrive", async (_, config, spool) => {
     const server = opened(await RedisServer.start({ config: config ?? {} }));
-    const broker = connect(server.url, { log: quiet, timeout: "1s", spool: { directory: newDirectory(), ...spool } });
+    const broker = connect(server.url, { log: silent, timeout: "1s", spool: { directory: newDirectory(), ...spool } });
     const accepted = opened(new Accepted(server.url, { accept: "spool" }, broker));
     accepted.begin();
     await accepted.more(300);

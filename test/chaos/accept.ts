@@ -1,6 +1,7 @@
 import { defineTask } from "../../src/core/task.js";
 import { type Broker, Client, connect } from "../../src/index.js";
 import type { EnqueueOptions } from "../../src/client/policy.js";
+import { silent } from "../../src/core/log.js";
 import type { RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
@@ -17,7 +18,7 @@ export class Accepted implements AsyncDisposable {
   #producing: Promise<unknown> = Promise.resolve();
   #number = 0;
 
-  constructor(url: string, options: EnqueueOptions, broker: Broker = connect(url, { timeout: "1s", log: quiet })) {
+  constructor(url: string, options: EnqueueOptions, broker: Broker = connect(url, { timeout: "1s", log: silent })) {
     this.#broker = broker;
     this.#client = new Client(broker, { timeout: "5s" });
     this.#options = options;
@@ -61,5 +62,3 @@ export class Accepted implements AsyncDisposable {
     await this.#broker.close();
   }
 }
-
-export const quiet = { debug() {}, info() {}, warn() {}, error() {} };

@@ -5,11 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { encodeMessage } from "../../src/core/codec.js";
 import { newId } from "../../src/core/ids.js";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, type EnqueueReceipt, Inspector } from "../../src/index.js";
 import { message } from "../support/builders.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 import { Fleet } from "./fleet.js";
 

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 import { Fleet } from "./fleet.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const task = defineTask("fleet", { maxRetry: 0 });
 const leaseDuration = "5s";
 const tasks = 10;
@@ -44,7 +44,7 @@ describeRedis("an outage longer than leases last: ten tasks in flight in three w
     await using broker = connect(server.url);
     const fleet = new Fleet(server.url, folder, { handlerMs, leaseDuration, concurrency: 4, flaky: ["quiet"] });
     // One that starts the moment Redis is back knows nothing of an outage, and finds ten leases that ran out.
-    const newcomer = new Worker(broker, { leaseDuration, log: quiet }).handle(task, () => sleep(handlerMs));
+    const newcomer = new Worker(broker, { leaseDuration, log: silent }).handle(task, () => sleep(handlerMs));
     try {
       await Promise.all([fleet.add(), fleet.add(), fleet.add()]);
       await new Client(broker).enqueueAll(Array.from({ length: tasks }, () => task()));

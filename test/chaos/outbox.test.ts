@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { type Database, loadDriver } from "../../src/embedded/driver.js";
 import { connectPostgres } from "../support/postgres-client.mjs";
@@ -14,7 +15,6 @@ import { until } from "../support/until.js";
 
 const examples = join(import.meta.dirname, "../../examples/outbox");
 const load = async (file: string) => import(pathToFileURL(join(examples, file)).href);
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ship = defineTask<{ order: number }>("ship");
 const kills = 8;
 
@@ -81,7 +81,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 async function siege(database: "sqlite" | "postgres", shop: Shop, url: string): Promise<Siege> {
   await using broker = connect(url);
   const runs: string[] = [];
-  const worker = new Worker(broker, { log: quiet }).handle(ship, (_payload, { id }) => void runs.push(id));
+  const worker = new Worker(broker, { log: silent }).handle(ship, (_payload, { id }) => void runs.push(id));
   await worker.start();
   const kept: string[] = [];
   let number = 0;

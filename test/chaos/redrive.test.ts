@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { connect } from "../../src/index.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
 import { changeRedrive } from "../../src/deadletter/redrive/document.js";
@@ -10,7 +11,6 @@ import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
-import { quiet } from "./accept.js";
 
 const resources: AsyncDisposable[] = [];
 const opened = <T extends AsyncDisposable>(resource: T): T => (resources.push(resource), resource);
@@ -58,7 +58,7 @@ describeRedis("a redrive whose processes are killed, and whose Redis is", () => 
     "moves each task once",
     async () => {
       const server = opened(await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } }));
-      const broker = opened(connect(server.url, { log: quiet, timeout: "2s" }));
+      const broker = opened(connect(server.url, { log: silent, timeout: "2s" }));
       const ids = Array.from({ length: tasks }, (_, n) => `task-${n}`);
       await die(broker, ids);
       const { redrives } = new DeadLetters(broker);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { openBroker } from "../../src/redis/open-broker.js";
 import type { SpoolStorage } from "../../src/spool/delivery.js";
@@ -16,9 +17,8 @@ import { describeRedis } from "../support/redis-server.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const work = defineTask<{ n: number }>("work");
-const link = { log: quiet, timeout: "500ms" } as const;
+const link = { log: silent, timeout: "500ms" } as const;
 
 /** Tasks of one queue: accepted by one broker's spool, and what became of them. */
 class Lane {
@@ -71,7 +71,7 @@ function hasty(url: string): Broker {
       incarnations: async (queues) => queues.map(() => ({ id: "whatever", persistence: "aof" })),
     };
     const store = new MemorySpoolStore();
-    return new LocalSpool(storage, { openStore: async () => store, log: quiet });
+    return new LocalSpool(storage, { openStore: async () => store, log: silent });
   });
 }
 
@@ -81,7 +81,7 @@ async function throughout(url: string, lanes: readonly Lane[], happens: () => Pr
   const queues = Object.fromEntries(lanes.map(({ queue }) => [queue, 1]));
   let over = false;
   const workerOf = (concurrency: number, ms: number) =>
-    new Worker(consumer, { queues, concurrency, pollInterval: "200ms", log: quiet }).handle(work, async (_, task) => {
+    new Worker(consumer, { queues, concurrency, pollInterval: "200ms", log: silent }).handle(work, async (_, task) => {
       await sleep(ms);
       const { ran } = lanes.find(({ queue }) => queue === task.queue)!;
       ran.set(task.id, (ran.get(task.id) ?? 0) + 1);

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { homesIn } from "../../src/embedded/spool/home.js";
 import { seed } from "../support/seed.js";
 import { seeded } from "../support/seeded.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 
 const kills = 64;

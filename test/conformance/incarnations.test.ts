@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Incarnation } from "../../src/broker/incarnation.js";
 import { HoldfastError } from "../../src/core/errors.js";
+import { silent } from "../../src/core/log.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
 import { redisBroker } from "../../src/redis/index.js";
 import { brokerEvents } from "../support/broker-events.js";
@@ -9,8 +10,6 @@ import { RedisCluster } from "../support/redis-cluster.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
-
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** One that can be told, whatever is under way. */
 const told = (broker: Broker, queue = "q"): Promise<Incarnation> =>
@@ -29,7 +28,7 @@ function ignoreAway(error: unknown): undefined[] {
 describe("incarnations", () => {
   const eventsOf = brokerEvents();
   const withBroker = async (url: string, body: (broker: Broker) => Promise<void>) => {
-    const broker = redisBroker({ url, log: quiet });
+    const broker = redisBroker({ url, log: silent });
     try {
       await body(broker);
     } finally {

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Adopted, SpoolOutcome, SpoolStore } from "../../src/broker/spool.js";
+import { silent } from "../../src/core/log.js";
 import type { NewTask } from "../../src/core/message.js";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { newTask } from "../support/builders.js";
-import { silent } from "../support/silent.js";
 
 const t0 = 1_800_000_000_000;
 const tasks = (...ids: string[]): NewTask[] =>

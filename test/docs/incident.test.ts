@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, fixed, Inspector, Worker } from "../../src/index.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
 import { CliHost } from "../support/cli.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/guide/dead-letters.md"), "utf8");

@@ -1,6 +1,7 @@
 import type { LeasedTask } from "../../src/broker/broker.js";
 import { encodeMessage } from "../../src/core/codec.js";
 import type { QueueInfo, TaskInfo, WorkerInfo } from "../../src/core/info.js";
+import { silent } from "../../src/core/log.js";
 import { encodeRunning, encodeServer } from "../../src/core/worker-codec.js";
 import { announce, workers } from "../../src/redis/announce.js";
 import { cancel, cancellations } from "../../src/redis/cancel.js";
@@ -29,7 +30,6 @@ const bytes = encodeMessage(message({ id: "id-1", payload: b("payload") }));
 const lease = { queue: "one", id: "id-1", token: "t", untilMs: nowMs };
 const held: LeasedTask = { message: message(), lease, crashes: 0, returns: 0, atMostOnce: false };
 const request = { workerId: "w", requestId: "r", queues: names, limit: 10, leaseMs: 30_000, suspects: 1 };
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 const inOne: LeasedTask = { ...held, lease: { ...lease, id: "id-2" } };
 const inTwo: LeasedTask = { ...held, lease: { ...lease, queue: "two", id: "id-3" } };

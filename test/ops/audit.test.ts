@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { SealedText } from "../../src/broker/audit.js";
+import { silent } from "../../src/core/log.js";
 import { type ChainVerdict, ChainCheck, checkStored, sealedLines } from "../../src/ops/audit/check.js";
 import { sealingDuty } from "../../src/ops/audit/duty.js";
 import { checkingKeys, newKeyPair, sealingKey } from "../../src/ops/audit/keys.js";
@@ -9,7 +10,6 @@ import { sealStep } from "../../src/ops/audit/seal.js";
 import { Monitor } from "../../src/ops/monitor.js";
 import { newTask } from "../support/builders.js";
 import { describeRedis } from "../support/redis-server.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 import { type Audited, engines } from "./audited.js";
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { mailer } from "../../src/cli/monitor/mailer.js";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask } from "../../src/index.js";
 import {
   type Duty,
@@ -16,7 +17,6 @@ import {
 import { settles, until } from "../support/until.js";
 import { MailReceiver, WebhookReceiver } from "./receivers.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const folder = mkdtempSync(join(tmpdir(), "holdfast-alerts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -31,7 +31,7 @@ async function alarmed(channels: readonly GivenChannel[], more: MonitorOptions =
     rules: { NoWorkers: { for: "0s", keepFiring: "0s" } },
     channels,
     mailer,
-    log: quiet,
+    log: silent,
     ...more,
   };
   const monitors: Monitor[] = [];

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { type Broker, Client, connect, defineTask, Inspector, SkipRetry, Worker } from "../../src/index.js";
 import { Monitor } from "../../src/ops/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 import { WebhookReceiver } from "./receivers.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const charge = defineTask("invoice:charge", { queue: "billing", maxRetry: 0 });
 const mail = defineTask("mail:send", { queue: "mail", maxRetry: 0 });
 
@@ -36,7 +36,7 @@ describeRedis("an alert drill", () => {
       rules,
       types: { "invoice:charge": { criticality: "high" } },
       channels: [{ kind: "webhook", url: receiver.url, from: "info" }],
-      log: quiet,
+      log: silent,
     });
     monitor.start();
   });
@@ -49,7 +49,7 @@ describeRedis("an alert drill", () => {
   });
 
   const fleet = async (handle: (n: number) => void) => {
-    const worker = new Worker(broker, { queues: { billing: 1, mail: 1 }, concurrency: 50, log: quiet });
+    const worker = new Worker(broker, { queues: { billing: 1, mail: 1 }, concurrency: 50, log: silent });
     worker.handle(charge, async () => handle(1)).handle(mail, async () => undefined);
     await worker.start();
     return worker;
@@ -119,7 +119,7 @@ describeRedis("an alert drill", () => {
   it("tells a flood of dead letters once, gets worse with it, and ends with it", async () => {
     const from = receiver.all.length;
     const inspector = new Inspector(broker);
-    const worker = new Worker(broker, { queues: { flood: 1 }, log: quiet });
+    const worker = new Worker(broker, { queues: { flood: 1 }, log: silent });
     await worker.start();
     const later = defineTask("flood:one", { queue: "flood" });
     const flood = async (count: number) => {

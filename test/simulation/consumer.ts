@@ -1,7 +1,7 @@
+import { silent } from "../../src/core/log.js";
 import { SkipRetry } from "../../src/core/steering.js";
 import { Worker } from "../../src/worker/worker.js";
 import { pause } from "../../src/core/loop.js";
-import { silent } from "../support/silent.js";
 import type { SimBroker } from "./broker.js";
 import type { Journal } from "./journal.js";
 import { simTask } from "./producer.js";

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
 import { Client, connect, defineTask, fixed, Inspector, SkipRetry, Worker } from "../../src/index.js";
 import { type AclExtra, type AclRole, aclRoles, aclRule } from "../../src/ops/acl.js";
@@ -13,7 +14,6 @@ import { newTask } from "../support/builders.js";
 import { keyspace } from "../support/keyspace.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 
 const passwordHash = createHash("sha256").update("secret").digest("hex");

@@ -1,27 +1,19 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { connect } from "../../src/index.js";
-import { newTask, settled } from "../support/builders.js";
-import { CliHost, type Ended, holdfast } from "../support/cli.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { expect, it } from "vitest";
+import { newTask } from "../support/builders.js";
+import { type CliHost, type Ended, holdfast } from "../support/cli.js";
+import { cliOnRedis } from "../support/cli-on-redis.js";
+import { die } from "../support/dead.js";
+import { describeRedis } from "../support/redis-server.js";
 
 const payload = '{"total":9007199254740993,"to":"ann"}';
 
 describeRedis("acts on dead letters from the command line", () => {
-  let server: RedisServer;
+  let url: string;
   let host: CliHost;
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-dlq-"));
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    host = new CliHost({ HOLDFAST_URL: server.url });
-  });
-  afterAll(async () => {
-    await host[Symbol.asyncDispose]();
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  let folder: string;
+  cliOnRedis((site) => ({ url, host, folder } = site));
 
   const run = (...args: string[]): Promise<Ended> => host.run("dlq", ...args);
   const done = async (...args: string[]): Promise<string> => {
@@ -32,17 +24,11 @@ describeRedis("acts on dead letters from the command line", () => {
   // oxlint-disable-next-line typescript/no-explicit-any -- documents of many shapes, each looked at by its test
   const json = async (...args: string[]): Promise<any> => JSON.parse(await done(...args, "--json"));
 
-  async function dead(queue: string, ids: readonly string[]): Promise<void> {
-    await using broker = connect(server.url);
-    const nowMs = broker.clock.nowMs();
-    const tasks = ids.map((id) =>
-      newTask({ id, queue, type: "invoice:send", payload: Buffer.from(payload), maxRetry: 0 }),
+  const dead = async (queue: string, ids: readonly string[]) =>
+    die(
+      url,
+      ids.map((id) => newTask({ id, queue, type: "invoice:send", payload: Buffer.from(payload), maxRetry: 0 })),
     );
-    await broker.enqueue(tasks, nowMs);
-    const lease = { workerId: "w", requestId: queue, queues: [queue], limit: 100, leaseMs: 30_000, suspects: 1 };
-    const { leased } = await broker.exchange({ settle: [], lease }, nowMs);
-    await broker.exchange({ settle: leased.map((task) => settled.archived(task)) }, nowMs);
-  }
 
   it("discards with a reason, lists the trash, restores and purges", async () => {
     await dead("trash", ["a", "b", "c"]);
@@ -121,7 +107,7 @@ describeRedis("acts on dead letters from the command line", () => {
       failure: { message: "boom" },
     });
     // In a process of its own: it must end by itself.
-    const alone = await holdfast(["dlq", "replay", "--local", "r", handler, "--url", server.url]);
+    const alone = await holdfast(["dlq", "replay", "--local", "r", handler, "--url", url]);
     expect(alone).toMatchObject({ status: 0, stdout: expect.stringMatching(/^completed/) });
   });
 

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { connect } from "../../src/index.js";
-import { newTask, settled } from "../support/builders.js";
+import { newTask } from "../support/builders.js";
 import { CliHost } from "../support/cli.js";
+import { die } from "../support/dead.js";
 
 describe("holdfast dlq, by cause", () => {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-cli-groups-"));
@@ -12,25 +12,18 @@ describe("holdfast dlq, by cause", () => {
   let cli: CliHost;
   const holdfast = async (...args: readonly string[]) => cli.run("dlq", ...args, "--url", url);
   const json = async (...args: readonly string[]) => JSON.parse((await holdfast(...args, "--json")).stdout);
-  const lease = { workerId: "w", queues: ["billing", "mail"], limit: 10, leaseMs: 30_000, suspects: 1 };
-
-  async function die(ids: readonly string[], message: string, queue: string): Promise<void> {
-    await using broker = connect(url);
-    const nowMs = broker.clock.nowMs();
-    await broker.enqueue(
+  const dead = async (ids: readonly string[], message: string, queue: string) =>
+    die(
+      url,
       ids.map((id) => newTask({ id, queue, type: "order:charge" })),
-      nowMs,
+      { message },
     );
-    const turn = { settle: [], lease: { ...lease, requestId: ids[0]! } };
-    const { leased } = await broker.exchange(turn, nowMs);
-    await broker.exchange({ settle: leased.map((task) => settled.archived(task, { message })) }, nowMs);
-  }
 
   beforeAll(async () => {
     cli = new CliHost();
-    await die(["a", "b"], "card 4711 was declined", "billing");
-    await die(["c"], "card 42 was declined", "mail");
-    await die(["d"], "no disk\u001b[2J", "mail");
+    await dead(["a", "b"], "card 4711 was declined", "billing");
+    await dead(["c"], "card 42 was declined", "mail");
+    await dead(["d"], "no disk\u001b[2J", "mail");
   });
   afterAll(async () => {
     await cli[Symbol.asyncDispose]();

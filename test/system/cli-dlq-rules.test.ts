@@ -2,22 +2,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { connect } from "../../src/index.js";
-import { newTask, settled } from "../support/builders.js";
+import { newTask } from "../support/builders.js";
 import { CliHost, type Ended } from "../support/cli.js";
+import { die } from "../support/dead.js";
 
 describe("search, rules and quarantine from the command line", () => {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-rules-"));
   const url = `file:${join(folder, "tasks.db")}`;
   let host: CliHost;
   beforeAll(async () => {
-    await using broker = connect(url);
-    const nowMs = broker.clock.nowMs();
     const tasks = ["a", "b"].map((id) => newTask({ id, queue: "billing", type: "invoice:send", maxRetry: 0 }));
-    await broker.enqueue(tasks, nowMs);
-    const lease = { workerId: "w", requestId: "r", queues: ["billing"], limit: 9, leaseMs: 30_000, suspects: 1 };
-    const { leased } = await broker.exchange({ settle: [], lease }, nowMs);
-    await broker.exchange({ settle: leased.map((task) => settled.archived(task, { message: "timeout" })) }, nowMs);
+    await die(url, tasks, { message: "timeout" });
     host = new CliHost({ HOLDFAST_URL: url });
   });
   afterAll(async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client, SkipRetry, Worker, connect, defineTask } from "../../src/index.js";
 import { encodeMessage } from "../../src/core/codec.js";
+import { silent } from "../../src/core/log.js";
 import { message } from "../support/builders.js";
 import { CliHost, type Ended } from "../support/cli.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
@@ -11,7 +12,6 @@ const evil =
 const queue = `q${evil}`;
 const id = `id${evil}`;
 const states = ["pending", "active", "scheduled", "retry", "archived", "completed"] as const;
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Nothing but text and ends of lines. */
 function expectHarmless({ stdout, stderr }: Ended): void {

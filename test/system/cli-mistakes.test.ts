@@ -1,45 +1,30 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { connect } from "../../src/index.js";
-import { newTask, settled } from "../support/builders.js";
-import { CliHost, type Ended, holdfast } from "../support/cli.js";
-import { describeRedis, RedisServer } from "../support/redis-server.js";
+import { expect, it } from "vitest";
+import { newTask } from "../support/builders.js";
+import { type CliHost, type Ended, holdfast } from "../support/cli.js";
+import { cliOnRedis } from "../support/cli-on-redis.js";
+import { die } from "../support/dead.js";
+import { describeRedis } from "../support/redis-server.js";
 
 describeRedis("what people get wrong with dead letters, monitor and audit", () => {
-  let server: RedisServer;
+  let url: string;
   let host: CliHost;
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-mistakes-"));
+  let folder: string;
+  cliOnRedis((site) => ({ url, host, folder } = site));
   const file = (name: string, text: string | Uint8Array): string => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
   };
 
-  beforeAll(async () => {
-    server = await RedisServer.start();
-    host = new CliHost({ HOLDFAST_URL: server.url });
-  });
-  afterAll(async () => {
-    await host[Symbol.asyncDispose]();
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
   const run = (words: string, ...more: string[]): Promise<Ended> => host.run(...words.split(" "), ...more);
 
-  async function dead(queue: string, ids: readonly string[]): Promise<void> {
-    await using broker = connect(server.url);
-    const nowMs = broker.clock.nowMs();
-    await broker.enqueue(
+  const dead = async (queue: string, ids: readonly string[]) =>
+    die(
+      url,
       ids.map((id) => newTask({ id, queue, type: "mail", payload: Buffer.from('{"to":"ann"}') })),
-      nowMs,
     );
-    const lease = { workerId: "w", requestId: queue, queues: [queue], limit: 100, leaseMs: 30_000, suspects: 1 };
-    const { leased } = await broker.exchange({ settle: [], lease }, nowMs);
-    await broker.exchange({ settle: leased.map((task) => settled.archived(task)) }, nowMs);
-  }
 
   /** The exit code, and what was said: a line, and no stack. */
   async function told(words: string, ...more: string[]): Promise<string> {
@@ -114,7 +99,7 @@ describeRedis("what people get wrong with dead letters, monitor and audit", () =
     const line = stdout.replace('"mail"', '"ma\u2028il\u2029"');
     await run("task delete lines l --yes");
 
-    const { status, stdout: answer } = await holdfast(["dlq", "import", "-", "--url", server.url], {
+    const { status, stdout: answer } = await holdfast(["dlq", "import", "-", "--url", url], {
       input: `\n${line}nonsense\n`,
     });
 

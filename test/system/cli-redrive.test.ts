@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, SkipRetry, Worker } from "../../src/index.js";
 import { CliHost } from "../support/cli.js";
 import { until } from "../support/until.js";
 
 const mail = defineTask<{ n: number }>("email:welcome", { sideEffects: "idempotent" });
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe("holdfast dlq run and redrive", () => {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-redrive-"));
@@ -16,7 +16,7 @@ describe("holdfast dlq run and redrive", () => {
   const ran: number[] = [];
   let works = false;
   let cli: CliHost;
-  const worker = new Worker(broker, { log: quiet }).handle(mail, ({ n }) => {
+  const worker = new Worker(broker, { log: silent }).handle(mail, ({ n }) => {
     ran.push(n);
     if (!works) throw new SkipRetry("smtp is down");
   });

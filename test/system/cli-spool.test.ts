@@ -2,12 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { connect, Inspector } from "../../src/index.js";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { newTask } from "../support/builders.js";
 import { holdfast } from "../support/cli.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
-import { silent } from "../support/silent.js";
 
 const key = Buffer.alloc(32, 3).toString("base64");
 

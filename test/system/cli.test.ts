@@ -6,11 +6,11 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Client, SkipRetry, Worker, connect, defineTask, rawBytes } from "../../src/index.js";
 import { wordsOf } from "../../src/cli/completion/candidates.js";
+import { silent } from "../../src/core/log.js";
 import { CliHost, type Ended, holdfast, started } from "../support/cli.js";
 import { RedisServer, describeRedis } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const welcome = defineTask<{ to: string; n?: number }>("email:welcome", {
   queue: "email",
   maxRetry: 3,

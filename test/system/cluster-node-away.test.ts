@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
 import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
 import { message, newTask, settled } from "../support/builders.js";
@@ -7,7 +8,6 @@ import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 /** A default call's timeout is 2 s: with it a turn that waits for the silent node would not make this. */
 const atOnceMs = 1_500;
@@ -24,7 +24,7 @@ describeRedis("a Cluster of which one node is away", () => {
 
   beforeEach(async () => {
     cluster = await RedisCluster.start(3, { ...recipe("Cluster", "redis.conf"), appendfsync: "always" });
-    broker = connect(cluster.url, { log: quiet });
+    broker = connect(cluster.url, { log: silent });
     client = new Client(broker, { timeout: "30s" });
     // The names of all queues, and the clock, are on the others.
     away = cluster.masters.find(
@@ -56,7 +56,7 @@ describeRedis("a Cluster of which one node is away", () => {
         concurrency: 5,
         pollInterval: "50ms",
         leaseDuration: "60s",
-        log: quiet,
+        log: silent,
       });
       worker.handle(ping, async (_, { id, queue }) => {
         runs.push(id);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { keysOf, queuesKey } from "../../src/redis/keys.js";
 import { type Broker, Client, connect, defineTask, Inspector, Worker, type WorkerOptions } from "../../src/index.js";
 import { recipe } from "../support/recipes.js";
@@ -7,7 +8,6 @@ import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 
 describeRedis("client and worker on a Cluster of three masters", () => {
@@ -21,7 +21,7 @@ describeRedis("client and worker on a Cluster of three masters", () => {
   });
   afterAll(() => cluster.stop());
   beforeEach(() => {
-    broker = connect(cluster.url, { log: quiet });
+    broker = connect(cluster.url, { log: silent });
     client = new Client(broker, { timeout: "30s" });
   });
   afterEach(async () => {
@@ -41,7 +41,7 @@ describeRedis("client and worker on a Cluster of three masters", () => {
   async function begin(queues: readonly string[], options: WorkerOptions = {}, handlerMs = 0): Promise<string[]> {
     const runs: string[] = [];
     const all = Object.fromEntries(queues.map((queue) => [queue, 1]));
-    worker = new Worker(broker, { queues: all, concurrency: 20, pollInterval: "50ms", log: quiet, ...options });
+    worker = new Worker(broker, { queues: all, concurrency: 20, pollInterval: "50ms", log: silent, ...options });
     worker.handle(ping, async (_, { id }) => {
       runs.push(id);
       if (handlerMs > 0) await sleep(handlerMs);
@@ -79,7 +79,7 @@ describeRedis("client and worker on a Cluster of three masters", () => {
       strictPriority: true,
       concurrency: 1,
       pollInterval: "50ms",
-      log: quiet,
+      log: silent,
     });
     worker.handle(ping, (_, { queue }) => void order.push(queue));
 

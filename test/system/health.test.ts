@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { healthServer, type HealthServer } from "../../src/http/index.js";
 import { Client, connect, defineTask, Worker, type WorkerHealth } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
@@ -6,7 +7,6 @@ import { FaultProxy } from "../support/fault-proxy.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 let server: HealthServer | undefined;
 afterEach(() => server?.close());
 
@@ -23,7 +23,7 @@ describeRedis("a worker's health", () => {
     await using broker = connect(proxy.url);
     const task = defineTask("held");
     let end = () => {};
-    const worker = new Worker(broker, { leaseDuration: "5s", log: quiet }).handle(task, () => {
+    const worker = new Worker(broker, { leaseDuration: "5s", log: silent }).handle(task, () => {
       return new Promise<void>((resolve) => (end = resolve));
     });
     server = await healthServer(worker, { port: 0 });
@@ -65,7 +65,7 @@ it("a worker whose broker was closed says that it is stuck, and says it once", a
   const broker = testBroker();
   const told: unknown[] = [];
   const tell = (_fields: object, text: string) => void told.push(text);
-  const worker = new Worker(broker, { pollInterval: "100ms", log: { ...quiet, warn: tell, error: tell } });
+  const worker = new Worker(broker, { pollInterval: "100ms", log: { ...silent, warn: tell, error: tell } });
   await worker.start();
   await broker.close();
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { type Broker, Client, connect, defineTask, Inspector, Worker } from "../../src/index.js";
 import { CliHost } from "../support/cli.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 
 const work = defineTask("work");

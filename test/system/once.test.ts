@@ -1,5 +1,6 @@
 import { once as happens } from "node:events";
 import { describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, type Handler, HoldfastError, type OnceOptions, Worker } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
 import { FaultProxy } from "../support/fault-proxy.js";
@@ -7,7 +8,6 @@ import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
 const pay = defineTask("pay", { retry: () => "1s", maxRetry: 3 });
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Storage in memory in which time is put forward, and a worker that runs what is there. */
 function workshop() {
@@ -15,7 +15,7 @@ function workshop() {
   return {
     broker,
     run: async (handler: Handler<undefined, void>) => {
-      await new Worker(broker, { log: quiet }).handle(pay, handler).drain();
+      await new Worker(broker, { log: silent }).handle(pay, handler).drain();
       broker.clock.advance("2s");
     },
     /** A worker that took the task, began to charge, and died. */
@@ -209,7 +209,7 @@ describeRedis("task.once and a Redis that goes away", () => {
     let effects = 0;
     let begun = () => {};
     const under = new Promise<void>((resolve) => (begun = resolve));
-    const worker = new Worker(broker, { log: quiet }).handle(pay, async (_payload, task) => {
+    const worker = new Worker(broker, { log: silent }).handle(pay, async (_payload, task) => {
       await task.once("charge", () => {
         proxy.set({ kind });
         begun();

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { answersPing } from "../support/answers-ping.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const task = defineTask<{ forMs: number }>("work");
 
 const outages = Number(process.env["OUTAGES"] ?? 5);
@@ -19,7 +19,7 @@ describeRedis("a worker and an outage", () => {
       await using server = await RedisServer.start({ config: { appendonly: "yes" } });
       await using broker = connect(server.url);
       let taken = () => {};
-      await using worker = new Worker(broker, { log: quiet }).handle(task, () => taken());
+      await using worker = new Worker(broker, { log: silent }).handle(task, () => taken());
       await worker.start();
       const tookMs: number[] = [];
       for (let n = 0; n < outages; n += 1) {
@@ -52,7 +52,7 @@ describeRedis("a worker and an outage", () => {
       await using proxy = await FaultProxy.to(server.port);
       await using broker = connect(proxy.url);
       const deaf = defineTask("deaf");
-      const worker = new Worker(broker, { shutdownTimeout: "1s", abortGrace: "500ms", log: quiet })
+      const worker = new Worker(broker, { shutdownTimeout: "1s", abortGrace: "500ms", log: silent })
         .handle(task, ({ forMs }) => sleep(forMs))
         .handle(deaf, () => sleep(20_000, undefined, { ref: false }));
       await worker.start();

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, type TaskDefinition, Worker } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const lease = { workerId: "dead", requestId: "r", queues: ["default"], limit: 1, leaseMs: 5_000, suspects: 0 };
 
 /** A broker with one task that a worker took and died of, so long ago that its lease ran out. */
@@ -21,7 +21,7 @@ it("drain() runs what a crashed worker left, within seconds whatever the lease",
   await using broker = await abandoned(task);
   const startedAtMs = performance.now();
 
-  const worker = new Worker(broker, { leaseDuration: "1h", log: quiet }).handle(task, () => {});
+  const worker = new Worker(broker, { leaseDuration: "1h", log: silent }).handle(task, () => {});
 
   expect(await worker.drain()).toMatchObject({ completed: 1 });
   expect(performance.now() - startedAtMs).toBeLessThan(8_000);
@@ -34,7 +34,7 @@ it("drain() waits for nobody whose lease has not run out", async () => {
   await broker.exchange({ settle: [], lease: { ...lease, leaseMs: 30_000 } }, broker.clock.nowMs());
   const startedAtMs = performance.now();
 
-  expect(await new Worker(broker, { log: quiet }).handle(task, () => {}).drain()).toMatchObject({ completed: 0 });
+  expect(await new Worker(broker, { log: silent }).handle(task, () => {}).drain()).toMatchObject({ completed: 0 });
 
   expect(performance.now() - startedAtMs).toBeLessThan(2_000);
 });
@@ -53,7 +53,7 @@ it(
       for (const endMs = performance.now() + 6_000; performance.now() < endMs;);
       if (!over) void new Client(broker).enqueue(blocking());
     };
-    await using worker = new Worker(broker, { leaseDuration: "5s", concurrency: 1, log: quiet })
+    await using worker = new Worker(broker, { leaseDuration: "5s", concurrency: 1, log: silent })
       .handle(left, () => void (ran += 1))
       .handle(blocking, block);
     await worker.start();
@@ -67,7 +67,7 @@ it(
 describeRedis("drain() on Redis", () => {
   it("runs what a crashed worker left", { timeout: 20_000 }, async () => {
     await using server = await RedisServer.start();
-    await using broker = connect(server.url, { log: quiet });
+    await using broker = connect(server.url, { log: silent });
     const task = defineTask("left");
     await new Client(broker).enqueue(task());
     await broker.exchange({ settle: [], lease: { ...lease, leaseMs: 1_000 } }, broker.clock.nowMs());
@@ -78,7 +78,7 @@ describeRedis("drain() on Redis", () => {
     };
     await until("its lease has run out", ranOut, 8_000);
 
-    const worker = new Worker(broker, { leaseDuration: "5s", log: quiet }).handle(task, () => {});
+    const worker = new Worker(broker, { leaseDuration: "5s", log: silent }).handle(task, () => {});
     expect(await worker.drain()).toMatchObject({ completed: 1 });
   });
 });

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, defineTask, fixed, Worker } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
-
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 it("a type's retries beyond its budget come later, one after the other; none is lost, each counts once", async () => {
   await using broker = testBroker();
@@ -13,7 +12,7 @@ it("a type's retries beyond its budget come later, one after the other; none is 
   const fail = () => {
     throw new Error("away");
   };
-  const worker = () => new Worker(broker, { log: quiet }).handle(stormy, fail).handle(calm, fail);
+  const worker = () => new Worker(broker, { log: silent }).handle(stormy, fail).handle(calm, fail);
   const failedAtMs = broker.clock.nowMs();
 
   expect(await worker().drain()).toMatchObject({ retried: 20, archived: 0 });

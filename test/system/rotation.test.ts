@@ -1,24 +1,24 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, type ConnectOptions, defineTask, Worker } from "../../src/index.js";
 import { describeRedis, makeCertificates, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 import { usersInGuide } from "../support/users-in-guide.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const quick = defineTask("quick");
 const long = defineTask("long");
 
 /** A client and a worker that go on throughout, with one task that runs all the time. */
 async function fleet(url: string, options: (username: string) => ConnectOptions) {
-  const producer = connect(url, { log: quiet, ...options("producer") });
-  const at = connect(url, { log: quiet, ...options("worker") });
+  const producer = connect(url, { log: silent, ...options("producer") });
+  const at = connect(url, { log: silent, ...options("worker") });
   const client = new Client(producer, { timeout: "20s" });
   const runs: string[] = [];
   let release = () => {};
   const released = new Promise<void>((resolve) => (release = resolve));
-  const worker = new Worker(at, { leaseDuration: "10s", log: quiet });
+  const worker = new Worker(at, { leaseDuration: "10s", log: silent });
   worker.handle(quick, (_, { id }) => void runs.push(id));
   worker.handle(long, async (_, { id }) => {
     await released;
@@ -102,7 +102,7 @@ describeRedis("while clients and workers run", () => {
 
     await server.cut();
     const run = all.run();
-    await using probe = connect(server.url, { tls, timeout: "500ms", log: quiet });
+    await using probe = connect(server.url, { tls, timeout: "500ms", log: silent });
     const refused = () =>
       probe.ping().then(
         () => false,

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { recipe } from "../support/recipes.js";
@@ -6,7 +7,6 @@ import { RedisSentinels } from "../support/redis-sentinels.js";
 import { until } from "../support/until.js";
 import { usersInGuide } from "../support/users-in-guide.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 
 describeRedis("client and worker behind Sentinels", () => {
@@ -20,9 +20,9 @@ describeRedis("client and worker behind Sentinels", () => {
     });
     const tls = { ca: redis.master.certificates!.caText };
     const url = redis.url.replace("://", "://watcher:watcher-secret@");
-    await using broker = connect(url, { username: "worker", password: "secret", tls, log: quiet });
+    await using broker = connect(url, { username: "worker", password: "secret", tls, log: silent });
     let taken = () => {};
-    await using worker = new Worker(broker, { log: quiet }).handle(ping, () => taken());
+    await using worker = new Worker(broker, { log: silent }).handle(ping, () => taken());
     await worker.start();
     await redis.sentinels[0]!.admin.call("SENTINEL", "FAILOVER", "tasks");
     const port = String(redis.replica.port);
@@ -38,7 +38,7 @@ describeRedis("client and worker behind Sentinels", () => {
     );
     const announcedAtMs = performance.now();
     const first = new Promise<void>((resolve) => (taken = resolve));
-    await using producer = connect(redis.replica.url, { username: "producer", password: "secret", tls, log: quiet });
+    await using producer = connect(redis.replica.url, { username: "producer", password: "secret", tls, log: silent });
     await new Client(producer).enqueue(ping());
     await first;
 
@@ -48,11 +48,11 @@ describeRedis("client and worker behind Sentinels", () => {
 
   it("lose no task when the master is changed by hand, the way the guide says", async () => {
     await using redis = await RedisSentinels.start();
-    await using broker = connect(redis.url, { log: quiet });
+    await using broker = connect(redis.url, { log: silent });
     const client = new Client(broker, { timeout: "50s" });
     const confirmed: string[] = [];
     const runs: string[] = [];
-    const worker = new Worker(broker, { concurrency: 5, pollInterval: "50ms", log: quiet });
+    const worker = new Worker(broker, { concurrency: 5, pollInterval: "50ms", log: silent });
     await worker.handle(ping, (_, { id }) => void runs.push(id)).start();
     let filling = true;
     const filled = (async () => {

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HoldfastError } from "../../src/core/errors.js";
+import { silent } from "../../src/core/log.js";
 import { FileSpoolStore } from "../../src/embedded/spool/file-spool-store.js";
 import { newTask } from "../support/builders.js";
-import { silent } from "../support/silent.js";
 import { until } from "../support/until.js";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-full-disk-"));

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { encodeServer } from "../../src/core/worker-codec.js";
 import { Client, connect, defineTask, type SpoolOptions, Worker } from "../../src/index.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { RespStub } from "../support/resp-stub.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const work = defineTask<{ n: number }>("work");
 
 describeRedis("a spool in front of a real server", () => {
@@ -22,7 +22,7 @@ describeRedis("a spool in front of a real server", () => {
     rmSync(directory, { recursive: true, force: true });
   });
   const broker = (url: string, spool: Partial<SpoolOptions> = {}) => {
-    const one = connect(url, { log: quiet, timeout: "500ms", spool: { directory, trustAfter: "1s", ...spool } });
+    const one = connect(url, { log: silent, timeout: "500ms", spool: { directory, trustAfter: "1s", ...spool } });
     open.push(one);
     return one;
   };
@@ -43,7 +43,7 @@ describeRedis("a spool in front of a real server", () => {
     expect(storage.spool!.holds("default")).toBe(true);
 
     const runs: number[] = [];
-    const worker = new Worker(broker(server.url), { concurrency: 1, pollInterval: "50ms", log: quiet });
+    const worker = new Worker(broker(server.url), { concurrency: 1, pollInterval: "50ms", log: silent });
     await server.start();
     await worker.handle(work, ({ n }) => void runs.push(n)).start();
     await until("all have run", () => runs.length === 550, 20_000);

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../src/index.js";
 import { FaultProxy } from "../support/fault-proxy.js";
 import { recipe } from "../support/recipes.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const job = defineTask("job");
 
 describeRedis("a replica", () => {
@@ -33,9 +33,9 @@ describeRedis("a replica", () => {
 
   /** Enqueues without a pause, and works on it, until told to stop; then everything accepted has run. */
   function traffic(url: string) {
-    const broker = connect(url, { log: quiet });
+    const broker = connect(url, { log: silent });
     const client = new Client(broker, { timeout: "30s" });
-    const worker = new Worker(broker, { pollInterval: "100ms", log: quiet });
+    const worker = new Worker(broker, { pollInterval: "100ms", log: silent });
     const accepted: string[] = [];
     const runs: string[] = [];
     worker.handle(job, (_, { id }) => void runs.push(id));
@@ -84,7 +84,7 @@ describeRedis("a replica", () => {
   it("elsewhere, that lacks the last tasks when its master is gone, is given them by the spool", async () => {
     await using all = await pair("A warm standby elsewhere");
     const { primary, standby, line, name } = all;
-    await using broker = connect(name.url, { log: quiet, spool: directory });
+    await using broker = connect(name.url, { log: silent, spool: directory });
     const client = new Client(broker, { accept: "spool" });
     const accept = async () => {
       const receipts = await client.enqueueAll(Array.from({ length: 20 }, () => job()));
@@ -104,7 +104,7 @@ describeRedis("a replica", () => {
     name.lead(standby.port);
 
     const runs: string[] = [];
-    const worker = new Worker(broker, { pollInterval: "100ms", log: quiet });
+    const worker = new Worker(broker, { pollInterval: "100ms", log: silent });
     await worker.handle(job, (_, { id }) => void runs.push(id)).start();
     await until("all have run", () => runs.length >= 60, 20_000);
     await worker.stop();

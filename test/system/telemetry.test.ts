@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, it } from "vitest";
+import { silent } from "../../src/core/log.js";
 import { type BrokerEvent, Client, defineTask, fixed, type TaskEvent, Worker } from "../../src/index.js";
 import { testBroker } from "../../src/testing/index.js";
 
@@ -13,12 +14,9 @@ it("tells each step of a task on diagnostics channels, never its payload, and co
     const client = new Client(broker);
     const task = defineTask<{ secret: string }>("told", { retry: fixed("1m"), maxRetry: 1 });
     const worker = () =>
-      new Worker(broker, { log: { debug() {}, info() {}, warn() {}, error() {} } }).handle(
-        task,
-        (_payload, { attempt }) => {
-          if (attempt === 1) throw new Error("the first one fails");
-        },
-      );
+      new Worker(broker, { log: silent }).handle(task, (_payload, { attempt }) => {
+        if (attempt === 1) throw new Error("the first one fails");
+      });
 
     const { id } = await client.enqueue(task({ secret: "hunter2" }, { unique: "1h", headers: { token: "hunter2" } }));
     await client.enqueue(task({ secret: "hunter2" }, { unique: "1h" }));

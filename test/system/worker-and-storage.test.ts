@@ -11,6 +11,7 @@ import {
 } from "../../src/broker/broker.js";
 import type { EffectStep } from "../../src/broker/effects.js";
 import { systemClock } from "../../src/core/clock.js";
+import { silent } from "../../src/core/log.js";
 import { defineTask, HoldfastError, Worker, type WorkerBroker } from "../../src/index.js";
 import { message } from "../support/builders.js";
 import { until } from "../support/until.js";
@@ -74,7 +75,6 @@ class ScriptedBroker implements WorkerBroker {
 
 const unavailable = (outcome: "unknown" | "notSent") =>
   new HoldfastError("BROKER_UNAVAILABLE", { broker: "scripted", problem: "cut", outcome, taskIds: [] });
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const ping = defineTask("ping");
 const task = (id: string, token: string, fields: Partial<LeasedTask> = {}): LeasedTask => ({
   message: message({ id, type: "ping", timeoutMs: 60_000 }),
@@ -85,7 +85,7 @@ const task = (id: string, token: string, fields: Partial<LeasedTask> = {}): Leas
   ...fields,
 });
 const start = async (broker: ScriptedBroker, handler: () => Promise<void> | void, concurrency = 10) => {
-  const worker = new Worker(broker, { concurrency, pollInterval: "20ms", abortGrace: "50ms", log: quiet });
+  const worker = new Worker(broker, { concurrency, pollInterval: "20ms", abortGrace: "50ms", log: silent });
   await worker.handle(ping, handler).start();
   return worker;
 };
@@ -171,7 +171,7 @@ it("a message with neither timeout nor deadline has asynq's default timeout", as
 
 it("looks again at once when a reply says that there is more", async () => {
   const broker = new ScriptedBroker((_turn, number) => (number < 5 ? { more: true } : {}));
-  const worker = new Worker(broker, { pollInterval: "60s", log: quiet });
+  const worker = new Worker(broker, { pollInterval: "60s", log: silent });
   await worker.start();
 
   await until("it has looked five times", () => broker.turns.length === 5);
@@ -203,7 +203,7 @@ it("ends when its broker is closed, instead of asking for ever", async () => {
   const broker = new ScriptedBroker(() => {
     throw new HoldfastError("CLOSED", { what: "scripted" });
   });
-  const worker = new Worker(broker, { log: quiet });
+  const worker = new Worker(broker, { log: silent });
 
   await worker.drain();
 
@@ -215,7 +215,7 @@ it("drain says so when storage refuses to lease", async () => {
     throw new HoldfastError("BROKER_FAILED", { broker: "scripted", problem: "a key is in the way" });
   });
 
-  await expect(new Worker(broker, { log: quiet }).drain()).rejects.toMatchObject({ code: "BROKER_FAILED" });
+  await expect(new Worker(broker, { log: silent }).drain()).rejects.toMatchObject({ code: "BROKER_FAILED" });
 });
 
 it("an idle worker stops soon while storage is away", async () => {
@@ -227,7 +227,7 @@ it("an idle worker stops soon while storage is away", async () => {
       taskIds: [],
     });
   });
-  const worker = new Worker(broker, { log: quiet });
+  const worker = new Worker(broker, { log: silent });
   await worker.start();
   const startedAt = performance.now();
 
@@ -300,7 +300,7 @@ it("a turn that neither ends nor fails is given up, told, and sent again as the 
   const listener = (event: unknown) => void events.push(event);
   subscribeTo("holdfast.broker", listener);
   const broker = new ScriptedBroker((_turn, number) => (number === 1 ? new Promise(() => {}) : {}));
-  const worker = new Worker(broker, { pollInterval: "20ms", stuckAfter: "1s", log: quiet });
+  const worker = new Worker(broker, { pollInterval: "20ms", stuckAfter: "1s", log: silent });
   await worker.start();
   await until("it is given up", () => worker.health().state === "stuck");
   await until("it works again", () => worker.health().state === "running");
@@ -325,7 +325,7 @@ it("what waits for its turn for longer than storage was away is given back, not 
     Object.assign(broker, { [call]: broker.promote });
   const started: string[] = [];
   let end = () => {};
-  const worker = new Worker(broker, { leaseDuration: "5s", pollInterval: "20ms", log: quiet });
+  const worker = new Worker(broker, { leaseDuration: "5s", pollInterval: "20ms", log: silent });
   const handler = (_payload: unknown, context: { id: string }) => {
     started.push(context.id);
     return new Promise<void>((resolve) => (end = resolve));
@@ -352,7 +352,7 @@ it("storage does not come and go when one kind of call fails and the work goes o
     tries += 1;
     throw unavailable("notSent");
   };
-  const log = { ...quiet, warn: (_: unknown, sentence: string) => void said.push(sentence) };
+  const log = { ...silent, warn: (_: unknown, sentence: string) => void said.push(sentence) };
   const worker = new Worker(broker, { pollInterval: "20ms", log }).handle(ping, () => {});
   await worker.start();
   await until("it was tried some times", () => tries === 5, 10_000);
@@ -377,7 +377,7 @@ it("effects of one task that cannot be noted are no trouble of the others'", asy
       );
     },
   });
-  const worker = new Worker(broker, { pollInterval: "20ms", log: quiet });
+  const worker = new Worker(broker, { pollInterval: "20ms", log: silent });
   await worker.handle(ping, async (_payload, context) => void (await context.once("effect", () => 1))).start();
   await until("both are settled", () => Object.keys(broker.outcomes).length === 2);
   await worker.stop();
@@ -407,7 +407,7 @@ it("a turn that was refused is taken again after pollInterval, though signals te
     if (number === 1) throw new HoldfastError("BROKER_FAILED", { broker: "scripted", problem: "a key is in the way" });
     return {};
   });
-  const worker = new Worker(broker, { pollInterval: "500ms", log: quiet });
+  const worker = new Worker(broker, { pollInterval: "500ms", log: silent });
   await worker.start();
   const startedAtMs = performance.now();
   await until("it has looked again", () => broker.turns.length > 1);

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
 import { type BrokerEvent, Client, connect, defineTask, Worker } from "../../index.js";
+import { silent } from "../../core/log.js";
 import { pause } from "../../core/loop.js";
 import { count, printable } from "../terminal.js";
 import { span } from "../times.js";
@@ -35,7 +36,7 @@ const killAfter = 100;
 const spoolingMs = 700;
 /** If Redis does not come back: what has not run by then is lost. */
 const patienceMs = 45_000;
-const quiet = { log: { debug() {}, info() {}, warn() {}, error() {} } } as const;
+const quiet = { log: silent } as const;
 const work = defineTask<{ n: number }>("outage");
 
 interface Run {

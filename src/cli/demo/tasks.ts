@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Broker, type Logger, Worker, type WorkerOptions, defineTask, fixed } from "../../index.js";
+import { silent } from "../../core/log.js";
+import { type Broker, Worker, type WorkerOptions, defineTask, fixed } from "../../index.js";
 import { type FileEntry, indexFile } from "./file-index.js";
 import { type ReportKind, writeReport } from "./file-report.js";
 import { readTree } from "./tree.js";
@@ -27,11 +28,9 @@ export const reportTask = defineTask<{ root: string; path: string; directory: st
   },
 );
 
-/** Nothing of what a worker logs: the demo fails on purpose, and its report tells of each failure. */
-const silence: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-
+/** Nothing is logged: the demo fails on purpose, and its report tells of each failure. */
 export function demoWorker(broker: Broker, options: WorkerOptions): Worker {
-  return new Worker(broker, { ...options, queues: demoQueues, log: silence })
+  return new Worker(broker, { ...options, queues: demoQueues, log: silent })
     .handle(indexTask, async ({ root, path }) => indexFile(join(root, path)))
     .handle(reportTask, async ({ root, path, directory, kind }) => {
       const { files } = await readTree(directory);

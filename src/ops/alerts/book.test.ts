@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { queueFacts } from "../../../test/support/queue-facts.js";
+import { silent } from "../../core/log.js";
 import { resolveMonitorConfig } from "../monitor-config.js";
 import { Trail } from "../trail.js";
 import { AlertBook } from "./book.js";
@@ -8,15 +9,13 @@ import { settingsFor } from "./rule-settings.js";
 import { ruleOf } from "./rules.js";
 import { notificationOf } from "./texts.js";
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Looks at a queue with so many dead letters, a second apart; answers what each channel is to be told, in order. */
 async function told(archived: readonly number[], channels: readonly object[]) {
   const config = resolveMonitorConfig({
     rules: { DlqSizeHigh: { for: "0s", keepFiring: "0s" } },
     channels: channels.map((one) => ({ kind: "webhook", url: "http://localhost/", ...one }) as const),
   });
-  const book = new AlertBook(new MemoryDocuments(), config, quiet);
+  const book = new AlertBook(new MemoryDocuments(), config, silent);
   for (const [n, count] of archived.entries()) {
     const facts = {
       atMs: n * 1_000,

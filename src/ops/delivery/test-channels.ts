@@ -1,6 +1,7 @@
 import { systemClock } from "../../core/clock.js";
 import { invalidOption, shown } from "../../core/errors.js";
 import { newId } from "../../core/ids.js";
+import { silent } from "../../core/log.js";
 import { runbookOf } from "../alerts/texts.js";
 import { type MonitorConfig, resolveMonitorConfig } from "../monitor-config.js";
 import { Delivery, problemOf } from "./delivery.js";
@@ -30,8 +31,7 @@ export async function testChannels(config: MonitorConfig, mailer?: Mailer, only?
       `there is ${only === undefined ? "none" : `no ${shown(only)}`}; there are: ${names}`,
     );
   }
-  const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-  const delivery = new Delivery(resolved, systemClock, quiet, mailer);
+  const delivery = new Delivery(resolved, systemClock, silent, mailer);
   return Promise.all(
     channels.map(async (channel) => {
       let tookMs = 0;

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { archiveKeep } from "../../../src/broker/broker.js";
+import { silent } from "../../../src/core/log.js";
 import { defineTask, Worker } from "../../../src/index.js";
 import { newTask, settled } from "../../support/builders.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet, Site } from "./site.js";
+import { Site } from "./site.js";
 
 const queue = "default";
 
@@ -51,7 +52,7 @@ describeGo("dead letters beside Go workers, whose asynq deletes beyond 9,999", (
     for (let at = 0; at < dead; at += 1_000)
       await site.go.enqueue(...Array.from({ length: 1_000 }, (_, n) => ({ id: `go-${at + n}`, type: "dead" })));
 
-    const worker = new Worker(site.broker, { concurrency: 1, log: quiet });
+    const worker = new Worker(site.broker, { concurrency: 1, log: silent });
     worker.handle(defineTask("dead"), () => pause(100));
     await worker.start();
     await site.go.serve({ concurrency: 100, handlers: { dead: { fail: 1, error: "no use", skip: true } } });

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { Client, defineTask, fixed, type TaskOptions, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet, Site } from "./site.js";
+import { Site } from "./site.js";
 
 const queue = "default";
 const id = "long";
@@ -25,7 +26,7 @@ describeGo("cancelling, between Go and TypeScript", () => {
     await put();
     let reason: unknown;
     let startedAtMs = 0;
-    const worker = new Worker(site.broker, { pollInterval: "20ms", log: quiet });
+    const worker = new Worker(site.broker, { pollInterval: "20ms", log: silent });
     worker.handle(long, async (_payload, { signal, attempt }) => {
       if (attempt > 1) return;
       startedAtMs = performance.now();
@@ -73,7 +74,7 @@ describeGo("cancelling, between Go and TypeScript", () => {
     await site.go.stop();
 
     let ended = false;
-    const worker = new Worker(site.broker, { pollInterval: "20ms", leaseDuration: "5s", log: quiet });
+    const worker = new Worker(site.broker, { pollInterval: "20ms", leaseDuration: "5s", log: silent });
     worker.handle(long, async (_payload, { signal }) => {
       // Longer than a renewal takes, which tells a worker what was asked for.
       await new Promise<void>((resolve) => {

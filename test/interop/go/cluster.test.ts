@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { Client, connect, defineTask, Inspector, Worker } from "../../../src/index.js";
 import { keysOf } from "../../../src/redis/keys.js";
 import { RedisCluster } from "../../support/redis-cluster.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet } from "./site.js";
 import { type GoTaskInfo, Witness } from "./witness.js";
 
 const queues = ["a", "b", "c", "d", "we:ird"];
@@ -33,7 +33,7 @@ describeGo("Go and TypeScript on a Redis Cluster of three", () => {
     for (const queue of queues)
       for (const type of ["works", "fails"])
         expect(await go.enqueue({ type, id: `${type} of Go`, queue, maxRetry: 0 })).toEqual([{ id: `${type} of Go` }]);
-    const worker = new Worker(broker, { queues: Object.fromEntries(queues.map((name) => [name, 1])), log: quiet });
+    const worker = new Worker(broker, { queues: Object.fromEntries(queues.map((name) => [name, 1])), log: silent });
     worker.handle(works, () => {});
     worker.handle(fails, () => {
       throw new Error("no such user");

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { Client, connect, defineTask, Worker } from "../../../src/index.js";
 import { RedisServer } from "../../support/redis-server.js";
 import { until } from "../../support/until.js";
@@ -10,7 +11,6 @@ import { loop } from "../../../src/core/loop.js";
 import { seeded } from "../../support/seeded.js";
 import { fill, MixedFleet, ofGo } from "./mixed-fleet.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
-import { quiet } from "./site.js";
 import { Witness } from "./witness.js";
 
 /** asynq's, and not to be changed: so long is a Go worker's lease, and so long everyone leaves it alone after that. */
@@ -57,7 +57,7 @@ describeGo("a worker is killed while it runs tasks", () => {
       await dying.serve({ queues: { [queue]: 1 }, handlers: { t: { block: true } } });
       await Promise.all([dying.started("retries"), dying.started("no retry")]);
       const runs: unknown[] = [];
-      const worker = new Worker(broker, { queues: { [queue]: 1 }, log: quiet });
+      const worker = new Worker(broker, { queues: { [queue]: 1 }, log: silent });
       worker.handle(defineTask("t"), (_payload, { id, attempt, crashes, headers }) => {
         runs.push({ id, attempt, crashes, headers, afterMs: performance.now() - killedAtMs });
       });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { DeadLetters, type FailureGroup } from "../../../src/deadletter/index.js";
 import { Client, defineTask, fixed, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet, Site } from "./site.js";
+import { Site } from "./site.js";
 import type { GoTaskInfo } from "./witness.js";
 
 const queue = "mail";
@@ -39,7 +40,7 @@ describeGo("dead letters of a fleet of Go and of TypeScript", () => {
     const client = new Client(site.broker);
     const fails = { "email:send": { fail: 9, error: "no such user 17" } };
     await client.enqueue(mail(undefined, { id: "both", maxRetry: 1 }));
-    const worker = new Worker(site.broker, { queues: { [queue]: 1 }, log: quiet });
+    const worker = new Worker(site.broker, { queues: { [queue]: 1 }, log: silent });
     worker.handle(mail, (_payload, { id }) => {
       throw new Error(`no such user ${id.length * 1_000}`);
     });

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { Client, defineTask, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet, Site } from "./site.js";
+import { Site } from "./site.js";
 import { Witness } from "./witness.js";
 
 describeGo("a message that nobody can read, held by a worker that died", () => {
@@ -35,7 +36,7 @@ describeGo("a message that nobody can read, held by a worker that died", () => {
     await site.go.stop();
 
     const ran: string[] = [];
-    const worker = new Worker(site.broker, { queues, leaseDuration: "5s", pollInterval: "20ms", log: quiet });
+    const worker = new Worker(site.broker, { queues, leaseDuration: "5s", pollInterval: "20ms", log: silent });
     worker.handle(task, (_payload, { id }) => void ran.push(id));
     await worker.start();
     await until("the good one has run", () => ran.includes("fine"), 10_000);

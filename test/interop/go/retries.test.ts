@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { silent } from "../../../src/core/log.js";
 import { Client, defineTask, fixed, SkipRetry, Worker } from "../../../src/index.js";
 import { until } from "../../support/until.js";
 import { buildTimeoutMs, describeGo } from "./programs.js";
-import { quiet, Site } from "./site.js";
+import { Site } from "./site.js";
 
 const queue = "default";
 const id = "flaky";
@@ -30,7 +31,7 @@ describeGo("a task that fails, with workers of Go and of TypeScript in turns", (
   /** Answers which attempt our handler was told it is. */
   async function runHere(handler: () => void): Promise<number> {
     let attempt: number | undefined;
-    const worker = new Worker(site.broker, { pollInterval: "20ms", log: quiet });
+    const worker = new Worker(site.broker, { pollInterval: "20ms", log: silent });
     worker.handle(flaky, (_payload, task) => {
       attempt = task.attempt;
       handler();

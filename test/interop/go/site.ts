@@ -44,6 +44,3 @@ export function ours(task: GoTask): TaskRequest<undefined> | TaskRequest<Uint8Ar
     ? defineTask(type)(undefined, given)
     : defineTask<Uint8Array>(type, { codec: rawBytes })(payload ?? new Uint8Array(0), given);
 }
-
-/** For workers whose tasks fail on purpose. */
-export const quiet = { debug() {}, info() {}, warn() {}, error() {} };
