@@ -37,13 +37,15 @@ export interface OutageCounts extends Pick<Tallied, ProducerCount> {
 
 type ProducerCount = "enqueued" | "spooled" | "notSent" | "refused" | "unknown" | "turnedAway";
 
+/**
+ * `restarted`, on the same place; `elsewhere`, another server took over; `older`, it has data of an earlier time;
+ * `other`, it has other data: emptied, or exchanged. The gravest last.
+ */
+export const changeKinds = ["restarted", "elsewhere", "older", "other"] as const;
+
 export interface OutageChange {
   readonly atMs: number;
-  /**
-   * `restarted`, on the same place; `elsewhere`, another server took over; `older`, it has data of an earlier time;
-   * `other`, it has other data: emptied, or exchanged.
-   */
-  readonly kind: "restarted" | "elsewhere" | "older" | "other";
+  readonly kind: (typeof changeKinds)[number];
   readonly problem: string;
   /** The same for all who saw this change; "" where it is hidden. */
   readonly incarnation: string;

@@ -1,4 +1,4 @@
-import type { Page } from "../core/info.js";
+import type { Page, PageRequest } from "../core/info.js";
 import type { Act } from "./roles.js";
 
 /**
@@ -18,12 +18,7 @@ export interface Redriving {
     nowMs: number,
   ): Promise<ChooseReceipt[]>;
   /** How far a redrive has come in each of these queues, and what is next there. All in one trip, or two. */
-  redriveStands(
-    redrive: string,
-    queues: readonly string[],
-    how: { readonly limit: number; readonly round: number },
-    nowMs: number,
-  ): Promise<RedriveStand[]>;
+  redriveStands(redrive: string, queues: readonly string[], how: StandAsking, nowMs: number): Promise<RedriveStand[]>;
   /** Moves dead letters whose message is still as expected. Answers in order. */
   moveDead(
     redrive: string,
@@ -41,11 +36,7 @@ export interface Redriving {
   /** It is over: its tasks may be chosen by others, and what it knows is kept for `keepMs`. */
   endRedrive(redrive: string, queue: string, nowMs: number, keepMs: number): Promise<void>;
   /** What is known of its tasks, in no order; a page may have more or fewer than `limit`. */
-  redrivenTasks(
-    redrive: string,
-    queue: string,
-    page: { readonly limit: number; readonly cursor?: string | undefined },
-  ): Promise<Page<RedrivenTask>>;
+  redrivenTasks(redrive: string, queue: string, page: RedrivenPage): Promise<Page<RedrivenTask>>;
 }
 
 export interface Chosen {
@@ -126,9 +117,17 @@ export type RedriveCauses = Readonly<Record<string, { readonly ended: number; re
 export const maxRedriveCauses = 100;
 export const otherCauses = "others";
 
+export interface StandAsking {
+  /** So many of those left, and of those to be looked at, each. */
+  readonly limit: number;
+  /** Whose causes are counted. */
+  readonly round: number;
+}
+
 export interface RedriveStand {
-  /** At most `limit` of those left, the oldest first, and of those to be looked at. */
+  /** To be moved, the oldest first. */
   readonly left: readonly Chosen[];
+  /** To be looked at. */
   readonly due: readonly { readonly id: string; readonly mark: string }[];
   readonly counts: RedriveCounts;
   /** Of the round that was asked for. */
@@ -137,6 +136,8 @@ export interface RedriveStand {
 
 /** `left` to be moved, `waiting`: moved, and not ended. */
 export type RedriveCounts = Readonly<Record<RedriveEnd | "left" | "waiting", number>>;
+
+export type RedrivenPage = Pick<PageRequest, "limit" | "cursor">;
 
 export interface RedrivenTask {
   readonly id: string;

@@ -1,4 +1,5 @@
 import { HoldfastError } from "../core/errors.js";
+import { portions } from "../core/portions.js";
 import type { Desk } from "./desk.js";
 
 /** Full steps of the index of failure groups that a look at it waits for: workers and the monitor do the rest. */
@@ -14,8 +15,7 @@ export async function bringUpToDate(
 ): Promise<void> {
   let left = steps;
   try {
-    for (let from = 0; from < queues.length && left > 0; from += queuesPerStep) {
-      const some = queues.slice(from, from + queuesPerStep);
+    for (const some of portions(queues, queuesPerStep)) {
       let atOnce = true;
       while (left > 0 && (await store.indexDeadLetters(some, perStep, nowMs(), atOnce)) >= perStep) {
         left -= 1;

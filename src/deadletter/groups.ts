@@ -1,6 +1,7 @@
 import { type GroupAbout, maxNames, type QueueGroup, type QueueGroups } from "../broker/failure-groups.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { type Fingerprint, isFingerprint } from "../core/fingerprint.js";
+import { groupedBy } from "../core/grouped-by.js";
 import type { Page, TaskInfo } from "../core/info.js";
 import { maxMessageChars } from "../core/outcome.js";
 import { scrub } from "../core/scrub.js";
@@ -125,9 +126,8 @@ async function look(desk: Desk, only?: readonly string[]) {
     desk.store.failureGroups(queues, desk.nowMs()),
     desk.store.readDocuments("group"),
   ]);
-  const found = new Map<Fingerprint, Part[]>();
-  for (const { queue, groups: ofQueue } of perQueue)
-    for (const one of ofQueue) found.set(one.fingerprint, [...(found.get(one.fingerprint) ?? []), { ...one, queue }]);
+  const parts = perQueue.flatMap(({ queue, groups: ofQueue }) => ofQueue.map((one): Part => ({ ...one, queue })));
+  const found = groupedBy(parts, ({ fingerprint }) => fingerprint);
   return { found, states: statesIn(documents), unindexed: sum(perQueue, (one: QueueGroups) => one.unindexed) };
 }
 

@@ -2,8 +2,8 @@ import { asynqBackoff, retryHorizonMs } from "../core/retry.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
 import { type Given, resolve, setting } from "../core/settings.js";
 import type { Desk } from "./desk.js";
+import { inTurns } from "./in-turns.js";
 import { readRedrives } from "./redrive/document.js";
-import { inTurns } from "./redrive/in-turns.js";
 import { added, standingOf } from "./redrive/standing.js";
 import { listRules, type Rule } from "./rules/book.js";
 

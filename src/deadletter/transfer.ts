@@ -2,6 +2,7 @@ import type { TaskRef } from "../broker/broker.js";
 import type { StoredLetter } from "../broker/stored-letter.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import type { TaskInfo } from "../core/info.js";
+import { portions } from "../core/portions.js";
 import { type ByOptions } from "../inspector/options.js";
 import type { Desk } from "./desk.js";
 import { parseRecord, recordLine } from "./record.js";
@@ -20,8 +21,8 @@ export async function* records(
   pages: AsyncIterable<readonly TaskRef[]> | Iterable<readonly TaskRef[]>,
 ): AsyncGenerator<string, void> {
   for await (const page of pages) {
-    for (let from = 0; from < page.length; from += readAtOnce) {
-      const refs = page.slice(from, from + readAtOnce).map(({ queue, id }) => ({ queue, id }));
+    for (const some of portions(page, readAtOnce)) {
+      const refs = some.map(({ queue, id }) => ({ queue, id }));
       for (const letter of await store.readLetters(refs)) if (letter !== undefined) yield recordLine(letter);
     }
   }

@@ -1,14 +1,11 @@
 import { HoldfastError } from "../core/errors.js";
 import { inTime } from "../core/expiry.js";
+import { portions } from "../core/portions.js";
 
 /** Longer lists travel in parts, each of which is one transaction at the most. */
 const tasksInCall = 1_000;
 
-export function inParts<T>(list: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(list.length / tasksInCall) }, (_, n) =>
-    list.slice(n * tasksInCall, (n + 1) * tasksInCall),
-  );
-}
+export const inParts = <T>(list: readonly T[]): T[][] => portions(list, tasksInCall);
 
 /** What all parts answered, in order. @throws what a part threw: with an unknown outcome when another one got through */
 export function allParts<T>(parts: readonly PromiseSettledResult<T[]>[]): T[] {

@@ -6,6 +6,7 @@ import { newId } from "../core/ids.js";
 import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo, WorkerInfo } from "../core/info.js";
 import { storedName } from "../core/names.js";
 import { encodeWithin, json, rawBytes } from "../core/payload.js";
+import { portions } from "../core/portions.js";
 import { resolve } from "../core/settings.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
 import * as given from "./options.js";
@@ -219,8 +220,7 @@ export class Inspector {
     if (!("ids" in checked)) throw invalidOption("cancel.selection.ids", "must be a list of ids");
     const { queue, ids } = checked;
     const receipts: { id: string; status: CancelReceipt }[] = [];
-    for (let from = 0; from < ids.length; from += given.maxBatch) {
-      const some = ids.slice(from, from + given.maxBatch);
+    for (const some of portions(ids, given.maxBatch)) {
       const refs = some.map((id) => ({ queue, id }));
       const answers = await this.#broker.cancel(refs, retry ? "retry" : "archive", by, this.#broker.clock.nowMs());
       receipts.push(...answers.map((status, n) => ({ id: some[n]!, status })));

@@ -1,4 +1,4 @@
-import type { OutageChange, OutageCounts, OutageRecord } from "../broker/outage.js";
+import { changeKinds, type OutageChange, type OutageCounts, type OutageRecord } from "../broker/outage.js";
 
 /** A time in which storage was away, or lost data, as all processes that wrote about it saw it. Counts are of tasks. */
 export interface Outage {
@@ -42,7 +42,6 @@ export interface PerhapsDoubled {
 
 /** Processes notice within so long of each other; what comes later is another outage. */
 const togetherMs = 60_000;
-const gravity = ["restarted", "elsewhere", "older", "other"] satisfies OutageChange["kind"][];
 
 /** From what processes wrote, the last outage first. */
 export function outagesFrom(records: readonly OutageRecord[]): Outage[] {
@@ -70,7 +69,7 @@ function outageOf(records: readonly OutageRecord[]): Outage {
   const over = told.every(({ endedAtMs }) => endedAtMs !== undefined);
   const counts = sumOf(records.map((record) => record.counts));
   const changes = records.flatMap(({ change }) => change ?? []);
-  const change = changes.toSorted((a, b) => gravity.indexOf(b.kind) - gravity.indexOf(a.kind))[0];
+  const change = changes.toSorted((a, b) => changeKinds.indexOf(b.kind) - changeKinds.indexOf(a.kind))[0];
   const kept = changes.filter(({ kind }) => kind === change?.kind).map(({ keptUntilMs }) => keptUntilMs);
   return {
     beganAtMs: Math.min(...told.map(({ beganAtMs }) => beganAtMs)),

@@ -1,11 +1,12 @@
 import { hostname } from "node:os";
-import type {
-  OutageChange,
-  OutageRecord,
-  OutageRecorder,
-  OutageSource,
-  OutageStore,
-  Tallied,
+import {
+  changeKinds,
+  type OutageChange,
+  type OutageRecord,
+  type OutageRecorder,
+  type OutageSource,
+  type OutageStore,
+  type Tallied,
 } from "../broker/outage.js";
 import { HoldfastError } from "../core/errors.js";
 import { newId } from "../core/ids.js";
@@ -85,7 +86,7 @@ export class ProcessOutages implements OutageRecorder {
     const nowMs = this.#source.clock.nowMs();
     const { tally } = this.#source;
     const open = (this.#open ??= this.#begin(nowMs, ""));
-    if (open.change !== undefined && gravity.indexOf(open.change.kind) > gravity.indexOf(kind)) return;
+    if (open.change !== undefined && changeKinds.indexOf(open.change.kind) > changeKinds.indexOf(kind)) return;
     open.endedAtMs ??= open.problem === "" ? nowMs : undefined;
     // What was acknowledged since it is back is on the new data.
     const then = open.problem === "" ? tally : open.before;
@@ -194,8 +195,6 @@ export class ProcessOutages implements OutageRecorder {
     if (records.length > 0) await this.#source.writeOutages(records, true).catch(ignored);
   }
 }
-
-const gravity = ["restarted", "elsewhere", "older", "other"] satisfies OutageChange["kind"][];
 
 /** The record is for people; whoever needs storage hears by its own calls that it is away. */
 const ignored = () => undefined;

@@ -8,6 +8,7 @@ import {
   type RunningRecord,
   type ServerRecord,
 } from "../core/worker-codec.js";
+import { portions } from "../core/portions.js";
 import { readable } from "../core/protobuf.js";
 import { listOf } from "./answers.js";
 import { maxRows } from "./batches.js";
@@ -66,8 +67,7 @@ export async function workers(link: RedisLink, nowMs: number): Promise<WorkerInf
   const [living] = await link.run([livingIn(serversKey, nowMs)]);
   const ids = listOf(link.label, living).flatMap((key) => /^asynq:servers:\{(.+)\}$/s.exec(String(key))?.[1] ?? []);
   const found: WorkerInfo[] = [];
-  for (let n = 0; n < ids.length; n += maxRows) {
-    const some = ids.slice(n, n + maxRows);
+  for (const some of portions(ids, maxRows)) {
     const replies = await link.run([
       ...some.map((id) => ({ name: "GET", args: [serverKey(id)] })),
       ...some.map((id) => ({ name: "HVALS", args: [runningKey(id)] })),

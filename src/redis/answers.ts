@@ -94,6 +94,12 @@ export function textIn(broker: string, reply: Reply | undefined): string {
   return String(reply);
 }
 
+/** Of what was caught, the one error with which a verb can go on. */
+export function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
+  if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
+  throw error;
+}
+
 /** The queue that an answer names by its number, from 1 on. @throws BROKER_UNAVAILABLE */
 export function queueIn(broker: string, queues: readonly string[], number: Reply | undefined): string {
   const queue = queues[Number(number) - 1];

@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditStore, ChainEnd, LogPlace, NewAct, SealedText, Sealing } from "../broker/audit.js";
+import { inTrips } from "../core/portions.js";
 import { countOf, listOf, numberIn, throwProblems } from "./answers.js";
 import { auditKey, globalAuditKey, queuesKey, sealedKey, sealedPlacesKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
@@ -6,8 +7,7 @@ import { appendActs, seal as sealCall } from "./scripts.gen.js";
 
 type Run = <T>(verb: (link: RedisLink) => Promise<T>) => Promise<T>;
 
-/** So many logs are asked in one trip. */
-const logsAtOnce = 500;
+const logsPerTrip = 500;
 
 export class RedisAudit implements AuditStore {
   readonly #run: Run;
@@ -33,19 +33,13 @@ export class RedisAudit implements AuditStore {
     newest = false,
   ): Promise<AuditEntry[][]> {
     return this.#run(async (link) => {
-      const all: AuditEntry[][] = [];
-      for (let n = 0; n < logs.length; n += logsAtOnce) {
-        const some = logs.slice(n, n + logsAtOnce);
-        const replies = await link.run(
-          some.map(({ log, after }) => {
-            const from = after === undefined ? "-" : `(${after}`;
-            const range = newest ? ["XREVRANGE", "+", from] : ["XRANGE", from, "+"];
-            return { name: range[0]!, args: [logKey(log), ...range.slice(1), "COUNT", limit] };
-          }),
-        );
-        all.push(...replies.map((reply, k) => entriesIn(link, some[k]!.log, reply)));
-      }
-      return all;
+      const commands = logs.map(({ log, after }) => {
+        const from = after === undefined ? "-" : `(${after}`;
+        const range = newest ? ["XREVRANGE", "+", from] : ["XRANGE", from, "+"];
+        return { name: range[0]!, args: [logKey(log), ...range.slice(1), "COUNT", limit] };
+      });
+      const replies = await inTrips(commands, logsPerTrip, (some) => link.run(some));
+      return replies.map((reply, n) => entriesIn(link, logs[n]!.log, reply));
     });
   }
 

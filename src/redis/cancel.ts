@@ -1,5 +1,6 @@
 import type { Cancellation, TaskRef } from "../broker/broker.js";
 import type { Act, CancelReceipt } from "../broker/roles.js";
+import { portions } from "../core/portions.js";
 import { type Failed, listOf, meaningOf, textIn, throwFailed, throwProblems } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { cancelChannel, keysOf, taskKey } from "./keys.js";
@@ -17,10 +18,7 @@ export async function cancel(
 ): Promise<CancelReceipt[]> {
   const batches = [...new Set(tasks.map(({ queue }) => queue))].flatMap((queue) => {
     const places = [...tasks.keys()].filter((at) => tasks[at]!.queue === queue);
-    return Array.from({ length: Math.ceil(places.length / maxRows) }, (_, n) => ({
-      queue,
-      places: places.slice(n * maxRows, (n + 1) * maxRows),
-    }));
+    return portions(places, maxRows).map((some) => ({ queue, places: some }));
   });
   const idsOf = (places: readonly number[]) => places.map((at) => tasks[at]!.id);
   const replies = await link.run(

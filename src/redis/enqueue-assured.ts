@@ -1,5 +1,6 @@
 import type { Assurance } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
+import { groupedBy } from "../core/grouped-by.js";
 import { AssuredLine } from "./assured-line.js";
 import type { Producer } from "./enqueue.js";
 import { barrierKey } from "./keys.js";
@@ -54,8 +55,7 @@ export class AssuredLines {
     const queues = calls.map(({ keys }) => queueOf(keys[0]!));
     const lines = await this.#linesOf(queues, assurance);
     const replies: Reply[] = [];
-    const parts = new Map<AssuredLine, number[]>();
-    for (const [n, line] of lines.entries()) parts.set(line, [...(parts.get(line) ?? []), n]);
+    const parts = groupedBy(lines.keys(), (n) => lines[n]!);
     const errors: unknown[] = [];
     await Promise.all(
       [...parts].map(async ([line, places]) => {

@@ -2,6 +2,7 @@ import type { EnqueueReceipt } from "../broker/broker.js";
 import { encodeMessage } from "../core/codec.js";
 import { ceilToS } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
+import { groupedBy } from "../core/grouped-by.js";
 import { idTimeMs } from "../core/ids.js";
 import type { NewTask } from "../core/message.js";
 import { type TaskState, taskStates } from "../core/state.js";
@@ -133,15 +134,8 @@ function callOf(link: Producer, { queue, rows }: Batch, nowMs: number): ScriptCa
     : enqueueCall({ ...keys, queues: queuesKey }, { queue, nowNs }, rows);
 }
 
-function placesByQueue(tasks: readonly NewTask[]): Map<string, number[]> {
-  const queues = new Map<string, number[]>();
-  for (const [at, { message }] of tasks.entries()) {
-    const places = queues.get(message.queue);
-    if (places === undefined) queues.set(message.queue, [at]);
-    else places.push(at);
-  }
-  return queues;
-}
+const placesByQueue = (tasks: readonly NewTask[]): Map<string, number[]> =>
+  groupedBy(tasks.keys(), (at) => tasks[at]!.message.queue);
 
 /** Batches that go out together, each encoded when it is asked for. */
 function* portions(

@@ -1,8 +1,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Cancellation } from "../broker/broker.js";
 import { ceilToS } from "../core/duration.js";
+import { groupedBy } from "../core/grouped-by.js";
 import { loop, pause } from "../core/loop.js";
 import { HoldfastError } from "../core/errors.js";
+import { portions } from "../core/portions.js";
 import { isUnreadable, listOf, textIn, throwProblems, unreadable } from "./answers.js";
 import { Unanswered } from "./asked.js";
 import { maxRows } from "./batches.js";
@@ -131,16 +133,8 @@ function heldOf(groups: readonly LeaseGroup[]): Held[] {
 
 /** As many as one call takes; where a call takes one queue only, each queue by itself. */
 function partsOf(leases: readonly Held[]): Held[][] {
-  const apart = new Map<string, Held[]>();
-  for (const held of leases) {
-    const place = link.oneSlotPerCall ? held.group.queue : "";
-    const part = apart.get(place);
-    if (part === undefined) apart.set(place, [held]);
-    else part.push(held);
-  }
-  return [...apart.values()].flatMap((all) =>
-    Array.from({ length: Math.ceil(all.length / maxRows) }, (_, n) => all.slice(n * maxRows, (n + 1) * maxRows)),
-  );
+  const apart = groupedBy(leases, ({ group }) => (link.oneSlotPerCall ? group.queue : ""));
+  return [...apart.values()].flatMap((all) => portions(all, maxRows));
 }
 
 /** Answers what keeps it from renewing some of them. */

@@ -1,4 +1,5 @@
 import type { Page, PageRequest, Selection, TaskInfo } from "../core/info.js";
+import { portions } from "../core/portions.js";
 import { listOf, numberIn, throwProblems, unreadable } from "./answers.js";
 import { activeKey, groupKey, groupsKey, pendingKey, setsOf } from "./keys.js";
 import type { RedisLink, Reply } from "./link.js";
@@ -169,10 +170,12 @@ async function entriesByScore(
 ): Promise<Entries> {
   const [score, id] = cursor === undefined ? ["", Buffer.of()] : inTwo(cursor);
   const head = { score: Number.isNaN(scoreOf(score)) ? "0" : score, id, limit, backwards: flag(backwards) };
-  const sets = keys.map((set) => ({ set }));
   const setsPerCall = Math.max(1, Math.floor(entriesPerCall / limit));
-  const calls = Array.from({ length: Math.ceil(sets.length / setsPerCall) }, (_, n) =>
-    pageCall(sets.slice(n * setsPerCall, (n + 1) * setsPerCall), head),
+  const calls = portions(keys, setsPerCall).map((some) =>
+    pageCall(
+      some.map((set) => ({ set })),
+      head,
+    ),
   );
   const answers = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
   throwProblems(link.label, answers.filter((answer) => Buffer.isBuffer(answer)).map(String));

@@ -6,6 +6,7 @@ import { decodeMessage } from "../core/codec.js";
 import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
 import type { QueueInfo, TaskInfo } from "../core/info.js";
+import { inTrips, portions } from "../core/portions.js";
 import { storedJson } from "../core/stored-json.js";
 import type { TaskState } from "../core/state.js";
 import { countOf, listOf, timeOf, totalOf } from "./answers.js";
@@ -15,23 +16,17 @@ import { queues as queuesCall } from "./scripts.gen.js";
 
 const valuesPerQueue = 22;
 const queuesPerCall = 50;
-/** With more in one trip, the last answers might come too late. */
 const queuesPerTrip = 500;
 /** Groups of one queue that are counted; asynq counts them all, however many. */
 const maxGroups = 1_000;
 
 export async function queues(link: RedisLink, nowMs: number, wanted?: readonly string[]): Promise<QueueInfo[]> {
   const names = (wanted === undefined ? await allQueues(link) : await existing(link, [...new Set(wanted)])).toSorted();
-  const calls = [];
   const perCall = link.oneSlotPerCall ? 1 : queuesPerCall;
-  for (let n = 0; n < names.length; n += perCall) {
-    calls.push(queuesCall(names.slice(n, n + perCall).map(keysOf), { maxGroups }));
-  }
-  const values: Reply[] = [];
-  const callsPerTrip = queuesPerTrip / perCall;
-  for (let n = 0; n < calls.length; n += callsPerTrip) {
-    for (const reply of await link.run(calls.slice(n, n + callsPerTrip))) values.push(...listOf(link.label, reply));
-  }
+  const calls = portions(names, perCall).map((some) => queuesCall(some.map(keysOf), { maxGroups }));
+  const values = await inTrips(calls, queuesPerTrip / perCall, async (some) =>
+    (await link.run(some)).flatMap((reply) => listOf(link.label, reply)),
+  );
   return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));
 }
 

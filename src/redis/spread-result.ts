@@ -1,6 +1,7 @@
 import type { LeasedTask, LeaseRequest, Settlement, SettleReceipt, Turn, TurnReply } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
-import { isUnreadable } from "./answers.js";
+import { groupedBy } from "../core/grouped-by.js";
+import { isUnreadable, unavailable } from "./answers.js";
 import { exchange } from "./exchange.js";
 import type { Caller, Command, RedisLink, Reply } from "./link.js";
 import type { Patience } from "./patience.js";
@@ -66,11 +67,7 @@ export class Result {
     queues: readonly string[],
     commands: (queue: string) => readonly Command[],
   ): Promise<Map<string, Reply[]>> {
-    const nodes = new Map<string, string[]>();
-    for (const queue of queues) {
-      const node = this.#nodeOf(queue);
-      nodes.set(node, [...(nodes.get(node) ?? []), queue]);
-    }
+    const nodes = groupedBy(queues, (queue) => this.#nodeOf(queue));
     const seen = new Map<string, Reply[]>();
     await Promise.all(
       [...nodes].map(async ([node, own]) => {
@@ -186,8 +183,3 @@ const isHopeless = ({ part, error }: Failed) => part.settle.length > 0 && !isAwa
 /** Tasks may have been leased: then the same request has to come again. */
 const isUnheard = ({ part, error }: Failed) =>
   part.lease !== undefined && isAway(error) && error.data.outcome === "unknown";
-
-export function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
-  if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
-  throw error;
-}

@@ -1,12 +1,13 @@
 import { maxCrashes } from "../broker/broker.js";
 import type { LeaseRequest, Turn, TurnReply } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
+import { unavailable } from "./answers.js";
 import { exchange } from "./exchange.js";
 import { pausedKey, pendingKey, requestKey } from "./keys.js";
 import type { RedisLink } from "./link.js";
 import { Patience } from "./patience.js";
 import { hostAndPort } from "./redis-url.js";
-import { type Part, partsOf, Result, unavailable } from "./spread-result.js";
+import { type Part, partsOf, Result } from "./spread-result.js";
 
 /** Trips of one turn: to the first queue, and to those behind it that hold something. */
 const maxTrips = 4;

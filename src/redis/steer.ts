@@ -2,6 +2,7 @@ import { maxCrashes, repeatHorizonMs } from "../broker/broker.js";
 import { archivedBy, failureText } from "../broker/failures.js";
 import type { Act, MoveReceipt, MoveSelection, MoveTarget, PauseReceipt, Steering } from "../broker/roles.js";
 import { floorToS } from "../core/duration.js";
+import { portions } from "../core/portions.js";
 import {
   type Failed,
   heed,
@@ -80,8 +81,7 @@ async function moveIds(
   const receipts = Array.from<IdReceipt>({ length: ids.length });
   let left = ids.map((id, at) => ({ id, at }));
   while (left.length > 0) {
-    const cut: (typeof left)[] = [];
-    for (let n = 0; n < left.length; n += maxRows) cut.push(left.slice(n, n + maxRows));
+    const cut = portions(left, maxRows);
     const replies = await link.run(
       cut.map((batch) => callOf({ ids: batch.map(({ id }) => id) })),
       { taskIds: left.map(({ id }) => id) },

@@ -3,6 +3,7 @@ import type { EnqueueReceipt, Looking, Producing } from "../broker/broker.js";
 import type { Identifying } from "../broker/incarnation.js";
 import type { SpooledTask, SpoolStore } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
+import { groupedBy } from "../core/grouped-by.js";
 import { Doorbell } from "./doorbell.js";
 import type { Looks } from "./looks.js";
 import { prepared } from "./prepared.js";
@@ -172,7 +173,7 @@ export class Delivery {
 
   /** Where it cannot be said what became of them, they come again. */
   async #send(chosen: readonly SpooledTask[]): Promise<void> {
-    const parts = byQueue(chosen);
+    const parts = groupedBy(chosen, ({ task }) => task.message.queue);
     try {
       await this.#sendParts(chosen, parts);
     } catch (error) {
@@ -368,15 +369,4 @@ export class Delivery {
     const same = found?.message?.type === type && Buffer.compare(found.message.payload, payload) === 0;
     return same ? { status: "enqueued", id, state: found.state } : receipt;
   }
-}
-
-function byQueue(rows: readonly SpooledTask[]): Map<string, SpooledTask[]> {
-  const parts = new Map<string, SpooledTask[]>();
-  for (const row of rows) {
-    const { queue } = row.task.message;
-    const part = parts.get(queue);
-    if (part === undefined) parts.set(queue, [row]);
-    else part.push(row);
-  }
-  return parts;
 }

@@ -1,5 +1,6 @@
 import type { Confirmation, Settlement, SettleReceipt, Turn, TurnReply, Working } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
+import { groupedBy } from "../core/grouped-by.js";
 import type { Logger } from "../core/log.js";
 import { pause } from "../core/loop.js";
 import type { Trouble, Watch } from "./watch.js";
@@ -187,13 +188,5 @@ export class Turns {
 /** Of a settlement that was tried before, and that may have been carried out then. */
 const repeated = (receipt: Confirmation): Confirmation => (receipt === "leaseLost" ? "presumed" : receipt);
 
-function byQueue(settlements: readonly Settlement[]): Settlement[][] {
-  const parts = new Map<string, Settlement[]>();
-  for (const settlement of settlements) {
-    const { queue } = settlement.task.lease;
-    const part = parts.get(queue);
-    if (part === undefined) parts.set(queue, [settlement]);
-    else part.push(settlement);
-  }
-  return [...parts.values()];
-}
+const byQueue = (settlements: readonly Settlement[]): Iterable<Settlement[]> =>
+  groupedBy(settlements, ({ task }) => task.lease.queue).values();

@@ -1,4 +1,5 @@
 import type { DayStats, StorageInfo } from "../../core/info.js";
+import { inTrips } from "../../core/portions.js";
 import type { Broker, Inspector, QueueInfo } from "../../index.js";
 
 const queuesPerCall = 1_000;
@@ -19,10 +20,7 @@ export interface QueueStats {
 export async function lookAt(broker: Broker, inspector: Inspector): Promise<Stats> {
   const [queues, storage] = await Promise.all([inspector.queues(), inspector.storage()]);
   const names = queues.map(({ name }) => name);
-  const history: DayStats[][] = [];
-  for (let at = 0; at < names.length; at += queuesPerCall) {
-    history.push(...(await inspector.history(names.slice(at, at + queuesPerCall), 1)));
-  }
+  const history = await inTrips(names, queuesPerCall, (some) => inspector.history(some, 1));
   return {
     atMs: broker.clock.nowMs(),
     label: broker.label,

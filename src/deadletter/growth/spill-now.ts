@@ -2,6 +2,7 @@ import { invalidOption, shown } from "../../core/errors.js";
 import type { TaskInfo } from "../../core/info.js";
 import { storedName } from "../../core/names.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
+import { portions } from "../../core/portions.js";
 import type { ByOptions } from "../../inspector/options.js";
 import { scanPage } from "../../inspector/pages.js";
 import { checkedSelection } from "../../inspector/selection.js";
@@ -88,8 +89,7 @@ async function* byIds(
   const checked = checkedSelection(selection, "spill");
   if (!("ids" in checked)) return;
   const { queue, ids } = checked;
-  for (let from = 0; from < ids.length; from += scanPage) {
-    const some = ids.slice(from, from + scanPage);
+  for (const some of portions(ids, scanPage)) {
     const found = await broker.find(some.map((id) => ({ queue, id })));
     const tasks = found.filter((task) => task?.state === "archived") as TaskInfo[];
     yield { queue, tasks, missing: some.length - tasks.length };

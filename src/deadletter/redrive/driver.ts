@@ -2,6 +2,7 @@ import { DocumentLease } from "../../broker/document-lease.js";
 import type { RedriveStand } from "../../broker/redriving.js";
 import type { TaskInfo } from "../../core/info.js";
 import type { Desk } from "../desk.js";
+import { inTurns } from "../in-turns.js";
 import { choose, countedBy, type Refused, sifted } from "./chooser.js";
 import {
   changeRedrive,
@@ -15,7 +16,6 @@ import {
   type RedriveStanding,
   type StoredRedrive,
 } from "./document.js";
-import { inTurns } from "./in-turns.js";
 import { lookAtMoved } from "./look.js";
 import { moveLeft } from "./move-left.js";
 import { movedOf, nextOf } from "./next.js";

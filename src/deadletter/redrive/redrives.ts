@@ -5,6 +5,7 @@ import { newId } from "../../core/ids.js";
 import { pause as wait } from "../../core/loop.js";
 import type { ByOptions } from "../../inspector/options.js";
 import type { Desk } from "../desk.js";
+import { inTurns } from "../in-turns.js";
 import {
   changeRedrive,
   forgetOld,
@@ -17,7 +18,6 @@ import {
   writeRedrive,
 } from "./document.js";
 import { leaseMs, RedriveDriver } from "./driver.js";
-import { inTurns } from "./in-turns.js";
 import { redriveOptions, type RedriveOptions, redriveSettings } from "./options.js";
 import { markOf } from "./outcome.js";
 import { estimateMs, plan, type PlanWatching, type RedrivePlan } from "./plan.js";

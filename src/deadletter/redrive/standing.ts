@@ -1,4 +1,5 @@
-import type { RedriveCauses, RedriveCounts, RedriveStand } from "../../broker/redriving.js";
+import type { RedriveCauses, RedriveCounts, RedriveStand, StandAsking } from "../../broker/redriving.js";
+import { inTrips } from "../../core/portions.js";
 import type { Desk } from "../desk.js";
 import { addCauses } from "./brake.js";
 import type { RedriveDocument, RedriveStanding, StoredRedrive } from "./document.js";
@@ -31,21 +32,17 @@ export function added(standings: readonly RedriveStanding[]): RedriveStanding {
   return { counts, causes: Object.fromEntries(causes) };
 }
 
-/** Queues that one trip looks at. */
-const atOnce = 500;
+const queuesPerTrip = 500;
 
 /** Of each queue, in order. */
-export async function standsOf(
+export function standsOf(
   { store, nowMs }: Desk,
   id: string,
   queues: readonly string[],
-  how: { readonly limit: number; readonly round: number },
+  how: StandAsking,
   lookAtMs = nowMs(),
 ): Promise<RedriveStand[]> {
-  const all: RedriveStand[] = [];
-  for (let from = 0; from < queues.length; from += atOnce)
-    all.push(...(await store.redriveStands(id, queues.slice(from, from + atOnce), how, lookAtMs)));
-  return all;
+  return inTrips(queues, queuesPerTrip, (some) => store.redriveStands(id, some, how, lookAtMs));
 }
 
 /** Over all queues of a redrive; of one that is over, as it was then. */

@@ -1,4 +1,5 @@
 import type { TaskInfo } from "../../core/info.js";
+import { inTrips } from "../../core/portions.js";
 import { taskStates } from "../../core/state.js";
 import { pageWith, scanPage } from "../../inspector/pages.js";
 import type { Desk } from "../desk.js";
@@ -128,11 +129,8 @@ async function ofRefs(
   refs: NonNullable<Plan["refs"]>,
   matches: Matcher,
 ): Promise<SearchPage> {
-  const found: TaskInfo[] = [];
-  for (let first = 0; first < refs.length; first += scanPage) {
-    const tasks = await broker.find(refs.slice(first, first + scanPage));
-    found.push(...tasks.filter((task): task is TaskInfo => task !== undefined));
-  }
+  const tasks = await inTrips(refs, scanPage, (some) => broker.find(some));
+  const found = tasks.filter((task): task is TaskInfo => task !== undefined);
   const items = found.filter((task) => states.includes(task.state) && matches(task));
   return { items, scanned: found.length, total: found.length, hits: items.length, cursor: undefined };
 }

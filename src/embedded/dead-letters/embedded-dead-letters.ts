@@ -18,8 +18,10 @@ import type {
   DeadMoveReceipt,
   DeadMoving,
   RedriveNote,
+  RedrivenPage,
   RedrivenTask,
   RedriveStand,
+  StandAsking,
 } from "../../broker/redriving.js";
 import type { OutcomeCount } from "../../broker/outcome-counts.js";
 import type { Act } from "../../broker/roles.js";
@@ -98,7 +100,7 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
   async redriveStands(
     redrive: string,
     queues: readonly string[],
-    how: { readonly limit: number; readonly round: number },
+    how: StandAsking,
     nowMs: number,
   ): Promise<RedriveStand[]> {
     return this.#ask((link) => link.call("redriveStands", { redrive, queues, ...how, nowMs }));
@@ -126,11 +128,7 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     return this.#ask((link) => link.call("endRedrive", { redrive, queue, nowMs, keepMs }));
   }
 
-  async redrivenTasks(
-    redrive: string,
-    queue: string,
-    page: { readonly limit: number; readonly cursor?: string | undefined },
-  ): Promise<Page<RedrivenTask>> {
+  async redrivenTasks(redrive: string, queue: string, page: RedrivenPage): Promise<Page<RedrivenTask>> {
     return this.#ask((link) => link.call("redrivenTasks", { redrive, queue, page }));
   }
 

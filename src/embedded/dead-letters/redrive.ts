@@ -1,18 +1,20 @@
 import { maxCrashes } from "../../broker/broker.js";
-import type {
-  ChooseReceipt,
-  Choosing,
-  Chosen,
-  DeadMove,
-  DeadMoveReceipt,
-  DeadMoving,
-  NotMovable,
-  RedriveEnd,
-  RedriveNote,
-  RedrivenTask,
-  RedriveStand,
+import {
+  type ChooseReceipt,
+  type Choosing,
+  type Chosen,
+  type DeadMove,
+  type DeadMoveReceipt,
+  type DeadMoving,
+  type NotMovable,
+  type RedriveEnd,
+  redriveEnds,
+  type RedriveNote,
+  type RedrivenPage,
+  type RedrivenTask,
+  type RedriveStand,
+  type StandAsking,
 } from "../../broker/redriving.js";
-import { redriveEnds } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import { decodeMessage } from "../../core/codec.js";
 import { ceilToS } from "../../core/duration.js";
@@ -199,11 +201,9 @@ export function noteRedriven(sql: Sql, { redrive, queue, notes, round }: NoteCal
   }
 }
 
-export interface StandsCall {
+export interface StandsCall extends StandAsking {
   readonly redrive: string;
   readonly queues: readonly string[];
-  readonly limit: number;
-  readonly round: number;
   readonly nowMs: number;
 }
 
@@ -245,7 +245,7 @@ export function endRedrive(
 }
 
 export interface TasksCall extends Of {
-  readonly page: { readonly limit: number; readonly cursor?: string | undefined };
+  readonly page: RedrivenPage;
 }
 
 export function redrivenTasks(sql: Sql, { redrive, queue, page }: TasksCall): Page<RedrivenTask> {

@@ -1,3 +1,4 @@
+import { portions } from "../../core/portions.js";
 import { type Failed, listOf, meaningOf, textIn, throwFailed, throwProblems } from "../answers.js";
 import { maxRows } from "../batches.js";
 import { type Caller, LinkError, type ScriptCall } from "../link.js";
@@ -12,9 +13,7 @@ export async function answerById<R extends string>(
   callOf: (ids: string) => ScriptCall,
   receiptOf: Readonly<Record<string, R>>,
 ): Promise<R[]> {
-  const parts = Array.from({ length: Math.ceil(ids.length / maxRows) }, (_, n) =>
-    ids.slice(n * maxRows, (n + 1) * maxRows),
-  );
+  const parts = portions(ids, maxRows);
   const calls = parts.map((part) => callOf(JSON.stringify(part.map((id) => id.toWellFormed()))));
   return answerParts(link, parts, calls, receiptOf);
 }

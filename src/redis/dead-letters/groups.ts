@@ -14,8 +14,9 @@ import {
 import { floorToS } from "../../core/duration.js";
 import type { Fingerprint } from "../../core/fingerprint.js";
 import type { Page, PageRequest, TaskInfo } from "../../core/info.js";
+import { inTrips, portions } from "../../core/portions.js";
 import { heed, listOf, numberIn, queueIn, textIn, throwProblems, timeOf } from "../answers.js";
-import { batches, maxBytes, maxBytesRead, maxRows } from "../batches.js";
+import { maxBytes, maxBytesRead, maxRows } from "../batches.js";
 import { groupMembersKey, keysOf, setsOf } from "../keys.js";
 import type { Caller, RedisLink, Reply } from "../link.js";
 import { pageByScore, pageOfSets } from "../list.js";
@@ -97,10 +98,9 @@ const queuesPerTrip = 8;
 export async function failureGroups(link: RedisLink, queues: readonly string[], nowMs: number): Promise<QueueGroups[]> {
   const nowS = floorToS(nowMs);
   const head = { hourS: nowS - 3_600, beforeS: nowS - 7_200 };
-  const replies: Reply[] = [];
-  for (const some of batches(queues, () => 0, queuesPerTrip)) {
-    for (const reply of await link.run(some.map((queue) => deadGroups(keysOf(queue), head)))) replies.push(reply);
-  }
+  const replies = await inTrips(queues, queuesPerTrip, (some) =>
+    link.run(some.map((queue) => deadGroups(keysOf(queue), head))),
+  );
   return replies.map((reply, at) => {
     const [dead, indexed, waiting, ...flat] = listOf(link.label, reply);
     const groups: QueueGroup[] = [];
@@ -131,10 +131,7 @@ function groupOf(
 
 export async function knownCauses(link: RedisLink, queue: string, page: PageRequest): Promise<Page<KnownCause>> {
   const { entries, ...places } = await pageByScore(link, setsOf.archived(queue), page);
-  const calls = Array.from(
-    batches(entries, () => 0),
-    (rows) => deadCauses(keysOf(queue), {}, rows),
-  );
+  const calls = portions(entries, maxRows).map((rows) => deadCauses(keysOf(queue), {}, rows));
   const groups = (await link.run(calls)).flatMap((reply) => listOf(link.label, reply));
   const items = entries.map(({ id }, at) => {
     const fingerprint = textIn(link.label, groups[at]);

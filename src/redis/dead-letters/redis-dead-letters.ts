@@ -12,8 +12,10 @@ import type {
   DeadMoveReceipt,
   DeadMoving,
   RedriveNote,
+  RedrivenPage,
   RedrivenTask,
   RedriveStand,
+  StandAsking,
 } from "../../broker/redriving.js";
 import type { OutcomeCount } from "../../broker/outcome-counts.js";
 import type { Act } from "../../broker/roles.js";
@@ -97,7 +99,7 @@ export class RedisDeadLetters implements DeadLetterStore {
   async redriveStands(
     redrive: string,
     queues: readonly string[],
-    how: { readonly limit: number; readonly round: number },
+    how: StandAsking,
     nowMs: number,
   ): Promise<RedriveStand[]> {
     return this.#run((link) => redriveStands(link, redrive, queues, how, nowMs));
@@ -122,11 +124,7 @@ export class RedisDeadLetters implements DeadLetterStore {
     return this.#run((link) => endRedrive(link, redrive, queue, nowMs, keepMs));
   }
 
-  async redrivenTasks(
-    redrive: string,
-    queue: string,
-    page: { readonly limit: number; readonly cursor?: string | undefined },
-  ): Promise<Page<RedrivenTask>> {
+  async redrivenTasks(redrive: string, queue: string, page: RedrivenPage): Promise<Page<RedrivenTask>> {
     return this.#run((link) => redrivenTasks(link, redrive, queue, page));
   }
 

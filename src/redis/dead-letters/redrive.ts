@@ -12,8 +12,10 @@ import {
   type RedriveEnd,
   redriveEnds,
   type RedriveNote,
+  type RedrivenPage,
   type RedrivenTask,
   type RedriveStand,
+  type StandAsking,
 } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import { ceilToS } from "../../core/duration.js";
@@ -112,7 +114,7 @@ export async function redriveStands(
   link: RedisLink,
   redrive: string,
   queues: readonly string[],
-  { limit, round }: { readonly limit: number; readonly round: number },
+  { limit, round }: StandAsking,
   nowMs: number,
 ): Promise<RedriveStand[]> {
   const keys = queues.map((queue) => redriveKeys(queue, redrive));
@@ -184,7 +186,7 @@ export async function redrivenTasks(
   link: RedisLink,
   redrive: string,
   queue: string,
-  { limit, cursor = "0" }: { readonly limit: number; readonly cursor?: string | undefined },
+  { limit, cursor = "0" }: RedrivenPage,
 ): Promise<Page<RedrivenTask>> {
   const [reply] = await run(link, [
     { name: "HSCAN", args: [redriveKeys(queue, redrive).marks, cursor, "COUNT", limit] },
