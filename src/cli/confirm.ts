@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { invalidOption } from "../core/errors.js";
-import { printable } from "./terminal.js";
+import { printable } from "../core/printable.js";
 
 /** A person said no. */
 export class CalledOff extends Error {}

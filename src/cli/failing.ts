@@ -2,7 +2,7 @@ import ansis from "ansis";
 import { HoldfastError } from "../core/errors.js";
 import { CalledOff } from "./confirm.js";
 import { calledOffExitCode, exitCodeOf, isSystemError } from "./exit-codes.js";
-import { printable, printableJson, wrapped } from "./terminal.js";
+import { printableJson, wrapped } from "./terminal.js";
 
 /**
  * One sentence for people and the code to look up, or one JSON document for programs, on standard error; a stack only for
@@ -21,10 +21,10 @@ export function fail(error: unknown, json: boolean): void {
   } else if (error instanceof HoldfastError) {
     const isInterrupted = error.code === "BULK_INTERRUPTED" || error.code === "RUN_INTERRUPTED";
     const because = isInterrupted && error.cause instanceof Error ? `: ${error.cause.message}` : "";
-    const sentence = wrapped(`holdfast: ${printable(error.message + because)} [${error.code}]`).join("\n");
+    const sentence = wrapped(`holdfast: ${error.message}${because} [${error.code}]`).join("\n");
     console.error(ansis.red(sentence));
   } else if (isSystemError(error)) {
-    console.error(ansis.red(wrapped(`holdfast: ${printable(error.message)}`).join("\n")));
+    console.error(ansis.red(wrapped(`holdfast: ${error.message}`).join("\n")));
   } else {
     console.error(error);
   }
@@ -36,7 +36,7 @@ export function outputUsageError(json: boolean): (text: string, write: (text: st
     const said = text
       .replace(/^error: /, "holdfast: ")
       .split("\n")
-      .flatMap((line) => wrapped(printable(line)));
+      .flatMap((line) => wrapped(line));
     if (!json) write(said.join("\n"));
     else if (text.startsWith("error: ")) {
       const message = text.slice("error: ".length).trim();

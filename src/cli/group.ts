@@ -1,10 +1,10 @@
 import { Command } from "commander";
+import { printable } from "../core/printable.js";
 import { type StorageFlags, queueAndRest, queueArgument, queueOption, teaching, withStorage } from "./flags.js";
 import { note, print, printJson } from "./output.js";
 import { numbers } from "./queue/view.js";
 import { withStorageOpen } from "./storage.js";
 import { table } from "./table.js";
-import { printable } from "./terminal.js";
 
 export function groupCommand(): Command {
   return new Command("group")

@@ -1,5 +1,5 @@
 import { isJson, setOut } from "../core/json-text.js";
-import { printable } from "./terminal.js";
+import { printable } from "../core/printable.js";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -1,5 +1,6 @@
+import { count } from "../core/counting.js";
 import type { BulkProgress } from "../index.js";
-import { columns, count, startOf } from "./terminal.js";
+import { columns, startOf } from "./terminal.js";
 
 /** One line, drawn over and over, that says how far a bulk act is; only where somebody looks. */
 export class ProgressLine {

@@ -1,5 +1,6 @@
 import ansis from "ansis";
-import { columns as terminalColumns, printable, startOf, widthOf } from "./terminal.js";
+import { printable } from "../core/printable.js";
+import { columns as terminalColumns, startOf, widthOf } from "./terminal.js";
 
 export interface Column<R> {
   readonly head: string;

@@ -1,7 +1,5 @@
 import { printable, unprintable } from "../core/printable.js";
 
-export { printable };
-
 /** JSON for programs that is safe for terminals too: the same characters are written as the escapes that JSON has. */
 export function printableJson(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, undefined, indent);
@@ -63,11 +61,11 @@ export function columns(): number {
   return Math.max(20, process.stdout.columns ?? Number.POSITIVE_INFINITY);
 }
 
-/** A text as lines that fit the terminal, broken at spaces, with the indents of the first and of those that follow. */
+/** Text made safe, as lines that fit the terminal, broken at spaces, with the indents of the first and of those that follow. */
 export function wrapped(text: string, first = "", following = first, width = columns()): string[] {
   const lines: string[] = [];
   let line = first;
-  for (const word of text.split(" ")) {
+  for (const word of printable(text).split(" ")) {
     if (line.trim() !== "" && widthOf(line) + 1 + widthOf(word) > width) {
       lines.push(line);
       line = following;
@@ -76,11 +74,6 @@ export function wrapped(text: string, first = "", following = first, width = col
   }
   return [...lines, line];
 }
-
-const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-
-/** 12,345 */
-export const count = (value: number): string => grouped.format(value);
 
 /** 0.42 s */
 export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(2)} s`;

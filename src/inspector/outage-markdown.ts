@@ -1,3 +1,4 @@
+import { count, counted } from "../core/counting.js";
 import type { Outage } from "./outages.js";
 
 /** For people: each outage with a message for stakeholders first, then what is known, and what to do. */
@@ -100,7 +101,7 @@ function mayBeLost({ lost, change }: Outage): string {
 }
 
 const finishedOf = ({ finished }: Outage["lost"]) =>
-  finished > 0 ? `, of which up to ${number(finished)} had been finished before` : "";
+  finished > 0 ? `, of which up to ${count(finished)} had been finished before` : "";
 
 function facts({ beganAtMs, endedAtMs, counts, change, problem, brokers, processes, doubled, lost }: Outage): string {
   const rows: [string, string][] = [
@@ -111,21 +112,21 @@ function facts({ beganAtMs, endedAtMs, counts, change, problem, brokers, process
     ["How it came back", change === undefined ? "" : [ways[change.kind], change.problem].filter(Boolean).join(" ")],
     ["Data are there up to", change?.keptUntilMs === undefined ? "" : time(change.keptUntilMs)],
     ["Storage", brokers.join(", ")],
-    ["Told by", `${processes.length} ${processes.length === 1 ? "process" : "processes"}`],
-    ["Accepted by Redis meanwhile", number(counts.enqueued)],
-    ["Accepted into spools", number(counts.spooled)],
-    ["Of those delivered", number(counts.delivered)],
-    ["Of those duplicates of others", number(counts.duplicates)],
-    ["Of those still waiting", number(counts.waiting)],
-    ["Of those parked", number(counts.parked)],
+    ["Told by", counted(processes.length, "process", "processes")],
+    ["Accepted by Redis meanwhile", count(counts.enqueued)],
+    ["Accepted into spools", count(counts.spooled)],
+    ["Of those delivered", count(counts.delivered)],
+    ["Of those duplicates of others", count(counts.duplicates)],
+    ["Of those still waiting", count(counts.waiting)],
+    ["Of those parked", count(counts.parked)],
     ["Delayed, longest", counts.longestDelayMs === 0 ? "" : length(counts.longestDelayMs)],
-    ["Sent again by spools", number(counts.replayed)],
-    ["Not accepted, not sent", number(counts.notSent)],
-    ["Not accepted, refused by Redis", number(counts.refused)],
-    ["Not accepted, turned away by a limit or a full spool", number(counts.turnedAway)],
-    ["Unknown whether accepted", number(counts.unknown)],
-    ["Perhaps run twice, at most", number(doubled.tasks)],
-    ["Possibly lost, at most", number(lost.tasks)],
+    ["Sent again by spools", count(counts.replayed)],
+    ["Not accepted, not sent", count(counts.notSent)],
+    ["Not accepted, refused by Redis", count(counts.refused)],
+    ["Not accepted, turned away by a limit or a full spool", count(counts.turnedAway)],
+    ["Unknown whether accepted", count(counts.unknown)],
+    ["Perhaps run twice, at most", count(doubled.tasks)],
+    ["Possibly lost, at most", count(lost.tasks)],
   ];
   const told = rows.filter(([, value]) => value !== "");
   return told.map(([name, value]) => `- ${name}: ${plain(value)}`).join("\n");
@@ -207,9 +208,8 @@ const list = (lines: readonly string[], none: string) =>
 
 /** What Redis and the network said may hold anything. */
 const plain = (text: string) => text.replaceAll(/\p{C}+/gu, " ");
-const number = (count: number) => count.toLocaleString("en-US");
-const tasks = (count: number) => `${number(count)} ${count === 1 ? "task" : "tasks"}`;
-const were = (count: number) => (count === 1 ? "was" : "were");
+const tasks = (n: number) => counted(n, "task");
+const were = (n: number) => (n === 1 ? "was" : "were");
 const time = (ms: number) => `${new Date(ms).toISOString().slice(0, -5).replace("T", " ")} UTC`;
 
 function length(ms: number): string {

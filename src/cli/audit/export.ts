@@ -2,14 +2,16 @@ import { createReadStream, existsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { Command } from "commander";
+import { counted } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import { storedJson } from "../../core/stored-json.js";
 import { recordIn } from "../../ops/audit/record.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { note, print, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { withStorageOpen } from "../storage.js";
-import { count, printable, printableJson } from "../terminal.js";
+import { printableJson } from "../terminal.js";
 
 interface ExportFlags extends StorageFlags {
   readonly after?: number;
@@ -42,7 +44,7 @@ export function exportCommand(): Command {
           records += 1;
         }
       });
-      const said = `${count(records)} ${records === 1 ? "record" : "records"}`;
+      const said = counted(records, "record");
       if (to === undefined) note(said);
       else await print(`${said} appended to ${printable(to)}`);
     }),

@@ -1,9 +1,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import { teaching } from "../flags.js";
 import { print, printJson } from "../output.js";
-import { printable } from "../terminal.js";
 
 export function keygenCommand(): Command {
   const command = new Command("keygen")

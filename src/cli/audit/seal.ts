@@ -1,11 +1,13 @@
 import { Command } from "commander";
+import { count, counted } from "../../core/counting.js";
 import { pause } from "../../core/loop.js";
+import { printable } from "../../core/printable.js";
 import type { AuditHead } from "../../ops/audit/record.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { withStorageOpen } from "../storage.js";
-import { count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { headBefore, keepHead, privateKeyOf } from "./files.js";
 
 interface SealFlags extends StorageFlags {
@@ -64,7 +66,7 @@ async function tell(
   const { sealed, gaps, head } = done;
   if (json === true) return void (await (watch ? printJsonLine : printJson)({ sealed, gaps, head: head ?? null }));
   for (const gap of gaps) note(`holdfast: missing: ${printable(gap)}`);
-  const acts = `${count(sealed)} ${sealed === 1 ? "act" : "acts"} sealed`;
-  const end = head === undefined ? "" : `; the log ends at record ${count(head.n)}, hash ${printable(head.hash)}`;
+  const acts = `${counted(sealed, "act")} sealed`;
+  const end = head === undefined ? "" : `; the log ends at record ${count(head.n)}, hash ${head.hash}`;
   await print(...wrapped(acts + end, "", "  "));
 }

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import ansis from "ansis";
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
 import type { ChainVerdict } from "../../ops/audit/check.js";
 import type { CheckingKeys } from "../../ops/audit/keys.js";
@@ -11,7 +12,7 @@ import { storageExitCode } from "../exit-codes.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
-import { count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { iso, relative } from "../times.js";
 import { keptHead, textIn } from "./files.js";
 
@@ -84,7 +85,7 @@ async function inStorage(flags: VerifyFlags, keys: CheckingKeys, heads: readonly
 
 function verdictLines(verdict: ChainVerdict, unsealed: UnsealedActs | undefined, nowMs: number): string[] {
   const { ok, records, first, head, problems, problemCount, told } = verdict;
-  const line = (text: string) => wrapped(printable(text), "", "  ");
+  const line = (text: string) => wrapped(text, "", "  ");
   const span = head === undefined ? "" : `, ${count(first ?? 0)} to ${count(head.n)}, sealed until ${head.sealedAt}`;
   const left = problemCount - problems.length;
   return [

@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import ansis from "ansis";
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { untilSignal } from "../../core/loop.js";
 import { calledAs } from "../env.js";
 import { calledOffExitCode, storageExitCode } from "../exit-codes.js";
 import { packageRoot } from "../package-root.js";
-import { columns, count, endOf, printable, wrapped } from "../terminal.js";
+import { columns, endOf, wrapped } from "../terminal.js";
 import type { OutageReport } from "./outage-act.js";
 import { progressFor } from "./progress.js";
 import { printedReport } from "./tables.js";
@@ -126,5 +127,5 @@ function ownFiles(): string {
 
 function announcement(files: number, directory: string, storage: string): string {
   const where = endOf(directory, Math.max(20, columns() - 40));
-  return wrapped(`Indexing ${count(files)} files of ${where}; tasks are kept in ${printable(storage)}`).join("\n");
+  return wrapped(`Indexing ${count(files)} files of ${where}; tasks are kept in ${storage}`).join("\n");
 }

@@ -2,8 +2,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Broker } from "../../index.js";
 import { DeadLetters, type FailureGroup } from "../../deadletter/index.js";
+import { count } from "../../core/counting.js";
 import { pause } from "../../core/loop.js";
-import { columns, count, endOf } from "../terminal.js";
+import { columns, endOf } from "../terminal.js";
 import type { DeadLetter, DeadLetterReport } from "./demo-report.js";
 import { demoQueues, demoWorker } from "./tasks.js";
 

@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
 import { type BrokerEvent, Client, connect, defineTask, Worker } from "../../index.js";
+import { count } from "../../core/counting.js";
 import { silent } from "../../core/log.js";
 import { pause } from "../../core/loop.js";
-import { count, printable } from "../terminal.js";
+import { printable } from "../../core/printable.js";
 import { span } from "../times.js";
 import { PrivateRedis } from "./private-redis.js";
 

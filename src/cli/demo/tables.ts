@@ -1,7 +1,9 @@
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
+import { groupedBy } from "../../core/grouped-by.js";
 import type { calledAs } from "../env.js";
 import { type Column, table } from "../table.js";
-import { columns, count, endOf, printable, seconds, size, wrapped } from "../terminal.js";
+import { columns, endOf, seconds, size, wrapped } from "../terminal.js";
 import { actLines } from "./dead-letter-act.js";
 import type { DeadLetter, DemoReport, QueueTotals } from "./demo-report.js";
 
@@ -35,7 +37,7 @@ function summary(report: DemoReport): string {
     details.unshift(`${count(report.lostTasks)} tasks are gone: storage does not know them any more.`);
   if (report.stoppedAtFileLimit) details.push("There are more files than the demo takes: the rest was left out.");
   for (const folder of report.unreadableFolders) {
-    details.push(`A folder that cannot be read was left out: ${printable(folder)}`);
+    details.push(`A folder that cannot be read was left out: ${folder}`);
   }
   const headline = `${done} of ${count(tasks)} tasks completed, ${count(dead.length)} dead letters, in ${seconds(report.workMs)}.`;
   return [...wrapped(headline).map((line) => ansis.bold.green(line)), ...details.flatMap((line) => wrapped(line))].join(
@@ -86,11 +88,7 @@ function deadLetters(letters: readonly DeadLetter[]): string {
   const blocks = byCause(letters).flatMap((alike) => {
     const { reason, message, attempts } = alike[0]!;
     const tries = attempts === 1 ? "" : ` after ${attempts} attempts`;
-    const cause = wrapped(
-      `${count(alike.length)} × ${printable(message)} [${printable(reason)}${tries}]`,
-      "  ",
-      "    ",
-    );
+    const cause = wrapped(`${count(alike.length)} × ${message} [${reason}${tries}]`, "  ", "    ");
     const names = alike.slice(0, namesPerCause).map(({ path }) => `      ${endOf(path, columns() - 6)}`);
     if (alike.length > namesPerCause) names.push(`      and ${count(alike.length - namesPerCause)} more`);
     return [...cause.map((line) => ansis.yellow(line)), ...names];
@@ -106,11 +104,7 @@ function afterwards({ afterwards: act }: DemoReport): string {
 }
 
 function byCause(letters: readonly DeadLetter[]): DeadLetter[][] {
-  const groups = new Map<string, DeadLetter[]>();
-  for (const letter of letters) {
-    const cause = JSON.stringify([letter.reason, letter.message, letter.attempts]);
-    groups.set(cause, [...(groups.get(cause) ?? []), letter]);
-  }
+  const groups = groupedBy(letters, ({ reason, message, attempts }) => JSON.stringify([reason, message, attempts]));
   return [...groups.values()].toSorted((a, b) => b.length - a.length);
 }
 

@@ -1,10 +1,10 @@
+import { count, counted } from "../../core/counting.js";
 import type { LettersDone } from "../../deadletter/index.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
 import { untilStopped } from "../stopping.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
-import { count } from "../terminal.js";
 import { type Chosen, hitsByQueue } from "./chosen.js";
 import type { OpenedLetters } from "./open.js";
 
@@ -64,7 +64,7 @@ export async function actOnChosen(
     await printJson({ where: chosen.query, [word]: moved, skipped, calledOff: stopped });
     return;
   }
-  const lines = [`${count(moved)} ${moved === 1 ? "dead letter" : "dead letters"} ${word}`];
+  const lines = [`${counted(moved, "dead letter")} ${word}`];
   if (skipped > 0) lines.push(`${count(skipped)} skipped: they had moved on meanwhile`);
   if (stopped) lines.push("called off: the rest is untouched; the same command goes on");
   await print(...lines);

@@ -1,11 +1,11 @@
 import { Command, Option } from "commander";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { shellWord } from "../../core/shell-word.js";
 import { discardSettings } from "../../deadletter/trash.js";
 import { confirmed } from "../confirm.js";
 import { type ActFlags, queueOption, teaching, withActing } from "../flags.js";
-import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
-import { count } from "../terminal.js";
 import { actOnChosen, countOf } from "./acting.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
 import { withDeadLetters } from "./open.js";

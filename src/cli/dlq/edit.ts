@@ -1,17 +1,18 @@
 import ansis from "ansis";
 import { Command, Option } from "commander";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import { type CopyResult, payloadDiff } from "../../deadletter/index.js";
 import type { Duration, TaskInfo } from "../../index.js";
 import { confirmed } from "../confirm.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { payloadInput } from "../task/payload-input.js";
 import { findAnywhere } from "../task/find.js";
-import { columns, printable, startOf, wrapped } from "../terminal.js";
+import { columns, startOf, wrapped } from "../terminal.js";
 import { edited } from "./editor.js";
 import { loadModule } from "./module.js";
 import { withDeadLetters } from "./open.js";
@@ -137,7 +138,7 @@ function diffLines(before: Uint8Array, after: Uint8Array): string[] {
   if (!near.includes(true)) return ["Only blanks between the parts of the JSON are different."];
   return lines.flatMap(({ side, text }, n) => {
     if (near[n] !== true) return near[n - 1] === true ? [ansis.dim("  …")] : [];
-    const line = startOf(printable(`${marks[side]} ${text}`), columns());
+    const line = startOf(`${marks[side]} ${text}`, columns());
     return [side === "old" ? ansis.red(line) : side === "new" ? ansis.green(line) : line];
   });
 }
@@ -146,11 +147,7 @@ async function tell(result: CopyResult, { queue, id }: TaskInfo): Promise<void> 
   switch (result.status) {
     case "copied": {
       await print(
-        ...wrapped(
-          printable(`${result.again ? "made before" : "copied"}  ${result.id}  (queue ${result.queue})`),
-          "",
-          "  ",
-        ),
+        ...wrapped(`${result.again ? "made before" : "copied"}  ${result.id}  (queue ${result.queue})`, "", "  "),
       );
       note(
         "See what becomes of it:",

@@ -1,13 +1,13 @@
 import { createWriteStream, renameSync, rmSync, statSync } from "node:fs";
 import { once } from "node:events";
 import { Command } from "commander";
+import { counted } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { shellWord } from "../../core/shell-word.js";
 import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
-import { count } from "../terminal.js";
 import { chosen, type ChosenFlags, notDead, whereOption } from "./chosen.js";
 import { type OpenedLetters, withDeadLetters } from "./open.js";
 import { commandLines } from "../command-lines.js";
@@ -88,7 +88,7 @@ async function incident({ letters }: OpenedLetters, what: What, flags: Flags, si
 function tell(lines: number, { out, markdown }: Flags): void {
   if (markdown === true) note(`written to ${out!}`);
   else {
-    note(`${count(lines)} dead ${lines === 1 ? "letter" : "letters"} written to ${out!}`);
+    note(`${counted(lines, "dead letter")} written to ${out!}`);
     note("Put back what is gone since:", ...commandLines(["holdfast dlq import", shellWord(out!)]));
   }
 }

@@ -1,10 +1,10 @@
 import { Command, Option } from "commander";
+import { counted } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
 import type { DeadLetters, FailureGroup } from "../../deadletter/index.js";
 import { type ActFlags, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { actOf } from "../storage.js";
-import { count } from "../terminal.js";
 import { groupJson } from "./group-view.js";
 import { fingerprintArgument } from "./groups.js";
 import { withDeadLetters } from "./open.js";
@@ -83,9 +83,7 @@ async function act(
       await printJson(groupJson(group));
       return;
     }
-    await print(
-      `${done}: ${group.fingerprint}, ${count(group.count)} dead ${group.count === 1 ? "letter" : "letters"}.`,
-    );
+    await print(`${done}: ${group.fingerprint}, ${counted(group.count, "dead letter")}.`);
     if (group.count > 0 && group.status === "resolved")
       note("", `Next, to run them again: holdfast dlq search fp:${group.fingerprint}`);
   });

@@ -1,10 +1,12 @@
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
+import { printable } from "../../core/printable.js";
 import type { FailureGroup, GroupStatus } from "../../deadletter/index.js";
 import type { TaskInfo } from "../../index.js";
 import { numbers } from "../queue/view.js";
 import { type Column, table } from "../table.js";
 import { taskListLines } from "../task/columns.js";
-import { columns, count, printable, startOf, wrapped } from "../terminal.js";
+import { columns, startOf, wrapped } from "../terminal.js";
 import { dateAndDistance, iso, relative } from "../times.js";
 
 /** Groups in columns, each with its error in a line of its own, for that is what one looks for. */
@@ -89,7 +91,7 @@ const indented = (text: string, before = "") =>
     .split(/\r?\n/)
     .slice(0, 20)
     .flatMap((line, n) =>
-      wrapped(printable(line), `  ${n === 0 ? before : " ".repeat(before.length)}`, "  ".padEnd(2 + before.length)),
+      wrapped(line, `  ${n === 0 ? before : " ".repeat(before.length)}`, "  ".padEnd(2 + before.length)),
     );
 
 function inQueues({ queues }: FailureGroup): string {

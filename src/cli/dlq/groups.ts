@@ -1,11 +1,11 @@
 import { Argument, Command, Option } from "commander";
 import type { FailureGroups, GroupStatus } from "../../deadletter/index.js";
 import { groupStatuses } from "../../deadletter/group-state.js";
+import { count } from "../../core/counting.js";
 import { invalidOption, shown } from "../../core/errors.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage, WordOption } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJson } from "../output.js";
-import { count } from "../terminal.js";
 import { groupJson, groupLines, groupListLines } from "./group-view.js";
 import { withDeadLetters } from "./open.js";
 

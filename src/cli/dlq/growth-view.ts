@@ -1,7 +1,7 @@
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
 import type { Growth } from "../../deadletter/index.js";
 import { table } from "../table.js";
-import { count } from "../terminal.js";
 import { iso, span } from "../times.js";
 
 /** Queues of which there is something to say: a bound, what has left, or what a Go program may delete. */

@@ -1,6 +1,7 @@
 import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import type { ImportResult } from "../../deadletter/index.js";
+import { count, counted } from "../../core/counting.js";
 import { encryptionKeys } from "../../core/encryption-key.js";
 import { linesOf, linesOfStream } from "../../deadletter/spill-reader.js";
 import { conflictExitCode } from "../exit-codes.js";
@@ -10,7 +11,6 @@ import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
-import { count } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
 
 export function importCommand(): Command {
@@ -78,9 +78,9 @@ async function* standardInput(signal: AbortSignal): AsyncGenerator<string, void>
 }
 
 async function tell({ imported, existing, invalid, problems, stopped }: ImportResult): Promise<void> {
-  const lines = [`${count(imported)} dead ${imported === 1 ? "letter" : "letters"} put back`];
+  const lines = [`${counted(imported, "dead letter")} put back`];
   if (existing > 0) lines.push(`${count(existing)} were there already, and are as they were`);
-  if (invalid > 0) lines.push(`${count(invalid)} ${invalid === 1 ? "line is" : "lines are"} no dead letter:`);
+  if (invalid > 0) lines.push(`${counted(invalid, "line is", "lines are")} no dead letter:`);
   lines.push(...problems.map(({ line, problem }) => `  line ${count(line)}: ${problem}`));
   if (stopped) lines.push("called off: the same command goes on");
   await print(...lines);

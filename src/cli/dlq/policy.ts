@@ -1,5 +1,7 @@
 import { Command, Option } from "commander";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import type { Policy } from "../../deadletter/index.js";
 import { confirmed } from "../confirm.js";
 import {
@@ -17,7 +19,7 @@ import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
 import { table } from "../table.js";
-import { count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { iso, span } from "../times.js";
 import { withDeadLetters } from "./open.js";
 
@@ -110,7 +112,7 @@ function setCommand(): Command {
       const policy = await letters.setPolicy(options, await actOf(flags, inspector));
       if (flags.json === true) await printJson(policyJson(policy));
       else {
-        await print(...wrapped(`set for ${printable(nameOf(policy))}`, "", "  "));
+        await print(...wrapped(`set for ${nameOf(policy)}`, "", "  "));
         note("`holdfast monitor` carries it out; `holdfast dlq stats` shows what it does.");
       }
     }),

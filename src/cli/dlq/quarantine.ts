@@ -1,5 +1,8 @@
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import { confirmed } from "../confirm.js";
 import {
@@ -13,10 +16,8 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJson, printJsonLine } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { taskListLines } from "../task/columns.js";
-import { count, printable } from "../terminal.js";
 import { actOnChosen } from "./acting.js";
 import { chosen, type ChosenFlags, whereOption } from "./chosen.js";
 import { withDeadLetters } from "./open.js";

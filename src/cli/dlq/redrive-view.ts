@@ -1,7 +1,9 @@
+import { count, counted } from "../../core/counting.js";
+import { printable } from "../../core/printable.js";
 import { type RedriveInfo, type RedrivePlan, type RunResult } from "../../deadletter/index.js";
 import { ineligibleSays } from "../../deadletter/redrive/reasons.js";
 import { type Column, table } from "../table.js";
-import { columns, count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { dateAndDistance, span } from "../times.js";
 
 type Ineligibles = RunResult["ineligible"];
@@ -77,10 +79,7 @@ export function progressText(redrive: RedriveInfo): string {
 
 export function redriveLines(redrive: RedriveInfo, nowMs: number): string[] {
   const { id, counts, selection, settings, by, says, skipped } = redrive;
-  const of =
-    typeof selection === "string"
-      ? selection
-      : `${count(selection.ids.length)} ${selection.ids.length === 1 ? "id" : "ids"} of ${selection.queue}`;
+  const of = typeof selection === "string" ? selection : `${counted(selection.ids.length, "id")} of ${selection.queue}`;
   const rest = Object.values(skipped).reduce((sum, n) => sum + n, 0);
   const rows: [string, string][] = [
     ["redrive", id],
@@ -91,10 +90,7 @@ export function redriveLines(redrive: RedriveInfo, nowMs: number): string[] {
     ...(redrive.endedAtMs === undefined
       ? []
       : [["ended", dateAndDistance(redrive.endedAtMs, nowMs)] as [string, string]]),
-    [
-      "rate",
-      `${count(settings.rate)}/s, ${count(settings.attempts)} ${settings.attempts === 1 ? "attempt" : "attempts"} each`,
-    ],
+    ["rate", `${count(settings.rate)}/s, ${counted(settings.attempts, "attempt")} each`],
     ["left", count(counts.left)],
     ["running", `${count(counts.waiting)} moved, and not ended`],
     ["succeeded", count(counts.succeeded)],
@@ -103,7 +99,7 @@ export function redriveLines(redrive: RedriveInfo, nowMs: number): string[] {
     ...(counts.notMoved === 0 ? [] : [["not moved", count(counts.notMoved)] as [string, string]]),
     ...(rest === 0 ? [] : [["not eligible", count(rest)] as [string, string]]),
   ];
-  const lines = rows.flatMap(([name, text]) => wrapped(printable(text), name.padEnd(14), " ".repeat(14), columns()));
+  const lines = rows.flatMap(([name, text]) => wrapped(text, name.padEnd(14), " ".repeat(14)));
   return [...lines, ...ineligibleLines(skipped).map((line) => `            ${line}`)];
 }
 

@@ -1,4 +1,6 @@
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
+import { printable } from "../../core/printable.js";
 import type { Duration } from "../../index.js";
 import type { RedriveInfo } from "../../deadletter/index.js";
 import { confirmed } from "../confirm.js";
@@ -7,7 +9,7 @@ import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, wi
 import { note, print, printJson, printJsonLine } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf, type Opened } from "../storage.js";
-import { columns, count, printable, widthOf, wrapped } from "../terminal.js";
+import { columns, widthOf, wrapped } from "../terminal.js";
 import { drawing } from "./drawing.js";
 import { withDeadLetters } from "./open.js";
 import { type RunFlags, runOptionsOf, selectionOf, withRunOptions } from "./redrive-flags.js";

@@ -1,13 +1,15 @@
 import { inspect } from "node:util";
 import { Command } from "commander";
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import type { ReplayResult } from "../../deadletter/index.js";
 import { queueOption, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { findAnywhere } from "../task/find.js";
-import { count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { span } from "../times.js";
 import { loadModule } from "./module.js";
 import { withDeadLetters } from "./open.js";
@@ -55,7 +57,7 @@ export function replayCommand(): Command {
           `must export a function: as its default, as \`handler\`, or name it by --export`,
         );
       const people = flags.json !== true;
-      if (people) note(...wrapped(printable(`Running ${type} on ${task.id} (queue ${task.queue}) here …`)));
+      if (people) note(...wrapped(`Running ${type} on ${task.id} (queue ${task.queue}) here …`));
       const told = await untilStopped((signal) =>
         letters.replay(task.queue, task.id, handler, {
           definition,
@@ -92,7 +94,7 @@ function lines(told: ReplayResult): string[] {
     ...text
       .slice(0, mostResult)
       .split("\n")
-      .flatMap((line) => wrapped(printable(line))),
+      .flatMap((line) => wrapped(line)),
     "",
     ...wrapped(`In a worker ${meaning(outcome)}.`),
   ];

@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { actOf } from "../storage.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
-import { printable } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
 import { isEmpty, trashedIds } from "./trash.js";
 

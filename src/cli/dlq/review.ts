@@ -5,9 +5,10 @@ import { printSearch, searchOf } from "../../deadletter/search/query.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { numbers } from "../queue/view.js";
+import { count, counted } from "../../core/counting.js";
 import { shellWord } from "../../core/shell-word.js";
 import { table } from "../table.js";
-import { count, printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { iso, span } from "../times.js";
 import { withDeadLetters } from "./open.js";
 
@@ -68,23 +69,21 @@ function reviewLines(review: Review): string[] {
   const share = tried === 0 ? "" : ` (${Math.floor((redrives.succeeded * 100) / tried)} %)`;
   section("Dealt with", [
     `acknowledged  ${count(acknowledged.count)} of ${count(acknowledged.looked)} dead letters${after(acknowledged.medianMs)}`,
-    `resolved      ${count(resolved.count)} ${resolved.count === 1 ? "group" : "groups"}${after(resolved.medianMs)}`,
-    `redriven      ${count(redrives.count)} ${redrives.count === 1 ? "redrive" : "redrives"}: ${count(redrives.succeeded)} succeeded${share}, ${count(redrives.failedAgain)} failed again`,
+    `resolved      ${counted(resolved.count, "group")}${after(resolved.medianMs)}`,
+    `redriven      ${counted(redrives.count, "redrive")}: ${count(redrives.succeeded)} succeeded${share}, ${count(redrives.failedAgain)} failed again`,
   ]);
   section("Success by attempt", types.length === 0 ? [] : typeLines(types.slice(0, 10)));
   section(
     "Stale rules",
-    staleRules.flatMap(({ name, owner, why }) =>
-      wrapped(`${printable(name)} (${printable(owner)}): ${why}`, "  ", "    "),
-    ),
+    staleRules.flatMap(({ name, owner, why }) => wrapped(`${name} (${owner}): ${why}`, "  ", "    ")),
   );
   section(
     "What to change",
-    advice.flatMap((text) => wrapped(printable(text), "  ", "    ")),
+    advice.flatMap((text) => wrapped(text, "  ", "    ")),
   );
   section(
     "What is not known",
-    unknown.flatMap((text) => wrapped(printable(text), "  ", "    ")),
+    unknown.flatMap((text) => wrapped(text, "  ", "    ")),
   );
   const [worst] = types;
   if (worst !== undefined && worst.dead > 0)

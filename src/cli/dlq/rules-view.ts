@@ -1,9 +1,10 @@
 import ansis from "ansis";
 import type { Rule, RuleAction, RulePreview } from "../../deadletter/index.js";
 import { ineligibleSays } from "../../deadletter/redrive/reasons.js";
+import { count } from "../../core/counting.js";
 import { shellWord } from "../../core/shell-word.js";
 import { type Column, table } from "../table.js";
-import { columns, count, startOf, wrapped } from "../terminal.js";
+import { columns, startOf, wrapped } from "../terminal.js";
 import { dateAndDistance, iso, relative, span } from "../times.js";
 
 /** Two lines a rule: what it is and did, and what it is for. */

@@ -1,4 +1,5 @@
 import { Argument, Command, Option } from "commander";
+import { count } from "../../core/counting.js";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { RuleMode, RuleOptions } from "../../deadletter/index.js";
 import type { Duration } from "../../index.js";
@@ -6,7 +7,6 @@ import { confirmed } from "../confirm.js";
 import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, withStorage } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { actOf } from "../storage.js";
-import { count } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
 import { nextLines, previewLines, ruleJson, ruleLines, rulesLines } from "./rules-view.js";
 

@@ -1,11 +1,11 @@
 import { Command } from "commander";
+import { count, counted } from "../../core/counting.js";
 import type { DeadSelection, RunResult } from "../../deadletter/index.js";
 import { conflictExitCode, notFoundExitCode } from "../exit-codes.js";
 import { type ActFlags, dateOf, teaching, wholeNumber, withActing } from "../flags.js";
 import { print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
-import { count } from "../terminal.js";
 import { confirmed } from "../confirm.js";
 import { drawing } from "./drawing.js";
 import { withDeadLetters } from "./open.js";
@@ -56,7 +56,7 @@ export function runCommand(): Command {
       if (flags.json === true) await printJson({ selection, ...result });
       else {
         await print(
-          `${count(result.moved)} ${result.moved === 1 ? "dead letter" : "dead letters"} will run`,
+          `${counted(result.moved, "dead letter")} will run`,
           ...ineligibleLines(result.ineligible),
           ...refusedLines(result.refused),
           ...(result.all ? [] : ["there may be more; the same command goes on"]),

@@ -1,14 +1,16 @@
 import { Command } from "commander";
 import type { SearchPage, SearchProgress } from "../../deadletter/index.js";
+import { count, counted } from "../../core/counting.js";
 import { HoldfastError } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import type { TaskInfo } from "../../index.js";
 import { type StorageFlags, teaching, wholeNumber, withStorage } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJsonLine } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { taskListLines } from "../task/columns.js";
-import { columns, count, printable, startOf } from "../terminal.js";
+import { columns, startOf } from "../terminal.js";
 import { withDeadLetters } from "./open.js";
 import { commandLines } from "../command-lines.js";
 
@@ -123,7 +125,7 @@ class Shown {
 }
 
 const figures = ({ scanned, total, hits }: SearchProgress) =>
-  `scanned ${count(scanned)} of ${count(total)}, ${count(hits)} ${hits === 1 ? "hit" : "hits"}`;
+  `scanned ${count(scanned)} of ${count(total)}, ${counted(hits, "hit")}`;
 
 function tell(query: string, flags: Flags, page: SearchPage | undefined): void {
   if (page === undefined) return;

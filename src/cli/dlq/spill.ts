@@ -1,14 +1,15 @@
 import { Command, Option } from "commander";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import { type ActFlags, queueAndRest, queueArgument, queueOption, teaching, withActing } from "../flags.js";
 import { keyFileOption, type KeyFileFlags, keyOf } from "../key-file.js";
 import { note, print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
-import { shellWord } from "../../core/shell-word.js";
 import { untilStopped } from "../stopping.js";
 import { actOf } from "../storage.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
-import { count, printable } from "../terminal.js";
 import { notDead } from "./chosen.js";
 import { withDeadLetters } from "./open.js";
 import { commandLines } from "../command-lines.js";

@@ -1,5 +1,6 @@
 import ansis from "ansis";
 import { Command } from "commander";
+import { count, counted } from "../../core/counting.js";
 import { groupStatuses } from "../../deadletter/group-state.js";
 import type { FailureGroup, FailureGroups } from "../../deadletter/index.js";
 import type { QueueInfo } from "../../index.js";
@@ -7,7 +8,6 @@ import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { numbers } from "../queue/view.js";
 import { table } from "../table.js";
-import { count } from "../terminal.js";
 import { groupListLines, trend } from "./group-view.js";
 import { growthJson, growthLines } from "./growth-view.js";
 import { withDeadLetters } from "./open.js";
@@ -70,7 +70,7 @@ function lines(queues: readonly QueueInfo[], found: FailureGroups, nowMs: number
       list.slice(0, most),
     );
   return [
-    `${ansis.bold(count(all.dead))} dead ${all.dead === 1 ? "letter" : "letters"} of ${count(all.groups)} ${all.groups === 1 ? "cause" : "causes"}; in the last hour ${trend(all)}, in the hour before ${count(all.hourBefore)}`,
+    `${ansis.bold(count(all.dead))} dead ${all.dead === 1 ? "letter" : "letters"} of ${counted(all.groups, "cause")}; in the last hour ${trend(all)}, in the hour before ${count(all.hourBefore)}`,
     ...(statuses.length === 0 ? [] : [`Causes: ${statuses.map((one) => `${all.statuses[one]} ${one}`).join(", ")}`]),
     ...(all.unindexed === 0 ? [] : [`${count(all.unindexed)} are in no group yet`]),
     "",

@@ -1,5 +1,7 @@
 import { Command } from "commander";
+import { count, counted } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { shellWord } from "../../core/shell-word.js";
 import type { DeadLetters, DiscardedTask } from "../../deadletter/index.js";
 import { confirmed } from "../confirm.js";
 import {
@@ -14,11 +16,9 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJson } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { actOf } from "../storage.js";
 import { table } from "../table.js";
 import { receiptLines, receiptsExitCode } from "../task/receipts.js";
-import { count } from "../terminal.js";
 import { iso, relative } from "../times.js";
 import { withDeadLetters } from "./open.js";
 import { commandLines } from "../command-lines.js";
@@ -110,7 +110,7 @@ function purgeCommand(): Command {
         if (ids.length === 0)
           return flags.json === true ? void (await printJson({ queue, receipts: [] })) : note(isEmpty);
         await confirmed(
-          `${count(ids.length)} discarded ${ids.length === 1 ? "task" : "tasks"} of queue "${queue}" will be deleted for good.`,
+          `${counted(ids.length, "discarded task")} of queue "${queue}" will be deleted for good.`,
           flags,
           "purge",
         );

@@ -1,11 +1,11 @@
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { conflictExitCode } from "../exit-codes.js";
 import { type ActFlags, type StorageFlags, teaching, withActing, withStorage } from "../flags.js";
 import type { Duration } from "../../index.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf, withStorageOpen } from "../storage.js";
-import { count } from "../terminal.js";
 import { span } from "../times.js";
 import { begunJson, begunLines, replicaLines, standingJson, standingLines } from "./view.js";
 

@@ -1,7 +1,7 @@
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
 import type { MaintenanceBegun, QueueMaintenance, ReplicaState } from "../../index.js";
 import { table } from "../table.js";
-import { count } from "../terminal.js";
 import { dateAndDistance, iso, relative } from "../times.js";
 
 export function begunLines({ queues, untilMs, active, servers, ready }: MaintenanceBegun, nowMs: number): string[] {

@@ -1,6 +1,7 @@
 import { systemClock } from "../../core/clock.js";
 import type { Logger } from "../../core/log.js";
-import { printable, printableJson } from "../terminal.js";
+import { printable } from "../../core/printable.js";
+import { printableJson } from "../terminal.js";
 
 type Level = "info" | "warn" | "error";
 

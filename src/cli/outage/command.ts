@@ -2,13 +2,14 @@ import { Command } from "commander";
 import type { OutageRecord } from "../../broker/outage.js";
 import { HoldfastError } from "../../core/errors.js";
 import { type Duration, toMs } from "../../core/duration.js";
+import { printable } from "../../core/printable.js";
 import { OutageFiles } from "../../embedded/spool/outage-files.js";
 import { outageMarkdown } from "../../inspector/outage-markdown.js";
 import { type Outage, outagesFrom } from "../../inspector/outages.js";
 import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { note, print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
-import { printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import { iso } from "../times.js";
 
 interface ReportFlags extends StorageFlags {
@@ -55,7 +56,7 @@ function reportCommand(): Command {
 /** As wide as the terminal; a line that is broken goes on as the part of the text that it is. */
 function fitted(line: string): string[] {
   const [, mark = "", text = line] = /^([>-]) (.*)/.exec(line) ?? [];
-  return wrapped(printable(text), mark, mark === "-" ? "  " : mark);
+  return wrapped(text, mark, mark === "-" ? "  " : mark);
 }
 
 /** Where Redis is away, what lies in the spools is all there is. */

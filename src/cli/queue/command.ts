@@ -1,5 +1,7 @@
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { HoldfastError } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import type { QueueInfo } from "../../index.js";
 import { confirmed } from "../confirm.js";
 import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, withStorage } from "../flags.js";
@@ -7,7 +9,6 @@ import { queueJson } from "../json-shapes.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { actOf, withStorageOpen } from "../storage.js";
-import { count, printable } from "../terminal.js";
 import { taskCount } from "./figures.js";
 import { historyLines, queueLines, queueListLines } from "./view.js";
 

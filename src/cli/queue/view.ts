@@ -1,9 +1,11 @@
 import ansis from "ansis";
+import { count } from "../../core/counting.js";
 import type { DayStats } from "../../core/info.js";
+import { printable } from "../../core/printable.js";
 import { type TaskState, taskStates } from "../../core/state.js";
 import type { QueueInfo } from "../../index.js";
 import { type Column, table } from "../table.js";
-import { count, printable, shortCount, size, wrapped } from "../terminal.js";
+import { shortCount, size, wrapped } from "../terminal.js";
 import { dateAndDistance, relative, span } from "../times.js";
 import { errorRate, taskCount } from "./figures.js";
 
@@ -78,8 +80,8 @@ export function queueLines(queue: QueueInfo, memoryBytes: number, nowMs: number)
 function pauseLines({ paused, pause }: QueueInfo, nowMs: number): string[] {
   if (!paused) return [];
   const since = pause === undefined ? "" : ` since ${dateAndDistance(pause.atMs, nowMs)}`;
-  const who = pause?.actor === undefined ? "" : ` by ${printable(pause.actor)}`;
-  const why = pause?.reason === undefined ? "" : `: ${printable(pause.reason)}`;
+  const who = pause?.actor === undefined ? "" : ` by ${pause.actor}`;
+  const why = pause?.reason === undefined ? "" : `: ${pause.reason}`;
   return wrapped(`paused${since}${who}${why}`, "  ", "    ").map((line) => ansis.yellow(line));
 }
 

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { systemClock } from "../../core/clock.js";
+import { count } from "../../core/counting.js";
 import { invalidOption } from "../../core/errors.js";
+import { printable } from "../../core/printable.js";
 import type { Spools } from "../../embedded/spool/open-spools.js";
 import { thisProcess } from "../../inspector/options.js";
 import { confirmed } from "../confirm.js";
@@ -9,7 +11,6 @@ import { type ActFlags, teaching, wholeNumber, withActing } from "../flags.js";
 import { keyFileOption, keyOf } from "../key-file.js";
 import { note, print, printJson } from "../output.js";
 import { untilStopped } from "../stopping.js";
-import { count, printable } from "../terminal.js";
 import { drained } from "./drain.js";
 import { partJson, partLines, taskLines, taskJson } from "./view.js";
 

@@ -1,11 +1,13 @@
 import ansis from "ansis";
+import { count, counted } from "../../core/counting.js";
 import type { StorageInfo } from "../../core/info.js";
+import { printable } from "../../core/printable.js";
 import type { TaskState } from "../../core/state.js";
 import type { QueueInfo } from "../../index.js";
 import { queueJson } from "../json-shapes.js";
 import { numbers, waitOf } from "../queue/view.js";
 import { type Column, table } from "../table.js";
-import { columns as terminalColumns, count, printable, size, startOf } from "../terminal.js";
+import { columns as terminalColumns, size, startOf } from "../terminal.js";
 import { iso, span } from "../times.js";
 import type { QueueStats, Stats } from "./look.js";
 
@@ -96,7 +98,7 @@ function factsOf({ kind, nodes }: StorageInfo): string[] {
   return [
     fields["redis_version"] === undefined ? "" : `Redis ${fields["redis_version"]}`,
     used === undefined ? "" : `${size(used)}${most === undefined || most === 0 ? " used" : ` of ${size(most)} used`}`,
-    clients === undefined ? "" : `${count(clients)} ${clients === 1 ? "client" : "clients"}`,
+    clients === undefined ? "" : counted(clients, "client"),
     up === undefined ? "" : `up ${span(up * 1_000)}`,
   ].filter((part) => part !== "");
 }

@@ -3,7 +3,7 @@ import { pause } from "../../core/loop.js";
 import { HoldfastError } from "../../core/errors.js";
 import { print } from "../output.js";
 import { untilStopped } from "../stopping.js";
-import { printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 import type { Stats } from "./look.js";
 import { statsLines } from "./view.js";
 
@@ -45,7 +45,7 @@ async function orUnavailable(look: () => Promise<Stats>): Promise<Stats | Holdfa
 }
 
 const unavailableLines = ({ message }: HoldfastError) =>
-  wrapped(`${printable(message)}; trying again`).map((line) => ansis.red(line));
+  wrapped(`${message}; trying again`).map((line) => ansis.red(line));
 
 const printBlock = async (stats: Stats, first: boolean) => print(...(first ? [] : [""]), ...statsLines(stats));
 

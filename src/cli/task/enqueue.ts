@@ -3,6 +3,7 @@ import type { Duration, EnqueueReceipt } from "../../index.js";
 import { invalidOption, shown } from "../../core/errors.js";
 import { isJson } from "../../core/json-text.js";
 import { rawBytes } from "../../core/payload.js";
+import { printable } from "../../core/printable.js";
 import type { Setting } from "../../core/settings.js";
 import { callSettings, defineTask } from "../../core/task.js";
 import { conflictExitCode } from "../exit-codes.js";
@@ -10,7 +11,6 @@ import { dateOf, type StorageFlags, teaching, withStorage } from "../flags.js";
 import { textOf } from "../payload-view.js";
 import { note, print, printJson } from "../output.js";
 import { withStorageOpen } from "../storage.js";
-import { printable } from "../terminal.js";
 import { payloadInput } from "./payload-input.js";
 
 interface Flags extends StorageFlags {

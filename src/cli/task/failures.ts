@@ -1,9 +1,10 @@
 import ansis from "ansis";
 import type { Failure } from "../../core/outcome.js";
+import { printable } from "../../core/printable.js";
 import { scrub } from "../../core/scrub.js";
 import { shownFailure } from "../../core/shown-failure.js";
 import type { TaskInfo } from "../../index.js";
-import { columns, printable, startOf, wrapped } from "../terminal.js";
+import { columns, startOf, wrapped } from "../terminal.js";
 import { dateAndDistance, span } from "../times.js";
 
 /** Why a task failed, for people: the last failure in full, and the earlier ones a line each. */
@@ -44,7 +45,7 @@ function placeOf({ startedAtMs, durationMs, attempt, host, build, actor }: Failu
     host === undefined ? undefined : `on ${host}`,
     build === undefined ? undefined : `build ${build}`,
   ];
-  return printable(facts.filter((fact) => fact !== undefined).join(", "));
+  return facts.filter((fact) => fact !== undefined).join(", ");
 }
 
 function earlierLines(history: readonly Failure[], nowMs: number): string[] {
@@ -52,15 +53,12 @@ function earlierLines(history: readonly Failure[], nowMs: number): string[] {
   const lines = history.toReversed().flatMap((failure) => {
     const { reason, class: name, message } = failure;
     const said = `${name === "" ? "" : `${name}: `}${message.split(/\r?\n/, 1)[0]!} [${reason}]`;
-    return [
-      `  ${ansis.dim(startOf(placeOf(failure, nowMs), columns() - 2))}`,
-      ...wrapped(printable(said), "    ").slice(0, 3),
-    ];
+    return [`  ${ansis.dim(startOf(placeOf(failure, nowMs), columns() - 2))}`, ...wrapped(said, "    ").slice(0, 3)];
   });
   return ["", ansis.bold("Before that"), ...lines];
 }
 
-const indented = (text: string) => text.split(/\r?\n/).flatMap((line) => wrapped(printable(line), "  "));
+const indented = (text: string) => text.split(/\r?\n/).flatMap((line) => wrapped(line, "  "));
 
 /** What a reason means, for those who meet it for the first time. */
 const whyOf: { readonly [reason in Failure["reason"]]?: string } = {

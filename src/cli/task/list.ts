@@ -1,5 +1,7 @@
 import { Command } from "commander";
 import type { Selection, TaskInfo } from "../../index.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import type { TaskState } from "../../core/state.js";
 import {
   type StorageFlags,
@@ -13,9 +15,7 @@ import {
 } from "../flags.js";
 import { taskJson } from "../json-shapes.js";
 import { note, print, printJsonLine } from "../output.js";
-import { shellWord } from "../../core/shell-word.js";
 import { type Opened, withStorageOpen } from "../storage.js";
-import { printable } from "../terminal.js";
 import { taskListLines } from "./columns.js";
 
 interface Flags extends StorageFlags {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { count, counted } from "../../core/counting.js";
 import type { TaskState } from "../../core/state.js";
 import type { IdsMoved, StateMoved } from "../../index.js";
 import { confirmed } from "../confirm.js";
@@ -7,7 +8,6 @@ import { print, printJson } from "../output.js";
 import { ProgressLine } from "../progress-line.js";
 import { untilStopped } from "../stopping.js";
 import { type Opened, actOf, withStorageOpen } from "../storage.js";
-import { count } from "../terminal.js";
 import { invalidOption } from "../../core/errors.js";
 import { receiptLines, receiptsExitCode } from "./receipts.js";
 
@@ -173,7 +173,7 @@ async function byState(verb: Verb, { inspector }: Opened, queue: string, state: 
 }
 
 function resultLines(verb: Verb, { moved, skipped, cursor }: StateMoved, stopped: boolean): string[] {
-  const lines = [`${count(moved)} ${moved === 1 ? "task" : "tasks"} ${done[verb]}`];
+  const lines = [`${counted(moved, "task")} ${done[verb]}`];
   if (skipped > 0) lines.push(`${count(skipped)} skipped: they had moved on meanwhile, or are no tasks`);
   if (stopped) lines.push("called off: the rest is untouched; the same command goes on");
   else if (cursor !== undefined) lines.push("there are more; the same command goes on");

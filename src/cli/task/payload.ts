@@ -1,10 +1,10 @@
 import { Command } from "commander";
+import { count } from "../../core/counting.js";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
 import { type ActFlags, queueAndRest, queueOption, teaching, withActing } from "../flags.js";
 import { encoded, hexLines, payloadLines } from "../payload-view.js";
 import { print, printJson } from "../output.js";
 import { type Opened, actOf, withStorageOpen } from "../storage.js";
-import { count } from "../terminal.js";
 import { payloadInput } from "./payload-input.js";
 import { receiptLines, receiptsExitCode } from "./receipts.js";
 

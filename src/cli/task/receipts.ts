@@ -1,6 +1,7 @@
 import ansis from "ansis";
+import { printable } from "../../core/printable.js";
 import { conflictExitCode, notFoundExitCode } from "../exit-codes.js";
-import { printable, wrapped } from "../terminal.js";
+import { wrapped } from "../terminal.js";
 
 export interface Receipt {
   readonly id: string;
@@ -20,7 +21,7 @@ const sentences: Readonly<Record<string, string>> = {
 export function receiptLines(receipts: readonly Receipt[], queue: string, doneWord: string): string[] {
   return receipts.flatMap(({ id, done, status }) => {
     if (done) return [`${doneWord}  ${printable(id)}`];
-    const why = `not done  ${printable(id)}: ${sentences[status] ?? status} (queue ${printable(queue)})`;
+    const why = `not done  ${id}: ${sentences[status] ?? status} (queue ${queue})`;
     return wrapped(why, "", "  ").map((line) => ansis.yellow(line));
   });
 }

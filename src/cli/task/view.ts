@@ -1,11 +1,13 @@
 import ansis from "ansis";
 import type { TaskInfo } from "../../index.js";
+import { counted } from "../../core/counting.js";
 import type { Mark } from "../../core/info.js";
 import { copiedFrom } from "../../core/lineage.js";
+import { printable } from "../../core/printable.js";
+import { shellWord } from "../../core/shell-word.js";
 import type { TaskState } from "../../core/state.js";
 import { payloadLines } from "../payload-view.js";
-import { shellWord } from "../../core/shell-word.js";
-import { columns, count, printable, startOf } from "../terminal.js";
+import { columns, startOf } from "../terminal.js";
 import { failureLines } from "./failures.js";
 import { dateAndDistance, relative, span } from "../times.js";
 import { commandLines } from "../command-lines.js";
@@ -77,7 +79,7 @@ const markOf = ({ atMs, actor, reason }: Mark, nowMs: number) =>
 const dueWord: Partial<Record<TaskState, string>> = { scheduled: "runs", retry: "runs", completed: "expires" };
 
 function bytesSection(title: string, bytes: Uint8Array, task: TaskInfo): string[] {
-  const size = bytes.length === 1 ? "1 byte" : `${count(bytes.length)} bytes`;
+  const size = counted(bytes.length, "byte");
   if (bytes.length === 0) return ["", `${ansis.bold(title)}  none`];
   const all = payloadLines(bytes.length > mostBytes ? wholeCharacters(bytes.subarray(0, mostBytes)) : bytes);
   const lines = all.slice(0, mostLines).flatMap((line) => `  ${startOf(line, columns() - 2)}`);

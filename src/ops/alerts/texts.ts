@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { counted } from "../../core/counting.js";
 import type { Notification } from "../delivery/notification.js";
 import { type Alert, type AlertEvent, dedupeKey } from "./alert.js";
 import type { RuleName, RuleSettings, Unit } from "./rule.js";
@@ -94,15 +95,13 @@ const oneLine = (text: string, max: number) => text.toWellFormed().replaceAll(un
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-
 /** "12,345 tasks", "1 dead letter", "26 h", "12 %". */
 export function valueText(value: number, unit: Unit): string {
   switch (unit) {
     case "tasks":
-      return `${grouped.format(value)} ${value === 1 ? "task" : "tasks"}`;
+      return counted(value, "task");
     case "letters":
-      return `${grouped.format(value)} dead ${value === 1 ? "letter" : "letters"}`;
+      return counted(value, "dead letter");
     case "seconds":
       return durationText(value);
     case "ratio":
