@@ -1,4 +1,5 @@
 import { invalidOption, shown } from "./errors.js";
+import type { Setting } from "./settings.js";
 
 /** 32 random bytes, as they are or as base64: `openssl rand -base64 32`. */
 export type KeyBytes = Uint8Array | string;
@@ -9,14 +10,22 @@ export type EncryptionKey = KeyBytes | { readonly active: string; readonly keys:
 /** The first is used for what is new. */
 export type EncryptionKeys = readonly Uint8Array[];
 
-export const keyAllowed = "32 bytes, as a Uint8Array or in base64, or { active, keys } with several of them by name";
+const allowed = "32 bytes, as a Uint8Array or in base64, or { active, keys } with several of them by name";
+
+export const encryptionKeySetting = (says: string): Setting<EncryptionKey, EncryptionKeys | undefined> => ({
+  kind: "record",
+  says,
+  default: undefined,
+  allowed,
+  parse: encryptionKeys,
+});
 
 /** @throws OPTION_INVALID */
 export function encryptionKeys(value: unknown, option: string): EncryptionKeys {
   if (typeof value === "string" || value instanceof Uint8Array) return [keyBytes(value, option)];
   const ring = value as { active?: unknown; keys?: unknown } | null;
   if (typeof ring !== "object" || ring === null || typeof ring.keys !== "object" || ring.keys === null) {
-    throw invalidOption(option, `must be ${keyAllowed}`);
+    throw invalidOption(option, `must be ${allowed}`);
   }
   const { active } = ring;
   const keys = Object.entries(ring.keys);

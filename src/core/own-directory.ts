@@ -1,10 +1,16 @@
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, realpathSync, type Stats } from "node:fs";
-import { dirname } from "node:path";
-import { type HoldfastError, invalidOption, shown } from "./errors.js";
+import { dirname, resolve } from "node:path";
+import { hasControl, type HoldfastError, invalidOption, shown } from "./errors.js";
 import { type FileSystem, fileSystemOf } from "./file-system.js";
 
 /** What is accepted may be secret, and who may write here may forge tasks. */
 const othersMayWrite = 0o022;
+
+/** Made absolute. @throws OPTION_INVALID for what is no path */
+export function directoryPath(value: unknown, option: string): string {
+  if (typeof value === "string" && value.trim() !== "" && !hasControl(value)) return resolve(value);
+  throw invalidOption(option, `must be a path, got ${shown(value)}`);
+}
 
 type Refusal = (problem: string) => HoldfastError;
 

@@ -1,5 +1,6 @@
 import { type Duration, toMs } from "./duration.js";
 import { invalidOption, shown } from "./errors.js";
+import { plainText } from "./names.js";
 
 /**
  * One option: from this one line come its default, its check, its row in the reference and, in the CLI, its flag.
@@ -143,6 +144,15 @@ export const setting = {
     return { kind: "record" as const, ...o, default: o.default as Readonly<Record<string, V>> | undefined };
   },
 };
+
+/** A sentence or a name for people. */
+export const textSetting = (max: number, says: string) =>
+  setting.text({
+    default: undefined,
+    allowed: `1 to ${max} characters of text without control characters`,
+    says,
+    parse: (value, option) => plainText(value, option, max),
+  });
 
 /**
  * Check what a user gave against a table of settings and fill in the defaults; the result is frozen.

@@ -1,19 +1,10 @@
 import { hostname, userInfo } from "node:os";
 import type { Act } from "../broker/roles.js";
 import { invalidOption, shown } from "../core/errors.js";
-import { plainText, storedName } from "../core/names.js";
+import { storedName } from "../core/names.js";
 import { payloadSettings } from "../core/payload.js";
 import { scrub } from "../core/scrub.js";
-import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
-
-/** A sentence or a name for people. */
-export const textSetting = (max: number, says: string) =>
-  setting.text({
-    default: undefined,
-    allowed: `1 to ${max} characters of text without control characters`,
-    says,
-    parse: (value, option) => plainText(value, option, max),
-  });
+import { type Given, type Resolved, resolve, setting, textSetting } from "../core/settings.js";
 
 const actor = textSetting(200, "who acts; kept with each act. Made of the user, the host and the process unless given");
 

@@ -23,14 +23,12 @@ export interface MonitorConfig extends Given<typeof monitorSettings> {
   readonly channels?: readonly GivenChannel[];
 }
 
-const anyText = (max: number) => (value: unknown, option: string) => plainText(value, option, max);
-
 export const monitorSettings = {
   environment: setting.text({
     default: "default",
     allowed: "1 to 64 characters of text",
     says: 'what these queues are called where several are told of, as in "production"',
-    parse: anyText(64),
+    parse: (value, option) => plainText(value, option, 64),
   }),
   pollEvery: setting.duration({
     default: "5s",

@@ -2,11 +2,10 @@ import { type Broker, type Maintaining, minLeaseMs, type Working } from "../brok
 import type { Remembering } from "../broker/effects.js";
 import type { Signalling } from "../broker/roles.js";
 import { consoleLogger, type Logger } from "../core/log.js";
-import { plainText } from "../core/names.js";
 import { maxNameChars } from "../core/outcome.js";
 import { type QueueOption, weightedQueues } from "../core/queues.js";
 import { scrubRules, type Scrubber, type ScrubRule } from "../core/scrub.js";
-import { type Given, type Resolved, resolve, setting } from "../core/settings.js";
+import { type Given, type Resolved, resolve, setting, textSetting } from "../core/settings.js";
 import { logLink, logLinkSays } from "./log-link.js";
 
 export const workerSettings = {
@@ -46,12 +45,10 @@ export const workerSettings = {
     says: "a call to storage that neither ended nor failed for so long, or a worker that has not looked for tasks, counts as stuck and is begun anew; longer than the broker's timeout",
   }),
   keepStacks: setting.flag({ default: false, says: "store the stack of a failure with the task" }),
-  build: setting.text({
-    default: undefined,
-    allowed: "1 to 128 characters of text without control characters",
-    says: "what this worker was built from, such as a version or a commit: stored with its failures",
-    parse: (given, option) => plainText(given, option, maxNameChars),
-  }),
+  build: textSetting(
+    maxNameChars,
+    "what this worker was built from, such as a version or a commit: stored with its failures",
+  ),
   logLink: setting.text({ default: undefined, allowed: "a URL", says: logLinkSays, parse: logLink }),
 };
 

@@ -1,8 +1,7 @@
-import { resolve as absolute } from "node:path";
 import type { StoredLetter } from "../../broker/stored-letter.js";
-import { type EncryptionKey, type EncryptionKeys, encryptionKeys, keyAllowed } from "../../core/encryption-key.js";
-import { hasControl, HoldfastError, invalidOption, shown } from "../../core/errors.js";
-import { prepareDirectory } from "../../core/own-directory.js";
+import { encryptionKeySetting, type EncryptionKeys } from "../../core/encryption-key.js";
+import { HoldfastError } from "../../core/errors.js";
+import { directoryPath, prepareDirectory } from "../../core/own-directory.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
 import { recordLine } from "../record.js";
 import { SpillFile } from "../spill-file.js";
@@ -14,13 +13,9 @@ export const spillSettings = {
     says: "where spill files go: a directory on a local disk for this user alone, made when it is missing",
     parse: directoryPath,
   }),
-  key: {
-    kind: "record" as const,
-    says: "encrypts what is spilled (AES-256-GCM); none: it is in clear in files that only this user can read",
-    default: undefined as EncryptionKey | undefined,
-    allowed: keyAllowed,
-    parse: encryptionKeys,
-  },
+  key: encryptionKeySetting(
+    "encrypts what is spilled (AES-256-GCM); none: it is in clear in files that only this user can read",
+  ),
 };
 export type SpillOptions = Given<typeof spillSettings>;
 
@@ -85,9 +80,4 @@ export class SpillTarget {
     this.#file ??= { file: await SpillFile.create(this.directory, this.#keys, nowMs), sinceMs: nowMs };
     return this.#file.file;
   }
-}
-
-function directoryPath(value: unknown, option: string): string {
-  if (typeof value === "string" && value.trim() !== "" && !hasControl(value)) return absolute(value);
-  throw invalidOption(option, `must be a path, got ${shown(value)}`);
 }

@@ -1,5 +1,5 @@
-import { plainText, queueName } from "../../core/names.js";
-import { type Given, type Resolved, resolve, setting } from "../../core/settings.js";
+import { queueName } from "../../core/names.js";
+import { type Given, type Resolved, resolve, setting, textSetting } from "../../core/settings.js";
 import type { ByOptions } from "../../inspector/options.js";
 
 /** How dead letters are run again, whether by `run` or by a redrive. */
@@ -16,12 +16,7 @@ const shared = {
     says: "another queue to run them in; their own unless given",
     parse: queueName,
   }),
-  minBuild: setting.text({
-    default: undefined,
-    allowed: "1 to 100 characters of text without control characters",
-    says: "only workers of this build or a later one run them; Go's workers do not know of builds",
-    parse: (value, option) => plainText(value, option, 100),
-  }),
+  minBuild: textSetting(100, "only workers of this build or a later one run them; Go's workers do not know of builds"),
   atMostOnce: setting.flag({ default: false, says: "also tasks that are to run at most once, and may have run" }),
   needsHuman: setting.flag({
     default: false,

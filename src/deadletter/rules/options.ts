@@ -1,7 +1,6 @@
 import { invalidOption, shown } from "../../core/errors.js";
 import { queueName } from "../../core/names.js";
-import { type Given, resolve, type Resolved, setting } from "../../core/settings.js";
-import { textSetting } from "../../inspector/options.js";
+import { type Given, resolve, type Resolved, setting, textSetting } from "../../core/settings.js";
 import { parseSearch } from "../search/parse.js";
 import type { RuleAction } from "./rule.js";
 

@@ -1,16 +1,16 @@
 import { appendFileSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../core/clock.js";
+import { type EncryptionKey, type EncryptionKeys, encryptionKeys } from "../../core/encryption-key.js";
 import { HoldfastError, invalidOption, shown } from "../../core/errors.js";
 import type { TaskMessage } from "../../core/message.js";
+import { directoryPath } from "../../core/own-directory.js";
 import { type Driver, loadDriver } from "../driver.js";
 import { openDead } from "./dead-file.js";
 import { Home, homesIn, type Owner, ownerOf } from "./home.js";
 import { decodeRecord } from "./record.js";
 import { asSpoolError, isBroken, problemOf } from "./spool-error.js";
 import { type ListedRow, SpoolFile } from "./spool-file.js";
-import { type EncryptionKey, type EncryptionKeys, encryptionKeys } from "../../core/encryption-key.js";
-import { spoolPath } from "./spool-options.js";
 
 /** One process's part of a spool. */
 export interface SpoolPart {
@@ -45,7 +45,7 @@ export interface SpooledTaskInfo {
  * @throws OPTION_INVALID BROKER_INCOMPATIBLE
  */
 export async function openSpools(directory: string, options: { readonly key?: EncryptionKey } = {}): Promise<Spools> {
-  const path = spoolPath(directory, "directory");
+  const path = directoryPath(directory, "directory");
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw invalidOption("directory", `must be a spool's directory, ${shown(directory)} is none`);
   }

@@ -1,6 +1,5 @@
-import { resolve as absolute } from "node:path";
-import { type EncryptionKey, type EncryptionKeys, encryptionKeys, keyAllowed } from "../../core/encryption-key.js";
-import { hasControl, invalidOption, shown } from "../../core/errors.js";
+import { encryptionKeySetting, type EncryptionKeys } from "../../core/encryption-key.js";
+import { directoryPath } from "../../core/own-directory.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
 
 export const spoolSettings = {
@@ -8,15 +7,11 @@ export const spoolSettings = {
     default: undefined,
     allowed: "a path",
     says: "a directory on a local disk for this user alone, made when it is missing; processes may share it when they have the same Redis",
-    parse: spoolPath,
+    parse: directoryPath,
   }),
-  key: {
-    kind: "record" as const,
-    says: "encrypts what is spooled (AES-256-GCM); none: it is in clear in files that only this user can read",
-    default: undefined as EncryptionKey | undefined,
-    allowed: keyAllowed,
-    parse: encryptionKeys,
-  },
+  key: encryptionKeySetting(
+    "encrypts what is spooled (AES-256-GCM); none: it is in clear in files that only this user can read",
+  ),
   maxBytes: setting.integer({
     default: 1_073_741_824,
     min: 1,
@@ -51,10 +46,5 @@ export interface SpoolPlan {
 export function spoolPlan(options: string | FileSpoolOptions): SpoolPlan {
   const given = typeof options === "string" ? { directory: options } : options;
   const { directory, key, ...bounds } = resolve(spoolSettings, given, "spool");
-  return { directory: directory ?? spoolPath(directory, "spool.directory"), keys: key ?? [], ...bounds };
-}
-
-export function spoolPath(value: unknown, option: string): string {
-  if (typeof value === "string" && value.trim() !== "" && !hasControl(value)) return absolute(value);
-  throw invalidOption(option, `must be a path, got ${shown(value)}`);
+  return { directory: directory ?? directoryPath(directory, "spool.directory"), keys: key ?? [], ...bounds };
 }

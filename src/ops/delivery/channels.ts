@@ -1,6 +1,5 @@
 import { invalidOption, shown } from "../../core/errors.js";
-import { plainText } from "../../core/names.js";
-import { type Given, resolve, setting } from "../../core/settings.js";
+import { type Given, resolve, setting, textSetting } from "../../core/settings.js";
 import { severities, type Severity } from "../alerts/severity.js";
 
 /** Where notifications go, as one writes it. A secret is better in a file, which is read anew for every delivery. */
@@ -36,10 +35,6 @@ export interface MailChannel extends AnyChannel {
 
 export type Channel = WebhookChannel | MailChannel;
 
-const text = (max: number) => ({
-  allowed: `1 to ${max} characters of text`,
-  parse: (value: unknown, option: string) => plainText(value, option, max),
-});
 /** What is wrong with it is told without it. */
 const secret = {
   allowed: "1 to 1024 characters of text, on one line",
@@ -57,7 +52,7 @@ const address = {
 };
 
 const common = {
-  name: setting.text({ default: undefined, says: "its own name, as in the log; the kind unless given", ...text(64) }),
+  name: textSetting(64, "its own name, as in the log; the kind unless given"),
   from: setting.choice({ of: severities, default: "warning", says: "what is less bad is not told here" }),
 };
 
@@ -71,7 +66,7 @@ export const webhookSettings = {
   }),
   format: setting.choice({ of: ["json", "slack"], default: "json", says: "what is sent: our own JSON, or Slack's" }),
   secret: setting.text({ default: undefined, says: "signs what is sent (HMAC-SHA256)", ...secret }),
-  secretFile: setting.text({ default: undefined, says: "a file with the secret", ...text(4_096) }),
+  secretFile: textSetting(4_096, "a file with the secret"),
 };
 
 export const mailSettings = {
@@ -84,7 +79,7 @@ export const mailSettings = {
   }),
   plain: setting.flag({ default: false, says: "whether smtp: may do without TLS, as to a relay on this machine" }),
   password: setting.text({ default: undefined, says: "of the user in the URL", ...secret }),
-  passwordFile: setting.text({ default: undefined, says: "a file with the password", ...text(4_096) }),
+  passwordFile: textSetting(4_096, "a file with the password"),
   sender: setting.text({ default: undefined, says: "the address that it is sent from", ...address }),
 };
 
