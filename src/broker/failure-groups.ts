@@ -20,10 +20,10 @@ export interface FailureGroupStore {
   /** Per queue, in order; a group that has lost all its members is told for a week, at the least. */
   failureGroups(queues: readonly string[], nowMs: number): Promise<QueueGroups[]>;
   /**
-   * The members of some groups together, in the order and with the cursors of a list of all dead letters. Those that are no
-   * dead letters any more are left out.
+   * A group's members, in the order and with the cursors of a list of all dead letters. Those that are no dead letters any
+   * more are left out.
    */
-  groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>>;
+  groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>>;
   /** All dead letters of a queue, in the order and with the cursors of a list of them. */
   knownCauses(queue: string, page: PageRequest): Promise<Page<KnownCause>>;
 }

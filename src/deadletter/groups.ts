@@ -81,7 +81,7 @@ export async function groupTasks(desk: Desk, given: string, options?: ListOption
   let items: readonly TaskInfo[] = [];
   for (const [n, queue] of ordered.slice(first).entries()) {
     const request = { limit: limit - items.length, cursor: n === 0 ? place : undefined, backwards };
-    const page = await desk.store.groupMembers(queue, [fingerprint], request);
+    const page = await desk.store.groupMembers(queue, fingerprint, request);
     items = backwards ? [...page.items, ...items] : [...items, ...page.items];
     const more = backwards ? page.previous : page.next;
     if (more !== undefined) return { items, next: `${queue} ${more}` };

@@ -4,6 +4,7 @@ import { decodeMessage } from "../core/codec.js";
 import { lastTimeMs } from "../core/duration.js";
 import { readable } from "../core/protobuf.js";
 import { Unnamed } from "./mend.js";
+import { besideBy, cursorsAround, maxPage, type Place, placeOf } from "./paging.js";
 import type { Sql } from "./sql.js";
 import type { StoredState } from "./tally.js";
 
@@ -110,12 +111,9 @@ export interface ListCall {
   readonly page: PageRequest;
 }
 
-/** A page is never longer, whatever is asked for. */
-const maxPage = 1_000;
 /** How far is looked for a type before the page ends, full or not. */
 const maxScanned = 5_000;
 
-/** By rank, and by id where ranks are equal. A cursor is a row's rank and id: it holds when that row is gone, too. */
 export function list(sql: Sql, { queue, state, type, page }: ListCall): Page<InfoRow> {
   const { cursor, backwards = false } = page;
   const limit = Math.min(page.limit, maxPage);
@@ -136,34 +134,11 @@ export function list(sql: Sql, { queue, state, type, page }: ListCall): Page<Inf
     scanned += rows.length;
   }
   if (backwards) [first, last] = [last, first];
-  const beyond = (row: InfoRow | undefined, back: boolean) =>
-    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
-  return {
-    items: backwards ? items.toReversed() : items,
-    next: beyond(last, false),
-    previous: beyond(first, true),
-  };
+  return { items: backwards ? items.toReversed() : items, ...cursorsAround(first, last, rowsFrom) };
 }
 
 /** How many are read at a time where a type is looked for. */
 const scanRows = 200;
-
-export type Place = Pick<InfoRow, "rank" | "id">;
-
-/** Outside of every list. */
-const ends = {
-  first: { rank: Number.MIN_SAFE_INTEGER, id: "" },
-  last: { rank: Number.MAX_SAFE_INTEGER, id: "" },
-};
-
-/** The place a cursor stands for; without one the list's beginning, or its end. */
-export function placeOf(cursor: string | undefined, end: keyof typeof ends): Place {
-  const [, rank, id] = /^(-?\d+) (.*)$/s.exec(cursor ?? "") ?? [];
-  if (rank === undefined) return ends[end];
-  return { rank: Math.max(ends.first.rank, Math.min(Number(rank), ends.last.rank)), id: id! };
-}
-
-export const cursorAt = ({ rank, id }: Place): string => `${rank} ${id}`;
 
 function rowsBeside(
   sql: Sql,
@@ -173,10 +148,7 @@ function rowsBeside(
   backwards: boolean,
   limit: number,
 ): InfoRow[] {
-  const [than, order] = backwards ? ["<", "DESC"] : [">", "ASC"];
-  const rows = sql(
-    `SELECT ${infoColumns} FROM task WHERE queue = ? AND state = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
-  );
+  const rows = sql(`SELECT ${infoColumns} FROM task WHERE queue = ? AND state = ? AND ${besideBy("rank", backwards)}`);
   const found = rows.all(queue, state, rank, id, limit) as InfoRow[];
   if (found[0]?.rank === rank && found[0].id === id) throw new Unnamed();
   return found;

@@ -10,8 +10,8 @@ import { rememberFinished } from "./finished.js";
 import { historyWithLast, type Told } from "./history.js";
 import { Line } from "./line.js";
 import { giveBackLock } from "./locks.js";
-import { cursorAt, type Place, placeOf } from "./look.js";
 import { mustBeThere } from "./mend.js";
+import { cursorAt, type Place, placeOf } from "./paging.js";
 import type { Sql } from "./sql.js";
 import { type StoredState, Tally } from "./tally.js";
 

@@ -27,7 +27,7 @@ async function groups(t: Trial, ms = 0): Promise<QueueGroups> {
 const counts = async (t: Trial) =>
   Object.fromEntries((await groups(t)).groups.filter(({ count }) => count > 0).map((g) => [g.fingerprint, g.count]));
 const membersOf = async (t: Trial, of = fingerprint()) =>
-  (await store(t).groupMembers(t.queue, [of], { limit: 100 })).items.map(({ id }) => id);
+  (await store(t).groupMembers(t.queue, of, { limit: 100 })).items.map(({ id }) => id);
 
 describeBroker("failure groups", ({ it }) => {
   it("gather what died of one cause, with what is known of it", async (t) => {
@@ -129,7 +129,7 @@ describeBroker("failure groups", ({ it }) => {
     await index(t);
 
     const page = async (cursor?: string, backwards = false) => {
-      const { items, next, previous } = await store(t).groupMembers(t.queue, [fingerprint()], {
+      const { items, next, previous } = await store(t).groupMembers(t.queue, fingerprint(), {
         limit: 2,
         cursor,
         backwards,

@@ -6,7 +6,7 @@ import { queueName, taskName } from "../../src/core/names.js";
 import { json } from "../../src/core/payload.js";
 import { reasons } from "../../src/core/outcome.js";
 import { storedJson } from "../../src/core/stored-json.js";
-import { placeOf } from "../../src/embedded/look.js";
+import { placeOf } from "../../src/embedded/paging.js";
 import { list } from "../../src/redis/list.js";
 import { failure } from "../support/builders.js";
 import { answering } from "./replies.js";

@@ -130,7 +130,7 @@ describeRedis("failure groups beside asynq", () => {
     expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1_198 });
     // A page never shows what is gone, whatever the group believes.
     await remove("id-0");
-    const { items } = await letters().groupMembers("q", [fingerprintOf("boom")], { limit: 2 });
+    const { items } = await letters().groupMembers("q", fingerprintOf("boom"), { limit: 2 });
     expect(items.map(({ id }) => id)).toEqual(["id-1"]);
   });
 

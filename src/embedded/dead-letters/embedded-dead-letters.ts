@@ -205,8 +205,8 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     return this.#ask((link) => link.call("failureGroups", { queues, nowMs }));
   }
 
-  async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
-    const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprints, page }));
+  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
+    const { items, ...places } = await this.#ask((link) => link.call("groupMembers", { queue, fingerprint, page }));
     return { items: items.map(taskInfo), ...places };
   }
 

@@ -12,8 +12,9 @@ import {
 import { floorToS } from "../../core/duration.js";
 import type { Fingerprint } from "../../core/fingerprint.js";
 import type { Page, PageRequest } from "../../core/info.js";
-import { cursorAt, infoColumns, type InfoRow, type Place, placeOf, timeOf } from "../look.js";
+import { infoColumns, type InfoRow, timeOf } from "../look.js";
 import { mustBeThere } from "../mend.js";
+import { besideBy, pageOf, type Place } from "../paging.js";
 import type { Sql } from "../sql.js";
 
 interface DeadRow {
@@ -153,57 +154,35 @@ export function failureGroups(
   });
 }
 
-/** A page is never longer, whatever is asked for. */
-const maxPage = 1_000;
-
 export function groupMembers(
   sql: Sql,
   {
     queue,
-    fingerprints,
+    fingerprint,
     page,
-  }: { readonly queue: string; readonly fingerprints: readonly string[]; readonly page: PageRequest },
+  }: { readonly queue: string; readonly fingerprint: Fingerprint; readonly page: PageRequest },
 ): Page<InfoRow> {
-  const { cursor, backwards = false } = page;
-  const limit = Math.max(1, Math.min(page.limit, maxPage));
-  const rowsFrom = ({ rank, id }: { readonly rank: number; readonly id: string }, back: boolean, most: number) => {
-    const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
-    const ofGroup = sql(
-      `SELECT ${infoColumns} FROM task WHERE queue = ? AND fingerprint = ? AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
-    );
-    const found = fingerprints.flatMap((fingerprint) => ofGroup.all(queue, fingerprint, rank, id, most) as InfoRow[]);
-    const inOrder = found.toSorted(byPlace);
-    return (back ? inOrder.toReversed() : inOrder).slice(0, most);
-  };
-  const rows = rowsFrom(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
-  const items = backwards ? rows.toReversed() : rows;
-  const beyond = (row: InfoRow | undefined, back: boolean) =>
-    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
-  return { items, next: beyond(items.at(-1), false), previous: beyond(items[0], true) };
+  return pageOf(page, ({ rank, id }, back, most) => {
+    const where = `queue = ? AND fingerprint = ? AND ${besideBy("rank", back)}`;
+    return sql(`SELECT ${infoColumns} FROM task WHERE ${where}`).all(queue, fingerprint, rank, id, most) as InfoRow[];
+  });
 }
 
 export function knownCauses(
   sql: Sql,
   { queue, page }: { readonly queue: string; readonly page: PageRequest },
 ): Page<KnownCause> {
-  const { cursor, backwards = false } = page;
-  const limit = Math.max(1, Math.min(page.limit, maxPage));
-  const rowsFrom = ({ rank, id }: Place, back: boolean, most: number) => {
-    const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
-    return sql(
-      `SELECT rank, id, fingerprint FROM task WHERE queue = ? AND state = 'archived' AND (rank, id) ${than} (?, ?) ORDER BY rank ${order}, id ${order} LIMIT ?`,
-    ).all(queue, rank, id, most) as (Place & { readonly fingerprint: string | null })[];
-  };
-  const rows = rowsFrom(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
-  const inOrder = backwards ? rows.toReversed() : rows;
-  const beyond = (row: Place | undefined, back: boolean) =>
-    row !== undefined && rowsFrom(row, back, 1).length > 0 ? cursorAt(row) : undefined;
-  const items = inOrder.map(({ id, fingerprint }) => {
+  const { items, ...cursors } = pageOf(page, ({ rank, id }, back, most) => {
+    const where = `queue = ? AND state = 'archived' AND ${besideBy("rank", back)}`;
+    return sql(`SELECT rank, id, fingerprint FROM task WHERE ${where}`).all(queue, rank, id, most) as CauseRow[];
+  });
+  const causes = items.map(({ id, fingerprint }) => {
     const isKnown = fingerprint !== null && fingerprint !== overflowGroup;
     return { id, fingerprint: isKnown ? fingerprint : undefined };
   });
-  return { items, next: beyond(inOrder.at(-1), false), previous: beyond(inOrder[0], true) };
+  return { items: causes, ...cursors };
 }
 
-/** As the database orders them: ids by their bytes. */
-const byPlace = (a: InfoRow, b: InfoRow) => a.rank - b.rank || Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));
+interface CauseRow extends Place {
+  readonly fingerprint: string | null;
+}

@@ -8,8 +8,9 @@ import { readable } from "../../core/protobuf.js";
 import { storedJson } from "../../core/stored-json.js";
 import { recordAct } from "../acts.js";
 import { giveBackLock, lockHolder, takeLock } from "../locks.js";
-import { cursorAt, type InfoRow, placeOf, timeOf } from "../look.js";
+import { type InfoRow, timeOf } from "../look.js";
 import { mustBeThere } from "../mend.js";
+import { besideBy, pageOf, type Place } from "../paging.js";
 import type { Sql } from "../sql.js";
 import { Tally } from "../tally.js";
 import { insertRow, type WholeRow, wholeRow } from "./letters.js";
@@ -93,9 +94,6 @@ export function purge(sql: Sql, { queue, ids, by, nowMs }: IdsCall): PurgeReceip
   return receipts;
 }
 
-/** A page is never longer, whatever is asked for. */
-const maxPage = 1_000;
-
 /** A task's row instead of the task, which is made of it by whoever asked. */
 export type TrashItem = Omit<DiscardedTask, "task"> & { readonly row: InfoRow };
 
@@ -103,30 +101,17 @@ export function listTrash(
   sql: Sql,
   { queue, page }: { readonly queue: string; readonly page: PageRequest },
 ): Page<TrashItem> {
-  const { cursor, backwards = false } = page;
-  const limit = Math.max(1, Math.min(page.limit, maxPage));
-  const beside = ({ rank, id }: { readonly rank: number; readonly id: string }, back: boolean, count: number) => {
-    const [than, order] = back ? ["<", "DESC"] : [">", "ASC"];
-    return sql(
-      `SELECT * FROM trash WHERE queue = ? AND (until_s, id) ${than} (?, ?) ORDER BY until_s ${order}, id ${order} LIMIT ?`,
-    ).all(queue, rank, id, count) as TrashRow[];
-  };
-  const found = beside(placeOf(cursor, backwards ? "last" : "first"), backwards, limit);
-  const rows = backwards ? found.toReversed() : found;
-  const beyond = (row: TrashRow | undefined, back: boolean) => {
-    if (row === undefined) return undefined;
-    const place = { rank: row.until_s, id: row.id };
-    return beside(place, back, 1).length > 0 ? cursorAt(place) : undefined;
-  };
-  return {
-    items: rows.map((row) => ({
-      row: taskIn(queue, row) as unknown as InfoRow,
-      discarded: storedMark(row.mark) ?? { atMs: 0, actor: "", reason: "" },
-      untilMs: timeOf(row.until_s * 1_000),
-    })),
-    next: beyond(rows.at(-1), false),
-    previous: beyond(rows[0], true),
-  };
+  const { items, ...cursors } = pageOf(page, ({ rank, id }, back, most) => {
+    const where = `queue = ? AND ${besideBy("until_s", back)}`;
+    const rows = sql(`SELECT *, until_s AS rank FROM trash WHERE ${where}`).all(queue, rank, id, most);
+    return rows as (TrashRow & Place)[];
+  });
+  const discarded = items.map((row) => ({
+    row: taskIn(queue, row) as unknown as InfoRow,
+    discarded: storedMark(row.mark) ?? { atMs: 0, actor: "", reason: "" },
+    untilMs: timeOf(row.until_s * 1_000),
+  }));
+  return { items: discarded, ...cursors };
 }
 
 /** What is past its time goes for good. Answers how many. */

@@ -143,11 +143,10 @@ export async function knownCauses(link: RedisLink, queue: string, page: PageRequ
 export async function groupMembers(
   link: RedisLink,
   queue: string,
-  fingerprints: readonly Fingerprint[],
+  fingerprint: Fingerprint,
   page: PageRequest,
 ): Promise<Page<TaskInfo>> {
-  const sets = fingerprints.map((fingerprint) => groupMembersKey(queue, fingerprint));
-  const { ids, next, previous } = await pageOfSets(link, sets, page);
+  const { ids, next, previous } = await pageOfSets(link, [groupMembersKey(queue, fingerprint)], page);
   const tasks = await find(
     link,
     ids.map((id) => ({ queue, id })),

@@ -194,8 +194,8 @@ export class RedisDeadLetters implements DeadLetterStore {
     return this.#run((link) => failureGroups(link, queues, nowMs));
   }
 
-  async groupMembers(queue: string, fingerprints: readonly Fingerprint[], page: PageRequest): Promise<Page<TaskInfo>> {
-    return this.#run((link) => groupMembers(link, queue, fingerprints, page));
+  async groupMembers(queue: string, fingerprint: Fingerprint, page: PageRequest): Promise<Page<TaskInfo>> {
+    return this.#run((link) => groupMembers(link, queue, fingerprint, page));
   }
 
   async knownCauses(queue: string, page: PageRequest): Promise<Page<KnownCause>> {
