@@ -102,9 +102,10 @@ export class ClusterLink implements RedisLink {
   }
 
   async nodesOf(queues: readonly string[]): Promise<readonly RedisNode[]> {
-    const map = await this.#presentMap();
-    return queues.map((queue) => {
-      const name = map[slotOf(keysOf(queue).asynq)];
+    const slots = queues.map((queue) => slotOf(keysOf(queue).asynq));
+    const map = await this.#presentMap(slots);
+    return queues.map((queue, n) => {
+      const name = map[slots[n]!];
       if (name === undefined) throw this.#notSent(`no node has the slot of queue "${queue}"`);
       return this.#alone(name);
     });
@@ -135,9 +136,9 @@ export class ClusterLink implements RedisLink {
     await Promise.all([...this.#nodes.values()].map(({ link }) => link.close()));
   }
 
-  #presentMap(): Promise<SlotMap> {
+  #presentMap(slots: readonly number[] = []): Promise<SlotMap> {
     return this.#underWay.run(async () => {
-      const map = await this.#mapBefore(performance.now() + this.#timeoutMs, true);
+      const map = await this.#mapBefore(performance.now() + this.#timeoutMs, true, slots);
       if (map instanceof HoldfastError) throw map;
       return map;
     });
@@ -161,19 +162,19 @@ export class ClusterLink implements RedisLink {
 
   /** To their nodes, by the map. */
   async #deliver(job: Job, which: readonly number[], hops: number): Promise<void> {
-    const map = await this.#mapBefore(job.untilMs, job.insist);
+    const slots = which.map((i) => slotOfCall(job.calls[i]!));
+    const map = await this.#mapBefore(job.untilMs, job.insist, slots);
     if (map instanceof HoldfastError) {
       for (const i of which) this.#lose(job, i, map);
       return;
     }
     this.#readTime(map);
     const parts = new Map<NodeName, number[]>();
-    for (const i of which) {
-      const slot = slotOfCall(job.calls[i]!);
+    for (const [n, i] of which.entries()) {
+      const slot = slots[n]!;
       const name = map[slot];
       if (name === undefined) {
         job.replies[i] = new LinkError("refused", "CLUSTERDOWN", `CLUSTERDOWN no node has slot ${slot}`);
-        this.#mapReadMs = Number.NEGATIVE_INFINITY;
         continue;
       }
       const part = parts.get(name);
@@ -264,13 +265,18 @@ export class ClusterLink implements RedisLink {
       .catch(() => undefined); // Whoever needs that node hears of it.
   }
 
-  /** The map that there is, or the first. */
-  async #mapBefore(untilMs: number, insist: boolean): Promise<SlotMap | Unconnected> {
+  /** The map that there is, or the first. Where nobody has one of these slots it is read anew: somebody may have it by now. */
+  async #mapBefore(untilMs: number, insist: boolean, slots: readonly number[]): Promise<SlotMap | Unconnected> {
     let trouble: Unconnected | undefined;
     while (this.#map === undefined && performance.now() < untilMs) {
       trouble = (await this.#read(untilMs)) ?? trouble;
       if (trouble !== undefined && (!insist || HoldfastError.is(trouble, "BROKER_INCOMPATIBLE"))) break;
       if (this.#map === undefined) await sleep(Math.max(0, Math.min(againMs, untilMs - performance.now())));
+    }
+    // No node is asked for such a slot, so none tells that the map is old.
+    if (slots.some((slot) => this.#map !== undefined && this.#map[slot] === undefined)) {
+      this.#refresh();
+      if (this.#reading !== undefined) await this.#read(untilMs);
     }
     return this.#map ?? trouble ?? this.#notSent("no node told the Cluster's slots in time");
   }

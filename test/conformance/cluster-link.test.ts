@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import type { RedisLink } from "../../src/redis/link.js";
+import { keysOf } from "../../src/redis/keys.js";
+import { LinkError, type RedisLink } from "../../src/redis/link.js";
 import { slotOf } from "../../src/redis/slots.js";
 import { command, count, failure, linkTo, refusal, script } from "../support/link-probe.js";
 import { RedisCluster } from "../support/redis-cluster.js";
@@ -127,6 +128,29 @@ describeRedis("link to a Cluster", () => {
       ),
     );
     expect(await link.run([command("GET", key)])).toEqual([null]);
+  });
+
+  it("comes back to a slot that nobody had for a while, though no node is asked for it meanwhile", async () => {
+    const queue = "nobodys";
+    const key = keysOf(queue).asynq;
+    const slot = slotOf(key);
+    const from = cluster.masterOf(key);
+    // The others hear of the slot from whoever has it, so that one goes first.
+    await from.admin.cluster("DELSLOTS", slot);
+    for (const { admin } of cluster.masters.filter((master) => master !== from)) await admin.cluster("DELSLOTS", slot);
+    await until("its map lacks the slot", async () => {
+      const [reply] = await link.run([count(key)]);
+      return reply instanceof LinkError && reply.problem.includes(`no node has slot ${slot}`);
+    });
+    expect((await failure(link.nodesOf([queue]))).message).toContain("no node has the slot");
+
+    await from.admin.cluster("ADDSLOTS", slot);
+
+    await until("its node answers", async () => (await link.run([count(key)]))[0] === 1);
+    expect((await link.nodesOf([queue]))[0]!.address.port).toBe(from.port);
+    // Until the others have heard of it they refuse everything.
+    for (const { admin } of cluster.masters)
+      await until("it knows of all slots", async () => /cluster_state:ok/.test(await admin.cluster("INFO")));
   });
 
   it("finds a slot's keys on both nodes while it moves, and runs no script on half of them", async () => {
