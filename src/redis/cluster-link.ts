@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DisciplinedClock } from "../core/clock.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Unconnected } from "./connection.js";
-import { within } from "../core/expiry.js";
+import { inTime, within } from "../core/expiry.js";
 import { keysOf, pausedKey } from "./keys.js";
 import {
   type Command,
@@ -54,7 +54,14 @@ interface Job {
 interface Node {
   readonly address: RedisAddress;
   readonly link: StandaloneLink;
+  /** It has been looked at. */
+  fit: boolean;
+  /** Shared by all who send to it at the same time, and wait for nobody who is away. */
+  looking: Promise<void> | undefined;
 }
+
+/** Whether a node can hold tasks. @throws BROKER_INCOMPATIBLE BROKER_UNAVAILABLE */
+export type NodeLook = (node: StandaloneLink, options: RunOptions) => Promise<void>;
 
 /**
  * The link to a Cluster: a connection of our own to each master, each call to the node that has its slot, all nodes at
@@ -77,14 +84,19 @@ export class ClusterLink implements RedisLink {
   /** Shared by all who wait for the map. */
   #reading: Promise<Unconnected | undefined> | undefined;
   #timeReadMs = Number.NEGATIVE_INFINITY;
+  readonly #look: NodeLook | undefined;
   #connected = () => {};
 
-  /** Connects with the first call. */
-  constructor(options: {
-    readonly label: string;
-    readonly timeoutMs: number;
-    readonly seeds: readonly RedisAddress[];
-  }) {
+  /** Connects with the first call. `look`: before anything is written to a node, whenever that is. */
+  constructor(
+    options: {
+      readonly label: string;
+      readonly timeoutMs: number;
+      readonly seeds: readonly RedisAddress[];
+    },
+    look?: NodeLook,
+  ) {
+    this.#look = look;
     this.label = options.label;
     this.#underWay = new UnderWay(options.label);
     this.#timeoutMs = options.timeoutMs;
@@ -115,8 +127,9 @@ export class ClusterLink implements RedisLink {
     return this.#map?.[slotOf(keysOf(queue).asynq)];
   }
 
-  /** Of the node whose clock we go by, or of the queue's: that one is asked for a key, so that it is looked for anew. */
+  /** Of any node, or of the queue's: that one is asked for a key, so that it is looked for anew. */
   async ping(queue?: string): Promise<void> {
+    if (queue === undefined && (await this.#someoneAnswers())) return;
     const call = queue === undefined ? { name: "PING", args: [] } : { name: "EXISTS", args: [pausedKey(queue)] };
     const [reply] = await this.run([call]);
     if (reply instanceof LinkError && reply.code !== "NOPERM") throw reply.toError(this.label);
@@ -146,7 +159,60 @@ export class ClusterLink implements RedisLink {
 
   #alone(name: NodeName): RedisNode {
     const { address } = this.#node(name);
-    return { address, run: (calls, options) => this.#underWay.run(() => this.#node(name).link.run(calls, options)) };
+    const run: RedisNode["run"] = (calls, options = {}) =>
+      this.#underWay.run(() =>
+        this.#send(name, calls, options).catch((error: unknown) => {
+          throw this.#unanswered(name, error);
+        }),
+      );
+    return { address, run };
+  }
+
+  async #someoneAnswers(): Promise<boolean> {
+    const nodes = await this.nodes();
+    const pings = nodes.map(async (node) => {
+      const [reply] = await node.run([{ name: "PING", args: [] }], { insist: false });
+      if (reply instanceof LinkError && reply.code !== "NOPERM") throw reply.toError(this.label);
+    });
+    return Promise.any(pings).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** What goes to a node goes there after the look at it: nothing is written to one that may lose it. */
+  #send(name: NodeName, calls: readonly Call[], options: RunOptions, asking = false): Promise<Reply[]> {
+    const { link, fit } = this.#node(name);
+    if (!fit && this.#look !== undefined) return this.#lookAndSend(this.#look, name, calls, options, asking);
+    return asking ? link.runAsking(calls, options) : link.run(calls, options);
+  }
+
+  async #lookAndSend(
+    look: NodeLook,
+    name: NodeName,
+    calls: readonly Call[],
+    options: RunOptions,
+    asking: boolean,
+  ): Promise<Reply[]> {
+    const { timeoutMs = this.#timeoutMs } = options;
+    const untilMs = performance.now() + timeoutMs;
+    const node = this.#node(name);
+    const shared = () =>
+      (node.looking ??= look(node.link, { insist: false }).finally(() => {
+        node.looking = undefined;
+      }));
+    try {
+      if (options.insist === false) await inTime(shared(), timeoutMs, () => this.#notSent("no look at it in time"));
+      else await look(node.link, { ...options, timeoutMs });
+    } catch (error) {
+      // Whatever became of the look: the calls themselves were not sent.
+      if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) throw this.#notSent(error.data.problem);
+      // It is this node's trouble alone: to those who use its queues it is as one that takes no writes.
+      if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw this.#notSent(error.data.problem, "refused", error);
+      throw error;
+    }
+    node.fit = true;
+    return this.#send(name, calls, { ...options, timeoutMs: untilMs - performance.now() }, asking);
   }
 
   async #run(
@@ -185,10 +251,9 @@ export class ClusterLink implements RedisLink {
   }
 
   async #deliverTo(name: NodeName, job: Job, which: readonly number[], hops: number, asking: boolean): Promise<void> {
-    const { link } = this.#node(name);
     const calls = which.map((i) => job.calls[i]!);
     const options = { timeoutMs: job.untilMs - performance.now(), insist: false };
-    const answers = await (asking ? link.runAsking(calls, options) : link.run(calls, options)).catch((error: unknown) =>
+    const answers = await this.#send(name, calls, options, asking).catch((error: unknown) =>
       this.#unanswered(name, error),
     );
     if (answers instanceof HoldfastError) {
@@ -250,7 +315,7 @@ export class ClusterLink implements RedisLink {
     const options = { label: address.label, timeoutMs: this.#timeoutMs };
     const link = new StandaloneLink(options, (...how) => openConnection(address, ...how), clock);
     link.onConnected(() => this.#connected());
-    const node = { address, link };
+    const node = { address, link, fit: false, looking: undefined };
     this.#nodes.set(name, node);
     return node;
   }
@@ -336,8 +401,9 @@ export class ClusterLink implements RedisLink {
     }
   }
 
-  #notSent(problem: string): Unconnected {
-    return new HoldfastError("BROKER_UNAVAILABLE", { broker: this.label, problem, outcome: "notSent", taskIds: [] });
+  #notSent(problem: string, outcome: "notSent" | "refused" = "notSent", cause?: Error): Unconnected {
+    const data = { broker: this.label, problem, outcome, taskIds: [] };
+    return new HoldfastError("BROKER_UNAVAILABLE", data, cause === undefined ? {} : { cause });
   }
 
   /** A node's error as the Cluster's; it says which node. */

@@ -1,5 +1,6 @@
 import type { Signal, Subscription } from "../broker/roles.js";
 import { DisciplinedClock } from "../core/clock.js";
+import { within } from "../core/expiry.js";
 import type { RedisLink } from "./link.js";
 import { openConnection } from "./open-connection.js";
 import type { RedisAddress } from "./redis-url.js";
@@ -8,6 +9,8 @@ import { RedisSubscription } from "./subscription.js";
 /** How often it is looked whether queues are on other nodes by now; and how soon when a node says so. */
 const regroupEveryMs = 5_000;
 const regroupSoonMs = 1_000;
+/** How much longer than for the first node it is waited for the others. */
+const patienceMs = 500;
 
 interface Group {
   readonly queues: readonly string[];
@@ -54,7 +57,11 @@ export class ClusterSubscription implements Subscription {
 
   async #start(): Promise<void> {
     await this.#regroup();
-    await Promise.all([...this.#groups.values()].map(({ subscription }) => subscription.tried));
+    const tries = [...this.#groups.values()].map(({ subscription }) => subscription.tried);
+    if (tries.length === 0) return;
+    await Promise.race(tries);
+    // A node that is away holds up nobody.
+    await within(Promise.all(tries), patienceMs);
   }
 
   get listening(): boolean {
@@ -124,8 +131,8 @@ export class ClusterSubscription implements Subscription {
       new DisciplinedClock(),
       queues,
       (signal) => {
-        // What is published is told by every node.
-        const [first] = this.#groups.keys();
+        // What is published is told by every node: that of one is enough, of one that is there.
+        const [first] = [...this.#groups].find(([, group]) => group.subscription.listening) ?? [];
         if (signal.kind === "wake" || label === first) this.#listener(signal);
       },
       {

@@ -4,7 +4,7 @@ import { groupedBy } from "../core/grouped-by.js";
 import { AssuredLine } from "./assured-line.js";
 import type { Producer } from "./enqueue.js";
 import { barrierKey } from "./keys.js";
-import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
+import { LinkError, type RedisLink, type Reply, type RunOptions, type ScriptCall } from "./link.js";
 import type { LinkOptions } from "./link-options.js";
 import { openConnection } from "./open-connection.js";
 import { openerOf } from "./open-link.js";
@@ -14,6 +14,8 @@ export class AssuredLines {
   readonly #link: RedisLink;
   readonly #options: LinkOptions;
   readonly #lines = new Map<string, AssuredLine>();
+  /** Those whose server has been looked at. */
+  readonly #seen = new Set<AssuredLine>();
 
   constructor(link: RedisLink, options: LinkOptions) {
     this.#link = link;
@@ -61,9 +63,11 @@ export class AssuredLines {
       [...parts].map(async ([line, places]) => {
         const barriers = new Set(places.map((n) => barrierKey(queues[n]!)));
         const part = places.map((n) => calls[n]!);
-        const options = { timeoutMs: untilMs - performance.now(), taskIds };
+        const options = () => ({ timeoutMs: untilMs - performance.now(), taskIds });
         try {
-          const answers = await line.run(part, [...barriers], assurance.replicas, options);
+          if (!this.#seen.has(line)) await this.#look(queues[places[0]!]!, options());
+          this.#seen.add(line);
+          const answers = await line.run(part, [...barriers], assurance.replicas, options());
           for (const [k, n] of places.entries()) replies[n] = answers[k]!;
         } catch (error) {
           errors.push(error);
@@ -75,6 +79,11 @@ export class AssuredLines {
     );
     if (errors.length > 0) throw errors.find((error) => HoldfastError.is(error, "BROKER_INCOMPATIBLE")) ?? errors[0];
     return replies;
+  }
+
+  /** The link looks at a node of a Cluster before anything is written there; a line does not. */
+  async #look(queue: string, options: RunOptions): Promise<void> {
+    if (this.#link.oneSlotPerCall) await this.#link.run([{ name: "EXISTS", args: [barrierKey(queue)] }], options);
   }
 
   async #linesOf(queues: readonly string[], { of }: Assurance): Promise<AssuredLine[]> {

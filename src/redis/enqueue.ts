@@ -6,10 +6,11 @@ import { groupedBy } from "../core/grouped-by.js";
 import { idTimeMs } from "../core/ids.js";
 import type { NewTask } from "../core/message.js";
 import { type TaskState, taskStates } from "../core/state.js";
-import { type Failed, textIn, throwFailed, throwProblems, unreadable } from "./answers.js";
+import { type Failed, textIn, throwFailed, throwProblems, unavailable, unreadable } from "./answers.js";
 import { batches } from "./batches.js";
 import { bucketOf } from "./done-ids.js";
 import { keysOf, queuesKey } from "./keys.js";
+import type { KnownQueues } from "./known-queues.js";
 import { LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
 import { type EnqueueRow, enqueue as enqueueCall } from "./scripts.gen.js";
 
@@ -25,28 +26,6 @@ interface Batch {
   readonly queue: string;
   readonly rows: readonly Row[];
 }
-
-/**
- * Queues that are known to stand among all queues: that key is on one node of a Cluster, so it is not written with the
- * tasks but beside them, once in a while. Whatever fails makes all of it unsure: the server may have lost its data.
- */
-export class KnownQueues {
-  readonly #untilMs = new Map<string, number>();
-
-  lacks(queue: string): boolean {
-    return performance.now() > (this.#untilMs.get(queue) ?? Number.NEGATIVE_INFINITY);
-  }
-
-  add(queue: string): void {
-    this.#untilMs.set(queue, performance.now() + knownForMs);
-  }
-
-  clear(): void {
-    this.#untilMs.clear();
-  }
-}
-
-const knownForMs = 60_000;
 
 /** As much of a link as it takes. */
 export type Producer = Pick<RedisLink, "label" | "oneSlotPerCall" | "run">;
@@ -66,7 +45,7 @@ export async function enqueue(
   known: KnownQueues,
 ): Promise<EnqueueReceipt[]> {
   const queues = placesByQueue(tasks);
-  const entering = link.oneSlotPerCall ? enter(link, [...queues.keys()], timeoutMs, known) : undefined;
+  const entering = link.oneSlotPerCall ? known.enter(link, [...queues.keys()], timeoutMs) : undefined;
   const sent = Array.from(portions(tasks, queues, nowMs), async (portion) => {
     const calls = portion.map((batch) => callOf(link, batch, nowMs));
     const taskIds = portion.flatMap(idsOf);
@@ -101,27 +80,6 @@ export async function enqueue(
   }
   throwProblems(link.label, problems);
   return receipts;
-}
-
-/** Puts those that are not known to stand there among all queues. Answers what went wrong. */
-async function enter(
-  link: Producer,
-  queues: readonly string[],
-  timeoutMs: number,
-  known: KnownQueues,
-): Promise<Failed["error"] | undefined> {
-  const unknown = queues.filter((queue) => known.lacks(queue));
-  if (unknown.length === 0) return undefined;
-  const replies = await link.run([{ name: "SADD", args: [queuesKey, ...unknown] }], { timeoutMs }).catch(unavailable);
-  const reply = replies instanceof HoldfastError ? replies : replies[0];
-  if (reply instanceof LinkError || reply instanceof HoldfastError) return reply;
-  for (const queue of unknown) known.add(queue);
-  return undefined;
-}
-
-function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE"> {
-  if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
-  throw error;
 }
 
 const idsOf = ({ rows }: Batch) => rows.map(({ id }) => id);

@@ -3,7 +3,7 @@ import { ClusterLooks } from "./cluster-looks.js";
 import { DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import type { LinkOptions } from "./link-options.js";
-import type { RedisLink, RunOptions } from "./link.js";
+import { LinkError, type RedisLink, type RunOptions } from "./link.js";
 import { Replicas } from "./replicas.js";
 import { Saves } from "./saves.js";
 import { SentinelWatch } from "./sentinel-watch.js";
@@ -123,10 +123,13 @@ export class Incarnations {
     return { looks: queues.map((queue, n) => ({ place: queue, queues: [queue], now: found[n] })), servers };
   }
 
-  /** A look at the marks alone. False: the data are not what they were; `of` tells more. @throws BROKER_UNAVAILABLE */
+  /**
+   * A look at the marks alone, on the nodes that are there. False: the data are not what they were; `of` tells more.
+   * @throws BROKER_UNAVAILABLE
+   */
   async areSame(withinMs: number): Promise<boolean> {
     const keys = this.#cluster === undefined ? [dataKey] : this.#marks.keys;
-    const marks = await this.#lookAtMarks(keys, withinMs);
+    const marks = await this.#lookAtMarks(keys, withinMs, true);
     const same = marks.every((mark) => this.#marks.isSame(mark));
     if (same) for (const mark of marks) this.#marks.renew(mark);
     return same;
@@ -141,11 +144,13 @@ export class Incarnations {
     }
   }
 
-  async #lookAtMarks(keys: readonly string[], withinMs: number): Promise<Mark[]> {
+  async #lookAtMarks(keys: readonly string[], withinMs: number, inPart = false): Promise<Mark[]> {
     const nowMs = this.#link.clock.nowMs();
     const calls = keys.map((key) => this.#marks.call(key, nowMs));
     const replies = await this.#link.run(calls, { timeoutMs: withinMs, insist: false });
-    return replies.flatMap((reply, n) => markFrom(keys[n]!, reply, this.#link.label) ?? []);
+    return replies.flatMap((reply, n) =>
+      inPart && reply instanceof LinkError ? [] : (markFrom(keys[n]!, reply, this.#link.label) ?? []),
+    );
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import { linkOptions } from "./link-options.js";
 import { openLink } from "./open-link.js";
 import { type RedisBrokerOptions, redisSettings } from "./options.js";
 import { RedisBroker } from "./redis-broker.js";
+import { checkNode } from "./server-check.js";
 
 /** With the spool that is made for it, and what records outages, if any. @throws OPTION_INVALID */
 export function openBroker(
@@ -18,5 +19,6 @@ export function openBroker(
   const settled = resolve(redisSettings, given, "redisBroker");
   const address = linkOptions(settled, "redisBroker");
   const check = { allowEviction: settled.allowEviction, log };
-  return new RedisBroker(openLink(address), address, check, openSpool, openRecorder);
+  const link = openLink(address, (node, how) => checkNode(node, check, true, how));
+  return new RedisBroker(link, address, check, openSpool, openRecorder);
 }

@@ -1,4 +1,4 @@
-import { ClusterLink } from "./cluster-link.js";
+import { ClusterLink, type NodeLook } from "./cluster-link.js";
 import { Connection, type Opener } from "./connection.js";
 import type { RedisLink } from "./link.js";
 import type { LinkOptions } from "./link-options.js";
@@ -18,7 +18,7 @@ export function openerOf(options: Exclude<LinkOptions, { readonly kind: "cluster
   };
 }
 
-/** The link for such options; it connects with its first call. */
-export function openLink(options: LinkOptions): RedisLink {
-  return options.kind === "cluster" ? new ClusterLink(options) : new StandaloneLink(options, openerOf(options));
+/** The link for such options; it connects with its first call. `look`: at each node of a Cluster, before it is written to. */
+export function openLink(options: LinkOptions, look?: NodeLook): RedisLink {
+  return options.kind === "cluster" ? new ClusterLink(options, look) : new StandaloneLink(options, openerOf(options));
 }

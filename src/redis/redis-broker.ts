@@ -14,6 +14,8 @@ import type {
 } from "../broker/broker.js";
 import type { DeadLetterStore } from "../broker/dead-letters.js";
 import type { EffectAnswer, EffectStep } from "../broker/effects.js";
+import type { Incarnation } from "../broker/incarnation.js";
+import { newTally, type OutageRecord, type OutageRecorder, type OutageSource } from "../broker/outage.js";
 import type {
   Act,
   CancelReceipt,
@@ -26,12 +28,9 @@ import type {
   Subscription,
   UpdateReceipt,
 } from "../broker/roles.js";
-import type { DataLoss, Incarnation } from "../broker/incarnation.js";
-import { newTally, type OutageRecord, type OutageRecorder, type OutageSource } from "../broker/outage.js";
 import type { Spool } from "../broker/spool.js";
 import type { Standstills } from "../broker/standstill.js";
 import type { Clock } from "../core/clock.js";
-import { HoldfastError } from "../core/errors.js";
 import type {
   DayStats,
   Page,
@@ -43,45 +42,39 @@ import type {
   WorkerInfo,
 } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
-import { tellBroker } from "../core/telemetry.js";
-import { RedisAudit } from "./audit.js";
+import { UnderWay } from "../core/under-way.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
-import { cancel, cancellations } from "./cancel.js";
-import { RedisDeadLetters } from "./dead-letters/redis-dead-letters.js";
-import { DataWatch } from "./data-watch.js";
-import { dropQueue } from "./drop-queue.js";
 import { isUnreadable } from "./answers.js";
+import { RedisAudit } from "./audit.js";
+import { cancel, cancellations } from "./cancel.js";
 import { ClusterSubscription } from "./cluster-subscription.js";
-import { enqueue, KnownQueues } from "./enqueue.js";
+import { DataGuard } from "./data-guard.js";
+import { RedisDeadLetters } from "./dead-letters/redis-dead-letters.js";
+import { dropQueue } from "./drop-queue.js";
+import { enqueue } from "./enqueue.js";
 import { AssuredLines } from "./enqueue-assured.js";
 import { exchange } from "./exchange.js";
-import { pending } from "./gauge.js";
+import { Fitness } from "./fitness.js";
 import { ForeignQueues } from "./foreign-queues.js";
-import { type Change, Incarnations, type On } from "./incarnations.js";
+import { pending } from "./gauge.js";
 import { groups, history, memory, storage } from "./inspect.js";
 import { RedisLeaseKeeper } from "./lease-keeper.js";
-import { queuesKey } from "./keys.js";
 import type { RedisLink } from "./link.js";
+import type { LinkOptions } from "./link-options.js";
 import { list } from "./list.js";
 import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
-import type { LinkOptions } from "./link-options.js";
 import { openerOf } from "./open-link.js";
 import { readOutages, writeOutages } from "./outages.js";
 import { remember } from "./remember.js";
 import { report } from "./report.js";
-import { Spread } from "./spread.js";
+import type { ServerCheck } from "./server-check.js";
 import { promoteShared, pruneShared, reclaimShared } from "./share.js";
-import { checkServer, type ServerCheck } from "./server-check.js";
-import { move, type MoveOptions, setPaused } from "./steer.js";
+import { Spread } from "./spread.js";
 import { RedisStandstills } from "./standstill.js";
+import { move, type MoveOptions, setPaused } from "./steer.js";
 import { RedisSubscription } from "./subscription.js";
 import { updatePayload } from "./update-payload.js";
-import { UnderWay } from "../core/under-way.js";
-import { UsedQueues } from "./used-queues.js";
-
-/** For a look at which data there are. */
-const lookMs = 2_000;
 
 /** The contract on Redis. The verbs are in files of their own; here is what they have in common. */
 export class RedisBroker implements Broker {
@@ -93,12 +86,9 @@ export class RedisBroker implements Broker {
   readonly #link: RedisLink;
   readonly #linkOptions: LinkOptions;
   readonly #check: ServerCheck;
-  readonly #known = new KnownQueues();
-  readonly #incarnations: Incarnations;
   readonly tally = newTally();
   readonly #recorder: OutageRecorder | undefined;
-  readonly #watch: DataWatch;
-  readonly #used: UsedQueues;
+  readonly #data: DataGuard;
   readonly #keepers = new Set<LeaseKeeper>();
   readonly #subscriptions = new Set<Subscription>();
   /** What the user may not do, of which people have been told. */
@@ -108,7 +98,7 @@ export class RedisBroker implements Broker {
   readonly #underWay: UnderWay;
   readonly #assured: AssuredLines;
   readonly #spread: Spread | undefined;
-  #checked: Promise<void> | undefined;
+  readonly #fitness: Fitness;
   /** The look has ended well. */
   #fit = false;
 
@@ -124,19 +114,16 @@ export class RedisBroker implements Broker {
     this.#link = link;
     this.#linkOptions = linkOptions;
     this.#check = check;
+    this.#fitness = new Fitness(link, check);
     this.#assured = new AssuredLines(link, linkOptions);
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
-    this.#incarnations = new Incarnations(link, linkOptions, {
-      onChanged: (change) => this.#changed(change),
-      onLost: (...loss) => this.#lost(...loss),
+    this.#data = new DataGuard(link, linkOptions, {
+      log: check.log,
+      tally: this.tally,
+      recorder: () => this.#recorder,
+      hasSpool: () => this.spool !== undefined,
       onForbidden: (problem) => this.#tellForbidden(problem, blindSays),
     });
-    this.#watch = new DataWatch({ whole: () => this.#lookAtData(), quick: () => this.#glanceAtData() });
-    this.#used = new UsedQueues(() => {
-      // One server has them all.
-      if (link.oneSlotPerCall && this.#fit) this.#watch.changed();
-    });
-    link.onConnected(() => this.#fit && this.#watch.changed());
     this.standstills = new RedisStandstills((verb) => this.#run(verb), linkOptions);
     this.deadLetters = new RedisDeadLetters((verb) => this.#run(verb));
     this.#recorder = openRecorder?.(this);
@@ -155,12 +142,12 @@ export class RedisBroker implements Broker {
     const { timeoutMs } = this.#linkOptions;
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
-    for (const { message } of tasks) this.#used.fill(message.queue);
+    for (const { message } of tasks) this.#data.used.fill(message.queue);
     const receipts = await this.#run(
       async (link) => {
         const leftMs = () => Math.min(timeoutMs, untilMs - performance.now());
         const kept = await this.#foreignQueues.kept(link, tasks, nowMs, leftMs());
-        return enqueue(link, kept, nowMs, leftMs(), this.#known);
+        return enqueue(link, kept, nowMs, leftMs(), this.#data.known);
       },
       withinMs < timeoutMs && !this.#fit ? () => this.#readyWithin(withinMs, taskIds) : undefined,
     );
@@ -176,9 +163,9 @@ export class RedisBroker implements Broker {
   ): Promise<EnqueueReceipt[]> {
     const untilMs = performance.now() + withinMs;
     const taskIds = tasks.map(({ message }) => message.id);
-    for (const { message } of tasks) this.#used.fill(message.queue);
+    for (const { message } of tasks) this.#data.used.fill(message.queue);
     const receipts = await this.#run(
-      () => enqueue(this.#assured.producer(assurance), tasks, nowMs, untilMs - performance.now(), this.#known),
+      () => enqueue(this.#assured.producer(assurance), tasks, nowMs, untilMs - performance.now(), this.#data.known),
       this.#fit ? undefined : () => this.#readyWithin(withinMs, taskIds),
     );
     this.tally.acknowledged += receipts.length;
@@ -194,20 +181,20 @@ export class RedisBroker implements Broker {
   }
 
   get trustAfterMs(): number {
-    return this.#incarnations.trustAfterMs;
+    return this.#data.trustAfterMs;
   }
 
   async incarnations(queueNames: readonly string[], withinMs: number): Promise<(Incarnation | undefined)[]> {
     return this.#run(
-      () => this.#incarnations.of(queueNames, withinMs),
+      () => this.#data.incarnations(queueNames, withinMs),
       this.#fit ? undefined : () => this.#readyWithin(withinMs, []),
     );
   }
 
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    for (const queue of turn.lease?.queues ?? []) this.#used.look(queue);
+    for (const queue of turn.lease?.queues ?? []) this.#data.used.look(queue);
     const reply = await this.#run((link) => this.#spread?.exchange(turn, nowMs) ?? exchange(link, turn, nowMs));
-    for (const { lease } of reply.leased) this.#used.fill(lease.queue);
+    for (const { lease } of reply.leased) this.#data.used.fill(lease.queue);
     for (const receipt of reply.settled) {
       if (receipt === "settled") this.tally.settled += 1;
       else if (receipt === "leaseLost") this.tally.leaseLost += 1;
@@ -263,8 +250,10 @@ export class RedisBroker implements Broker {
     by: Act,
     nowMs: number,
   ): Promise<DropReceipt> {
-    this.#used.forget(queue);
-    return this.#run((link) => dropQueue(link, queue, options, by, nowMs)).finally(() => this.#known.clear());
+    this.#data.used.forget(queue);
+    return this.#run((link) => dropQueue(link, queue, options, by, nowMs)).finally(() =>
+      this.#data.known.forget(queue),
+    );
   }
 
   async memory(queueNames: readonly string[]): Promise<number[]> {
@@ -355,11 +344,11 @@ export class RedisBroker implements Broker {
 
   async close(): Promise<void> {
     await this.spool?.close();
-    await this.#watch.close();
+    await this.#data.rest();
     await this.#underWay.end();
     await Promise.all([...this.#keepers].map((keeper) => keeper.close()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
-    this.#incarnations.close();
+    await this.#data.close();
     this.#assured.close();
     await this.#recorder?.close();
     await this.#link.close();
@@ -371,7 +360,7 @@ export class RedisBroker implements Broker {
 
   /** What was asked before `close` is carried out, also when it still waits for the first connection. */
   async #run<T>(verb: (link: RedisLink) => Promise<T>, ready?: () => Promise<RedisLink>): Promise<T> {
-    this.#watch.used();
+    this.#data.called();
     return this.#underWay.run(async () => {
       try {
         const answer = await verb(await (ready?.() ?? this.#ready()));
@@ -388,60 +377,6 @@ export class RedisBroker implements Broker {
     });
   }
 
-  /** Answers whether it could be told; never rejects. */
-  async #lookAtData(): Promise<boolean> {
-    const queueNames = this.#used.names;
-    try {
-      const found = await this.#incarnations.of(
-        queueNames.length > 0 ? queueNames : [""],
-        lookMs,
-        this.spool !== undefined,
-      );
-      return found.every((one) => one !== undefined);
-    } catch (error) {
-      if (!HoldfastError.is(error, "BROKER_INCOMPATIBLE")) return false;
-      return this.#incarnations.marksAlone(lookMs).then(
-        () => true,
-        () => false,
-      );
-    }
-  }
-
-  /** Answers whether the data are the same; with a connection that is lost there will be a look anyway. */
-  async #glanceAtData(): Promise<boolean> {
-    return this.#incarnations.areSame(lookMs).catch(() => true);
-  }
-
-  /** The server may lack what it had. */
-  #changed({ queues: looked, changed, keptUntilMs, appendOnly, incarnation }: Change): void {
-    this.#known.clear();
-    this.tally.incarnationChanges += 1;
-    const broker = this.label;
-    const named = looked.filter((name) => name !== "");
-    this.#check.log.warn({ broker, changed, queues: named.length }, changedSays);
-    tellBroker({ event: "incarnationChanged", broker, queues: named, changed, keptUntilMs });
-    const kind = changed.some((name) => ["address", "epoch", "owner"].includes(name)) ? "elsewhere" : "restarted";
-    this.#recorder?.changed({ kind, problem: "", keptUntilMs, appendOnly, incarnation });
-  }
-
-  #lost({ problem, keptUntilMs }: DataLoss, on: On): void {
-    const broker = this.label;
-    this.#known.clear();
-    this.tally.dataLosses += 1;
-    this.#check.log.error({ broker, problem }, lostSays);
-    tellBroker({ event: "dataLost", broker, problem, keptUntilMs });
-    this.#recorder?.changed({ kind: keptUntilMs === undefined ? "other" : "older", problem, keptUntilMs, ...on });
-    void this.#register();
-  }
-
-  /** Queues that the data do not know any more, and that are used all the same, can be seen by everybody. */
-  async #register(): Promise<void> {
-    const used = this.#used.filled;
-    if (used.length === 0) return;
-    const calls = [{ name: "SADD", args: [queuesKey, ...used] }];
-    await this.#underWay.run(() => this.#link.run(calls, { timeoutMs: lookMs })).catch(() => undefined);
-  }
-
   #tellForbidden(problem: string, says: string): void {
     if (this.#forbidden.has(problem)) return;
     this.#forbidden.add(problem);
@@ -450,14 +385,10 @@ export class RedisBroker implements Broker {
 
   /** The link, once the server has been looked at; a look that failed is taken again with the next call. */
   async #ready(): Promise<RedisLink> {
-    this.#checked ??= checkServer(this.#link, this.#check).catch((error: unknown) => {
-      this.#checked = undefined;
-      throw error;
-    });
-    await this.#checked;
+    await this.#fitness.ready();
     if (!this.#fit) {
       this.#fit = true;
-      this.#watch.changed();
+      this.#data.begin();
       // What an earlier process left waits for the spool to be opened, and storage can take it.
       this.spool?.nudge();
     }
@@ -475,8 +406,3 @@ const slowSays =
   "without this right of the Redis user, tasks and cancellations are found by looking, which takes longer";
 const blindSays =
   "a node that is restarted, or another one in its place, cannot be told: only data that come back empty or older are noticed";
-const changedSays =
-  "Redis was restarted, or is another server: what it acknowledged in the last moments before may be gone";
-const lostSays =
-  "Redis has lost data: find out what emptied or restarted it, and enqueue again what nobody else has; " +
-  "spooled tasks are sent again by themselves";

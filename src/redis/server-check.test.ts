@@ -37,7 +37,7 @@ const server = (version: string, mode = "standalone") =>
 const memory = (policy = "noeviction") => text("# Memory", "used_memory:1", `maxmemory_policy:${policy}`);
 const forbidden = new LinkError("refused", "NOPERM", "NOPERM this user has no permissions to run the 'info' command");
 
-function check(replies: Reply[], allowEviction = false): { warnings: string[]; done: Promise<void> } {
+function check(replies: Reply[], allowEviction = false): { warnings: string[]; done: Promise<boolean> } {
   const warnings: string[] = [];
   const quiet = () => {};
   const log = {

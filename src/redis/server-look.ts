@@ -5,7 +5,7 @@ import { dataKey } from "./keys.js";
 import { type Command, LinkError, type RedisLink, type Reply, type RunOptions } from "./link.js";
 import type { Replicas } from "./replicas.js";
 import type { Saves } from "./saves.js";
-import { infoOf } from "./server-check.js";
+import { infoCalls, infoIn } from "./server-check.js";
 
 /** What one server says of itself and of the data it has. */
 export interface ServerLook {
@@ -42,7 +42,7 @@ const sections = ["server", "replication", "persistence", "keyspace"];
 
 /** For one server, in one trip. `settings`: also how it saves, which takes another right and matters to a spool alone. */
 export const lookCalls = (settings: boolean): readonly Command[] => [
-  ...sections.map((section) => ({ name: "INFO", args: [section] })),
+  ...infoCalls(sections),
   ...(settings ? ["save", "appendfsync"] : []).map((name) => ({ name: "CONFIG", args: ["GET", name] })),
 ];
 
@@ -71,10 +71,7 @@ export function serverLook(
   replies: readonly Reply[],
   askedMs: number,
 ): ServerLook {
-  const info = Object.assign({}, ...replies.slice(0, sections.length).map((reply) => infoOf(reply, link))) as Record<
-    string,
-    string
-  >;
+  const info = infoIn(replies.slice(0, sections.length), link);
   const { run_id: runId = "", master_replid: replicationId = "" } = info;
   // Some who rent out servers leave them out, or write zeros.
   if (/^0*$/.test(runId) || /^0*$/.test(replicationId)) {

@@ -4,7 +4,12 @@ import type { Incarnation } from "../../src/broker/incarnation.js";
 import { HoldfastError } from "../../src/core/errors.js";
 import { silent } from "../../src/core/log.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
+import { resolve } from "../../src/core/settings.js";
+import { Incarnations } from "../../src/redis/incarnations.js";
 import { redisBroker } from "../../src/redis/index.js";
+import { linkOptions } from "../../src/redis/link-options.js";
+import { openLink } from "../../src/redis/open-link.js";
+import { redisSettings } from "../../src/redis/options.js";
 import { brokerEvents } from "../support/broker-events.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { RedisSentinels } from "../support/redis-sentinels.js";
@@ -188,6 +193,21 @@ describe("incarnations", () => {
   });
 
   describeRedis("on a Cluster", () => {
+    it("are looked at on the nodes that are there while another one is away", async () => {
+      await using cluster = await RedisCluster.start(3, { "cluster-require-full-coverage": "no" });
+      const options = linkOptions(resolve(redisSettings, { url: cluster.url }, "link"), "link");
+      const link = openLink(options);
+      const nothing = () => {};
+      const looks = new Incarnations(link, options, { onChanged: nothing, onLost: nothing, onForbidden: nothing });
+      await until("all have their marks", async () => (await looks.of(["q"], 1_000))[0] !== undefined);
+      await cluster.masters[0]!.kill();
+      const whole = await looks.areSame(1_000);
+      await cluster.masters[1]!.admin.flushall();
+      const emptied = await looks.areSame(1_000);
+      await link.close();
+      expect({ whole, emptied }).toEqual({ whole: true, emptied: false });
+    });
+
     it("are each queue's own, and change with the failover of its shard alone", async () => {
       await using cluster = await RedisCluster.start();
       const [mine, other] = ["{a}", "{b}"].map((tag) => tag.slice(1, -1)) as [string, string];

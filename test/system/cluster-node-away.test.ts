@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { silent } from "../../src/core/log.js";
-import { keysOf, queuesKey } from "../../src/redis/keys.js";
+import { keysOf, pendingKey, queuesKey } from "../../src/redis/keys.js";
 import { type Broker, Client, connect, defineTask, Worker } from "../../src/index.js";
 import { message, newTask, settled } from "../support/builders.js";
 import { recipe } from "../support/recipes.js";
@@ -21,6 +21,9 @@ describeRedis("a Cluster of which one node is away", () => {
   /** One queue on the node that will be away, and one on each of the others. */
   let there: string;
   let others: string[];
+  const queueOn = (node: RedisServer, name: string) => {
+    for (let n = 0; ; n++) if (cluster.masterOf(keysOf(`${name}-${n}`).asynq) === node) return `${name}-${n}`;
+  };
 
   beforeEach(async () => {
     cluster = await RedisCluster.start(3, { ...recipe("Cluster", "redis.conf"), appendfsync: "always" });
@@ -30,11 +33,8 @@ describeRedis("a Cluster of which one node is away", () => {
     away = cluster.masters.find(
       (node) => ![queuesKey, "holdfast:schema"].some((key) => cluster.masterOf(key) === node),
     )!;
-    const queueOn = (node: RedisServer) => {
-      for (let n = 0; ; n++) if (cluster.masterOf(keysOf(`queue-${n}`).asynq) === node) return `queue-${n}`;
-    };
-    there = queueOn(away);
-    others = cluster.masters.filter((node) => node !== away).map(queueOn);
+    const nodes = [away, ...cluster.masters.filter((node) => node !== away)];
+    [there, ...others] = nodes.map((node) => queueOn(node, "queue")) as [string, ...string[]];
   });
   afterEach(async () => {
     away.thaw();
@@ -123,4 +123,94 @@ describeRedis("a Cluster of which one node is away", () => {
     });
     expect(last).toMatchObject({ lease: { id: "c", token: "3" }, crashes: 0, returns: 0 });
   });
+
+  for (const how of ["does not answer", "is killed"] as const) {
+    it(`whichever ${how}: who was there goes on with the other queues, and so does who starts then`, async () => {
+      // The first has all that is there once: the names of all queues, the version, the clock.
+      const turns = how === "is killed" ? cluster.masters : cluster.masters.slice(0, 1);
+      expect([queuesKey, "holdfast:schema"].map((key) => cluster.masterOf(key))).toEqual([turns[0], turns[0]]);
+      for (const [n, master] of turns.entries()) {
+        away = master;
+        const living = cluster.masters[(n + 1) % cluster.masters.length]!;
+        const [lost, used, fresh] = [
+          queueOn(away, `lost-${n}`),
+          queueOn(living, `used-${n}`),
+          queueOn(living, `new-${n}`),
+        ];
+        await client.enqueue(ping(undefined, { queue: used }));
+        const mayEvict = how === "does not answer";
+        if (mayEvict) await away.admin.config("SET", "maxmemory-policy", "allkeys-lru");
+        await leave[how]();
+        // What fails makes it unsure which queues are known, as a minute does.
+        const refused = new Client(broker, { timeout: "200ms" }).enqueue(ping(undefined, { queue: lost }));
+        await expect(refused).rejects.toMatchObject({ code: "BROKER_UNAVAILABLE" });
+
+        const starting = connect(cluster.url, { log: silent });
+        const starters = new Client(starting);
+        const runs: string[] = [];
+        worker = new Worker(starting, {
+          queues: { [lost]: 1, [used]: 1, [fresh]: 1 },
+          pollInterval: "50ms",
+          log: silent,
+        });
+        worker.handle(ping, (_, { id }) => void runs.push(id));
+        const took: number[] = [];
+        const timed = async <T>(what: Promise<T>): Promise<T> => {
+          const beganMs = performance.now();
+          const answer = await what;
+          took.push(performance.now() - beganMs);
+          return answer;
+        };
+        const ids = [
+          await timed(starters.enqueue(ping(undefined, { queue: used }))),
+          await timed(starters.enqueue(ping(undefined, { queue: fresh }))),
+          await timed(client.enqueue(ping(undefined, { queue: used }))),
+          await timed(client.enqueue(ping(undefined, { queue: fresh }))),
+        ].map(({ id }) => id);
+        await timed(worker.start());
+        await until("they have run", () => ids.every((id) => runs.includes(id)), 5_000);
+        const troubled = client.health().storage.filter(({ shard, state }) => {
+          return shard === living.place && state !== "closed";
+        });
+
+        expect(took.map((ms) => ms < atOnceMs)).toEqual(took.map(() => true));
+        expect(troubled).toEqual([]);
+        await comeBack[how]();
+        if (mayEvict) {
+          // Who started without it looks at it before anything is written there.
+          const hasty = new Client(starting, { timeout: "500ms" });
+          const unfit = async () => hasty.enqueue(ping(undefined, { queue: lost })).catch((error: unknown) => error);
+          const refusal = { code: "BROKER_UNAVAILABLE", data: { outcome: "refused" } };
+          const error = await until("it is refused", async () => {
+            const last = await unfit();
+            return String(last).includes("allkeys-lru") ? last : undefined;
+          });
+          expect(error).toMatchObject(refusal);
+          expect(String(error)).toContain(`${away.place}: maxmemory-policy is allkeys-lru`);
+          // That is the trouble of its own queues alone.
+          const { id } = await starters.enqueue(ping(undefined, { queue: used }));
+          await until("the others go on", () => runs.includes(id), 5_000);
+          // However many calls wait for it, one look is for all of them.
+          await away.admin.config("RESETSTAT");
+          const calls = Array.from({ length: 100 }, (_, k) =>
+            starting.enqueue([newTask(message({ id: `${n}-${k}`, queue: lost }))], starting.clock.nowMs()),
+          );
+          for (const end of await Promise.allSettled(calls)) expect(end).toMatchObject({ reason: refusal });
+          const looks = Number(/cmdstat_info:calls=(\d+)/.exec(await away.admin.info("commandstats"))?.[1]);
+          expect(looks).toBeLessThan(100);
+          expect(await away.admin.exists(pendingKey(lost))).toBe(0);
+          await away.admin.config("SET", "maxmemory-policy", "noeviction");
+        }
+        const names = () => cluster.admin(queuesKey).smembers(queuesKey);
+        await until("its queues can be seen", async () => (await names()).includes(fresh), 10_000);
+        await until(
+          "its own go on",
+          async () => (await starters.enqueue(ping(undefined, { queue: lost }))).status === "enqueued",
+          10_000,
+        );
+        await worker.stop({ timeout: "0s" });
+        await starting.close();
+      }
+    });
+  }
 });
