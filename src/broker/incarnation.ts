@@ -15,7 +15,10 @@ export interface Incarnation {
   /** Where a replica may take over; undefined where there is none. */
   readonly replicas?:
     | {
-        /** What came before this time (the storage's clock, Unix ms) all that follow have; undefined: none has followed. */
+        /**
+         * What was answered before this time (`performance.now()`: it never jumps) all that follow have; undefined: none
+         * has followed.
+         */
         readonly haveUntilMs: number | undefined;
         /** So long after it was written a replica that lacks it is not made the master any more, ms. */
         readonly aloneAfterMs: number;

@@ -2,10 +2,10 @@ import { HoldfastError } from "../core/errors.js";
 import { type DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { keysOf, nodeDataKey, pendingKey } from "./keys.js";
 import { LinkError, type RedisLink, type RedisNode, type Reply, type RunOptions } from "./link.js";
-import { Replicas } from "./replicas.js";
+import { aloneAfterMs, Replicas, usualReplTimeoutMs } from "./replicas.js";
 import { Saves } from "./saves.js";
 import { isForbidden } from "./server-error.js";
-import { type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
+import { askedNow, type Found, lookCalls, type ServerLook, serverLook, valueOf } from "./server-look.js";
 import { slotOf, tagOf } from "./slots.js";
 
 /** Redis's own default. */
@@ -21,6 +21,8 @@ interface Owner {
 /** The Cluster as one of its masters sees it. */
 interface View {
   readonly self: string;
+  /** It has replicas, be they well or not. */
+  readonly hasReplicas: boolean;
   readonly owners: readonly Owner[];
 }
 
@@ -28,9 +30,11 @@ interface View {
 export class ClusterLooks {
   readonly #link: RedisLink;
   readonly #marks: DataMarks;
-  readonly #before = { saves: new Saves(), replicas: new Replicas() };
+  readonly #before = { saves: new Saves(), replicas: new Replicas(() => this.aloneAfterMs) };
   readonly #onForbidden: (problem: string) => void;
-  #nodeTimeoutMs: number | undefined;
+  /** Each master's own, by its address: nobody sees to it that they are the same. */
+  readonly #nodeTimeoutsMs = new Map<string, number>();
+  readonly #replTimeoutsMs = new Map<string, number>();
 
   constructor(link: RedisLink, marks: DataMarks, onForbidden: (problem: string) => void) {
     this.#link = link;
@@ -38,9 +42,14 @@ export class ClusterLooks {
     this.#onForbidden = onForbidden;
   }
 
-  /** How long a master must be silent before the others take it for dead. */
+  /** How long at most a master is silent before the others take it for dead. */
   get nodeTimeoutMs(): number {
-    return this.#nodeTimeoutMs ?? usualNodeTimeoutMs;
+    return longest(this.#nodeTimeoutsMs, usualNodeTimeoutMs);
+  }
+
+  /** How long a replica is to be reckoned with that does not follow. */
+  get aloneAfterMs(): number {
+    return aloneAfterMs(this.nodeTimeoutMs, longest(this.#replTimeoutsMs, usualReplTimeoutMs));
   }
 
   /** Where each master has its mark, by the link's own map. @throws BROKER_UNAVAILABLE */
@@ -58,6 +67,7 @@ export class ClusterLooks {
     options: RunOptions,
   ): Promise<{ readonly found: (Found | undefined)[]; readonly servers: readonly ServerLook[] }> {
     const nodes = await this.#link.nodes();
+    this.#forgetOthers(nodes);
     const looks = (await Promise.all(nodes.map((node) => this.#look(node, settings, options)))).filter(
       (look) => look !== undefined,
     );
@@ -89,7 +99,7 @@ export class ClusterLooks {
       ...lookCalls(settings),
       ...(settings ? [{ name: "CONFIG", args: ["GET", "cluster-node-timeout"] }] : []),
     ];
-    const askedMs = this.#link.clock.nowMs();
+    const asked = askedNow(this.#link);
     try {
       const [nodes, ...rest] = await node.run(calls, options);
       if (nodes instanceof LinkError && isForbidden(nodes)) {
@@ -100,9 +110,12 @@ export class ClusterLooks {
       }
       const view = nodes === undefined || nodes instanceof LinkError ? undefined : viewOf(nodes);
       if (view === undefined) return undefined;
+      const { label } = node.address;
       const timeoutMs = settings ? Number(valueOf(rest.at(-1))) : 0;
-      if (timeoutMs > 0) this.#nodeTimeoutMs = timeoutMs;
-      const server = serverLook(this.#link, this.#before, rest, askedMs);
+      if (timeoutMs > 0) this.#nodeTimeoutsMs.set(label, timeoutMs);
+      const look = serverLook(this.#link, this.#before, rest, asked);
+      if (look.replTimeoutMs !== undefined) this.#replTimeoutsMs.set(label, look.replTimeoutMs);
+      const server = { ...look, mayBeReplaced: look.mayBeReplaced || view.hasReplicas };
       return { view, server: server.serves ? { ...server, mark: await this.#mark(node, view, options) } : server };
     } catch (error) {
       if (HoldfastError.is(error, "BROKER_INCOMPATIBLE")) throw error;
@@ -122,11 +135,20 @@ export class ClusterLooks {
     return markFrom(key, reply, this.#link.label);
   }
 
+  #forgetOthers(nodes: readonly RedisNode[]): void {
+    const there = new Set(nodes.map(({ address }) => address.label));
+    for (const known of [this.#nodeTimeoutsMs, this.#replTimeoutsMs])
+      for (const label of known.keys()) if (!there.has(label)) known.delete(label);
+  }
+
   async #goThere(queues: readonly string[], options: RunOptions): Promise<void> {
     const calls = queues.map((queue) => ({ name: "EXISTS", args: [pendingKey(queue)] }));
     await this.#link.run(calls, options).catch(() => undefined);
   }
 }
+
+const longest = (known: ReadonlyMap<string, number>, usualMs: number): number =>
+  known.size === 0 ? usualMs : Math.max(...known.values());
 
 /** Whom as many of the views name as make a majority, with the same epoch, and not as one that failed. */
 function ownerOf(slot: number, views: readonly View[], majority: number): Owner | undefined {
@@ -142,12 +164,15 @@ function ownerOf(slot: number, views: readonly View[], majority: number): Owner 
 /** Reads CLUSTER NODES: "id address flags master ping pong epoch state slots…", a line each. */
 function viewOf(reply: Reply): View | undefined {
   let self: string | undefined;
+  const replicated = new Set<string>();
   const owners: Owner[] = [];
   for (const line of String(reply).split("\n")) {
-    const [node, , flagText = "", , , , epoch = "", , ...ranges] = line.trim().split(" ");
+    const [node, , flagText = "", master = "", , , epoch = "", , ...ranges] = line.trim().split(" ");
     if (node === undefined || node === "") continue;
     const flags = flagText.split(",");
     if (flags.includes("myself")) self = node;
+    // "-": whose it is has not come round yet.
+    if (flags.includes("slave")) replicated.add(master);
     // "[93-<-…": a slot on its way, which is still its old owner's.
     const slots = ranges
       .filter((range) => !range.startsWith("["))
@@ -157,5 +182,5 @@ function viewOf(reply: Reply): View | undefined {
       });
     if (flags.includes("master") && slots.length > 0) owners.push({ node, epoch, flags, slots });
   }
-  return self === undefined ? undefined : { self, owners };
+  return self === undefined ? undefined : { self, hasReplicas: replicated.has(self) || replicated.has("-"), owners };
 }

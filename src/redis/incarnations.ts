@@ -4,7 +4,7 @@ import { DataMarks, type Mark, markFrom } from "./data-marks.js";
 import { dataKey } from "./keys.js";
 import type { LinkOptions } from "./link-options.js";
 import { LinkError, type RedisLink, type RunOptions } from "./link.js";
-import { Replicas } from "./replicas.js";
+import { aloneAfterMs, marginMs, Replicas, usualReplTimeoutMs } from "./replicas.js";
 import { Saves } from "./saves.js";
 import { SentinelWatch } from "./sentinel-watch.js";
 import { type Found, lookAtServer, type ServerLook } from "./server-look.js";
@@ -34,13 +34,6 @@ export interface Change extends On {
 
 /** A master that has been given up may go on taking tasks; measured: up to 11 s, with Sentinels that need 1.5 s to see it. */
 const shortestFailoverTrustMs = 20_000;
-/** How much longer than it takes to see that a master is gone, its clients may write to it. */
-const marginMs = 10_000;
-/**
- * A replica that has been cut off for so many times as long as it takes to see that a master is gone is not made the master:
- * Sentinel's own rule, and the default of `cluster-replica-validity-factor`.
- */
-const validityFactor = 10;
 /** Who makes a replica the master by hand looks at how far it has got, or does so at once. */
 const byHandMs = 60_000;
 /** A restart takes no more than what was not on the disk, and a look that sees it. */
@@ -55,7 +48,7 @@ export class Incarnations {
   readonly #marks = new DataMarks();
   /** By queue; where all are on the same server, one for all of them. */
   readonly #last = new Map<string, Found>();
-  readonly #before = { saves: new Saves(), replicas: new Replicas() };
+  readonly #before = { saves: new Saves(), replicas: new Replicas(() => this.#aloneAfterMs) };
   #server: ServerLook | undefined;
   /** What a look found that began before another one is no news any more. */
   #begun = 0;
@@ -102,16 +95,17 @@ export class Incarnations {
     });
   }
 
-  #replicasOf({ replicatedUntilMs: haveUntilMs }: ServerLook): Incarnation["replicas"] {
+  /** Where a replica may take over: how long one is to be reckoned with that does not follow. */
+  get #aloneAfterMs(): number {
+    if (this.#cluster !== undefined) return this.#cluster.aloneAfterMs;
+    if (this.#sentinels === undefined) return byHandMs;
+    return aloneAfterMs(this.#sentinels.downAfterMs, this.#server?.replTimeoutMs ?? usualReplTimeoutMs);
+  }
+
+  #replicasOf({ replicatedUntilMs: haveUntilMs, mayBeReplaced }: ServerLook): Incarnation["replicas"] {
     // Sentinels are there for the sake of replicas, also when none follows at present.
-    if (this.#sentinels !== undefined)
-      return { haveUntilMs, aloneAfterMs: validityFactor * this.#sentinels.downAfterMs + marginMs };
-    if (haveUntilMs === undefined) return undefined;
-    const noticedMs = this.#cluster?.nodeTimeoutMs;
-    return {
-      haveUntilMs,
-      aloneAfterMs: noticedMs === undefined ? byHandMs : validityFactor * noticedMs + marginMs,
-    };
+    if (this.#sentinels === undefined && !mayBeReplaced) return undefined;
+    return { haveUntilMs, aloneAfterMs: this.#aloneAfterMs };
   }
 
   async #look(queues: readonly string[], settings: boolean, options: RunOptions): Promise<Looked> {

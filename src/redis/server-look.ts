@@ -14,8 +14,12 @@ export interface ServerLook {
   /** A master that has loaded its data. */
   readonly serves: boolean;
   readonly replicas: number;
-  /** What was written before this time all replicas that follow have, Unix ms; undefined: none has followed. */
+  /** What was written before this time (`performance.now()`) all replicas that follow have; undefined: none has followed. */
   readonly replicatedUntilMs: number | undefined;
+  /** Whether anything tells of a replica of it, also of one that does not follow at present. */
+  readonly mayBeReplaced: boolean;
+  /** After how much silence the two take each other for cut off, ms; undefined where that is not told. */
+  readonly replTimeoutMs: number | undefined;
   readonly persistence: Incarnation["persistence"];
   readonly savedUntilMs: number | undefined;
   /** How much a power cut may take: what is written and not on the disk, ms. */
@@ -32,6 +36,16 @@ export interface Before {
   readonly replicas: Replicas;
 }
 
+/** When a look began: by the storage's clock, Unix ms, and by one that never jumps, `performance.now()`. */
+export interface Asked {
+  readonly storageMs: number;
+  readonly atMs: number;
+}
+
+export const askedNow = ({ clock }: Pick<RedisLink, "clock">): Asked => {
+  return { storageMs: clock.nowMs(), atMs: performance.now() };
+};
+
 /** What makes a queue's incarnation, by name, and the server that it is on. */
 export interface Found {
   readonly traits: Readonly<Record<string, string>>;
@@ -43,7 +57,7 @@ const sections = ["server", "replication", "persistence", "keyspace"];
 /** For one server, in one trip. `settings`: also how it saves, which takes another right and matters to a spool alone. */
 export const lookCalls = (settings: boolean): readonly Command[] => [
   ...infoCalls(sections),
-  ...(settings ? ["save", "appendfsync"] : []).map((name) => ({ name: "CONFIG", args: ["GET", name] })),
+  ...(settings ? ["save", "appendfsync", "repl-timeout"] : []).map((name) => ({ name: "CONFIG", args: ["GET", name] })),
 ];
 
 /**
@@ -57,19 +71,19 @@ export async function lookAtServer(
   settings: boolean,
   options: RunOptions,
 ): Promise<ServerLook> {
-  const askedMs = link.clock.nowMs();
-  const mark = marks.call(dataKey, askedMs);
+  const asked = askedNow(link);
+  const mark = marks.call(dataKey, asked.storageMs);
   const [marked, ...replies] = await link.run([mark, ...lookCalls(settings)], options);
-  const look = serverLook(link, before, replies, askedMs);
+  const look = serverLook(link, before, replies, asked);
   return look.serves ? { ...look, mark: markFrom(dataKey, marked, link.label) } : look;
 }
 
-/** Reads the replies to `lookCalls`, which were sent at that time of the storage's clock. @throws as `lookAtServer` */
+/** Reads the replies to `lookCalls`, which were sent then. @throws as `lookAtServer` */
 export function serverLook(
   link: Pick<RedisLink, "label">,
   before: Before,
   replies: readonly Reply[],
-  askedMs: number,
+  asked: Asked,
 ): ServerLook {
   const info = infoIn(replies.slice(0, sections.length), link);
   const { run_id: runId = "", master_replid: replicationId = "" } = info;
@@ -81,7 +95,8 @@ export function serverLook(
       : "its INFO hides run_id or master_replid, and only those tell whether the server is still the one that took a task: do without the spool there";
     throw new HoldfastError("BROKER_INCOMPATIBLE", { broker: link.label, problem });
   }
-  const [save, fsync] = replies.slice(sections.length).map(valueOf);
+  const replicatedUntilMs = before.replicas.look(runId, info, asked.atMs);
+  const [save, fsync, replTimeoutS] = replies.slice(sections.length).map(valueOf);
   const persistence = info["aof_enabled"] === "1" ? "aof" : save === "" ? "none" : "snapshot";
   return {
     runId,
@@ -89,8 +104,10 @@ export function serverLook(
     serves: info["role"] === "master" && info["loading"] !== "1" && info["async_loading"] !== "1",
     replicas: Number(info["connected_slaves"] ?? 0),
     persistence,
-    replicatedUntilMs: before.replicas.look(runId, info, askedMs),
-    savedUntilMs: before.saves.look(runId, info, askedMs),
+    replicatedUntilMs,
+    mayBeReplaced: replicatedUntilMs !== undefined,
+    replTimeoutMs: Number(replTimeoutS) > 0 ? Number(replTimeoutS) * 1_000 : undefined,
+    savedUntilMs: before.saves.look(runId, info, asked.storageMs),
     unsyncedMs: persistence === "aof" ? unsyncedMs(fsync) : 0,
     keys: sumOf(Object.values(info).map((value) => Number(/^keys=(\d+),/.exec(value)?.[1] ?? 0))),
     mark: undefined,

@@ -8,7 +8,8 @@ export const deliverySettings = {
     max: "1h",
     says:
       "how long Redis must have stayed the same before a task that it took leaves the spool; none: as long as its own " +
-      "settings ask for, 3 s and more for one server, 20 s and more where there are replicas",
+      "settings ask for, 3 s and more for one server, 20 s and more where there are replicas. Longer all the same while a " +
+      "replica lacks it that may take over",
   }),
   afterSave: setting.flag({
     default: false,

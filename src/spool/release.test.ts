@@ -55,10 +55,10 @@ describe("the release rule", () => {
     rule.answered("q", rule.eraOf("q")!, [task(1, 10), task(2, 50), task(3, 60)]);
 
     expect(rule.look("q", on("a", replicas()), 500, trust).released).toEqual([]);
-    expect(rule.look("q", on("a", replicas(1_000_010)), 500, trust).released).toEqual([]);
-    expect(sequences(rule.look("q", on("a", replicas(1_000_011)), 500, trust).released)).toEqual([1]);
-    expect(rule.look("q", on("a", replicas(1_000_011)), 1_049, trust).released).toEqual([]);
-    expect(sequences(rule.look("q", on("a", replicas(1_000_011)), 1_050, trust).released)).toEqual([2]);
+    expect(rule.look("q", on("a", replicas(10)), 500, trust).released).toEqual([]);
+    expect(sequences(rule.look("q", on("a", replicas(11)), 500, trust).released)).toEqual([1]);
+    expect(rule.look("q", on("a", replicas(11)), 1_049, trust).released).toEqual([]);
+    expect(sequences(rule.look("q", on("a", replicas(11)), 1_050, trust).released)).toEqual([2]);
     expect(sequences(rule.look("q", on("a"), 1_050, trust).released)).toEqual([3]);
   });
 

@@ -113,7 +113,7 @@ const nothing: Verdict = { released: [], again: [] };
 function isTrusted(task: Answered, found: Incarnation, askedMs: number, trust: Trust): boolean {
   if (task.atMs + trust.afterMs > askedMs) return false;
   const { replicas } = found;
-  const isAlone = replicas !== undefined && task.storageMs >= (replicas.haveUntilMs ?? Number.NEGATIVE_INFINITY);
+  const isAlone = replicas !== undefined && task.atMs >= (replicas.haveUntilMs ?? Number.NEGATIVE_INFINITY);
   if (isAlone && task.atMs + replicas.aloneAfterMs > askedMs) return false;
   return !trust.afterSave || found.persistence === "aof" || task.storageMs < (found.savedUntilMs ?? 0);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Incarnation } from "../../src/broker/incarnation.js";
+import type { DisciplinedClock } from "../../src/core/clock.js";
 import { HoldfastError } from "../../src/core/errors.js";
 import { silent } from "../../src/core/log.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
@@ -128,6 +129,35 @@ describe("incarnations", () => {
       });
     });
 
+    it("have nothing that a missing replica lacks, also when the server's clock jumps ahead", async () => {
+      const config = { "repl-diskless-sync-delay": "0" };
+      await using server = await RedisServer.start({ config });
+      await using near = await RedisServer.start({ config });
+      await using far = await RedisServer.start({ config });
+      for (const { admin } of [near, far]) await admin.replicaof("127.0.0.1", server.port);
+      await withBroker(server.url, async (broker) => {
+        const haveUntilMs = async () => (await told(broker)).replicas?.haveUntilMs ?? Number.NEGATIVE_INFINITY;
+        const following = async () => (await server.admin.info()).match(/state=online/g)?.length;
+        await until("both follow", async () => (await following()) === 2);
+        await until("both have all", async () => (await haveUntilMs()) > 0);
+        await far.kill();
+        await until("it is missed", async () => (await following()) === 1);
+        await server.admin.set("later", "");
+        const laterMs = performance.now();
+        const otherHasIt = () => until("the other one has all", async () => (await server.admin.wait(1, 5_000)) === 1);
+        await otherHasIt();
+        expect(await haveUntilMs()).toBeLessThan(laterMs);
+
+        const hourMs = 3_600_000;
+        (broker.clock as DisciplinedClock).observe(Date.now() + hourMs, 0);
+        expect(broker.clock.nowMs()).toBeGreaterThan(Date.now() + hourMs / 2);
+        await haveUntilMs();
+        await server.admin.set("later", "still");
+        await otherHasIt();
+        expect(await haveUntilMs()).toBeLessThan(laterMs);
+      });
+    });
+
     it("are for nobody who may not ask, and it says why; who may not see the mark does without", async () => {
       const all = "on nopass +@all ~*";
       await using server = await RedisServer.start({
@@ -214,6 +244,24 @@ describe("incarnations", () => {
       const key = `asynq:{${mine}}:`;
       expect(cluster.masterOf(key)).not.toBe(cluster.masterOf(`asynq:{${other}}:`));
       const replica = await cluster.addReplica(key);
+      // It may take over all the same, also of a master whose clients have never seen it follow.
+      await replica.kill();
+      await withBroker(cluster.url, async (broker) => {
+        const { replicas } = await told(broker, mine);
+        expect(replicas).toEqual({ haveUntilMs: undefined, aloneAfterMs: 10 * 6_000 + 60_000 + 10_000 });
+        expect((await told(broker, other)).replicas).toBeUndefined();
+      });
+      for (const { admin } of cluster.masters) {
+        const [slow, usual] = ["9000", "6000"].map((ms) => ["SET", "cluster-node-timeout", ms] as const);
+        await admin.call("CONFIG", ...slow!, "repl-timeout", "90");
+        await withBroker(cluster.url, async (broker) => {
+          const { replicas } = await told(broker, mine);
+          expect(replicas).toMatchObject({ aloneAfterMs: 10 * 9_000 + 90_000 + 10_000 });
+        });
+        await admin.call("CONFIG", ...usual!, "repl-timeout", "60");
+      }
+      await replica.start();
+      await until("it follows", async () => (await replica.admin.info()).includes("master_link_status:up"), 15_000);
       await withBroker(cluster.url, async (broker) => {
         const before = [await told(broker, mine), await told(broker, other)];
         expect(before[0]!.id).not.toBe(before[1]!.id);

@@ -93,7 +93,7 @@ export class RedisCluster implements AsyncDisposable {
         "all know of it",
         async () => {
           const lines = ((await admin.cluster("NODES")) as string).split("\n");
-          return lines.some((line) => line.startsWith(own) && /slave/.test(line));
+          return lines.some((line) => line.startsWith(own) && line.includes(`slave ${id}`));
         },
         30_000,
       );
