@@ -72,6 +72,16 @@ export type BrokerEvent =
       /** What it had taken before this time it still has, Unix ms; undefined: nothing is sure. */
       readonly keptUntilMs: number | undefined;
     }
+  /** Storage may delete tasks when its memory is full, or has: its setting was changed. "noeviction": it may no more. */
+  | {
+      readonly event: "evicting";
+      readonly broker: string;
+      /** "host:port" */
+      readonly node: string;
+      readonly policy: string;
+      /** Keys deleted since the last look. */
+      readonly evicted: number;
+    }
   /** Spooled tasks that storage may have lost are sent again. */
   | { readonly event: "replayed"; readonly broker: string; readonly count: number }
   | { readonly event: "leaseLost"; readonly broker: string; readonly queue: string; readonly id: string }

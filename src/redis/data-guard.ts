@@ -4,6 +4,7 @@ import { HoldfastError } from "../core/errors.js";
 import type { Logger } from "../core/log.js";
 import { tellBroker } from "../core/telemetry.js";
 import { DataWatch } from "./data-watch.js";
+import { type Evicting, EvictionWatch } from "./eviction-watch.js";
 import { type Change, Incarnations, type On } from "./incarnations.js";
 import { KnownQueues } from "./known-queues.js";
 import type { LinkOptions } from "./link-options.js";
@@ -19,6 +20,8 @@ export interface Guarded {
   readonly tally: Tallied;
   recorder(): OutageRecorder | undefined;
   hasSpool(): boolean;
+  /** The user takes it that the server deletes tasks. */
+  readonly allowEviction: boolean;
   /** What the user may not do; told with each look. */
   onForbidden(problem: string): void;
 }
@@ -31,6 +34,7 @@ export class DataGuard {
   readonly #broker: Guarded;
   readonly #incarnations: Incarnations;
   readonly #watch: DataWatch;
+  readonly #evictions: EvictionWatch;
   #begun = false;
 
   constructor(link: RedisLink, options: LinkOptions, broker: Guarded) {
@@ -41,7 +45,8 @@ export class DataGuard {
       onLost: (...loss) => this.#lost(...loss),
       onForbidden: (problem) => broker.onForbidden(problem),
     });
-    this.#watch = new DataWatch({ whole: () => this.#lookAtData(), quick: () => this.#glance() });
+    this.#evictions = new EvictionWatch(link, (evicting) => this.#evicting(evicting));
+    this.#watch = new DataWatch({ whole: () => this.#look(), quick: () => this.#glance() });
     this.used = new UsedQueues(() => {
       // One server has them all.
       if (link.oneSlotPerCall && this.#begun) this.#watch.changed();
@@ -79,6 +84,11 @@ export class DataGuard {
   }
 
   /** Answers whether it could be told; never rejects. */
+  async #look(): Promise<boolean> {
+    const [told] = await Promise.all([this.#lookAtData(), this.#lookForEviction()]);
+    return told;
+  }
+
   async #lookAtData(): Promise<boolean> {
     const queues = this.used.names;
     try {
@@ -95,7 +105,22 @@ export class DataGuard {
 
   /** Answers whether the data are the same; with a connection that is lost there will be a look anyway. */
   async #glance(): Promise<boolean> {
-    return this.#incarnations.areSame(lookMs).catch(() => true);
+    const same = this.#incarnations.areSame(lookMs).catch(() => true);
+    await Promise.all([same, this.#lookForEviction()]);
+    return same;
+  }
+
+  async #lookForEviction(): Promise<void> {
+    if (!this.#broker.allowEviction) await this.#evictions.look(lookMs);
+  }
+
+  #evicting(evicting: Evicting): void {
+    const { log, tally } = this.#broker;
+    const broker = this.#link.label;
+    if (evicting.evicted > 0) tally.dataLosses += 1;
+    if (evicting.policy === "noeviction" && evicting.evicted === 0) log.info({ broker, ...evicting }, keptAgainSays);
+    else log.error({ broker, ...evicting }, evicting.evicted > 0 ? evictedSays : mayEvictSays);
+    tellBroker({ event: "evicting", broker, ...evicting });
   }
 
   /** The server may lack what it had. */
@@ -127,6 +152,9 @@ export class DataGuard {
 
 const changedSays =
   "Redis was restarted, or is another server: what it acknowledged in the last moments before may be gone";
+const mayEvictSays = "maxmemory-policy was changed: tasks are deleted when memory is full; set it to noeviction again";
+const evictedSays = "Redis has deleted keys for want of memory, which may be tasks: set maxmemory-policy to noeviction";
+const keptAgainSays = "maxmemory-policy is noeviction again";
 const lostSays =
   "Redis has lost data: find out what emptied or restarted it, and enqueue again what nobody else has; " +
   "spooled tasks are sent again by themselves";

@@ -119,6 +119,7 @@ export class RedisBroker implements Broker {
     this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
     this.#data = new DataGuard(link, linkOptions, {
       log: check.log,
+      allowEviction: check.allowEviction,
       tally: this.tally,
       recorder: () => this.#recorder,
       hasSpool: () => this.spool !== undefined,

@@ -80,6 +80,40 @@ describeRedis("clients and workers without a spool", () => {
     expect(eventsOf("dataLost")).toEqual([]);
   });
 
+  it("tell that Redis may delete tasks by now, that it has, and that it may no more", async () => {
+    await using server = await RedisServer.start();
+    const said: object[] = [];
+    // The mark among the data may be deleted, too: that is told by itself.
+    const log = { ...quiet, error: (data: object) => void ("policy" in data && said.push(data)) };
+    await using broker = connect(server.url, { log });
+    await using willing = connect(server.url, { log, allowEviction: true });
+    await broker.ping();
+    await until("it has looked", async () => (await server.admin.info("commandstats")).includes("cmdstat_eval"));
+    // A look comes with each connection, and every ten seconds.
+    const look = async () => {
+      await server.admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+      for (const one of [broker, willing]) await until("it is connected", async () => one.ping().then(() => true));
+    };
+    const told = () => eventsOf("evicting").map(({ policy, evicted }) => `${policy} ${Math.sign(evicted)}`);
+
+    await server.admin.config("SET", "maxmemory-policy", "allkeys-lru");
+    await look();
+    await until("the policy is told", () => told().length === 1, 15_000);
+    await server.admin.set("big", "x".repeat(1_000_000));
+    await server.admin.config("SET", "maxmemory", "1");
+    await until("keys were deleted", async () => !/evicted_keys:0\r/.test(await server.admin.info("stats")));
+    await server.admin.config("SET", "maxmemory", "0");
+    await look();
+    await until("so is what was deleted", () => told().length === 2, 15_000);
+    await server.admin.config("SET", "maxmemory-policy", "noeviction");
+    await look();
+    await until("and its end", () => told().length === 3, 15_000);
+
+    expect(told()).toEqual(["allkeys-lru 0", "allkeys-lru 1", "noeviction 0"]);
+    expect(said).toHaveLength(2);
+    expect(said).toContainEqual(expect.objectContaining({ node: server.place, policy: "allkeys-lru", evicted: 0 }));
+  });
+
   it("notice a Cluster's node that comes back empty, and go by the others", async () => {
     const user = ["looking on nopass +@all ~* &* -cluster|nodes"];
     await using cluster = await RedisCluster.start(3, { user });

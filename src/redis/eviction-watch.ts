@@ -1,0 +1,49 @@
+import { LinkError, type RedisLink, type RedisNode } from "./link.js";
+import { infoCalls, infoIn } from "./server-check.js";
+
+/** A server that may delete tasks when its memory is full, or has; or may no more: then its policy is "noeviction". */
+export interface Evicting {
+  /** "host:port" */
+  readonly node: string;
+  readonly policy: string;
+  /** Keys that it has deleted since the last look. */
+  readonly evicted: number;
+}
+
+interface Seen {
+  readonly policy: string;
+  readonly evicted: number;
+}
+
+/** A policy can be changed at any time, and by then the look before the first call is long over. */
+export class EvictionWatch {
+  readonly #link: RedisLink;
+  readonly #tell: (evicting: Evicting) => void;
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(link: RedisLink, tell: (evicting: Evicting) => void) {
+    this.#link = link;
+    this.#tell = tell;
+  }
+
+  /** One trip to each server; never rejects: who is away, or does not say, is passed over. */
+  async look(withinMs: number): Promise<void> {
+    const nodes = await this.#link.nodes().catch(() => []);
+    await Promise.all(nodes.map(async (node) => this.#lookAt(node, withinMs).catch(() => undefined)));
+  }
+
+  async #lookAt(node: RedisNode, timeoutMs: number): Promise<void> {
+    const replies = await node.run(infoCalls(["memory", "stats"]), { timeoutMs, insist: false });
+    if (replies.some((reply) => reply instanceof LinkError)) return;
+    const { maxmemory_policy: policy, evicted_keys: total } = infoIn(replies, this.#link);
+    if (policy === undefined) return;
+    const { label } = node.address;
+    const before = this.#seen.get(label);
+    const now = { policy, evicted: Number(total) || 0 };
+    this.#seen.set(label, now);
+    // What it deleted before anyone looked was hardly ours; and it counts from 0 when it was restarted.
+    const evicted = before === undefined ? 0 : now.evicted - (now.evicted < before.evicted ? 0 : before.evicted);
+    if (policy === (before?.policy ?? "noeviction") && evicted === 0) return;
+    this.#tell({ node: label.replace(/^.*:\/\//, ""), policy, evicted });
+  }
+}
