@@ -50,6 +50,8 @@ export class ProcessOutages implements OutageRecorder {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #toldOthers = false;
+  /** A call to a node that is silent may fail later still: whatever it tells then begins no outage, and no timer. */
+  #closed = false;
 
   constructor(source: OutageSource, local: OutageStore | undefined) {
     this.#source = source;
@@ -57,6 +59,7 @@ export class ProcessOutages implements OutageRecorder {
   }
 
   answered(): void {
+    if (this.#closed) return;
     const nowMs = this.#source.clock.nowMs();
     this.#samples.take(nowMs, this.#source.tally);
     const open = this.#open;
@@ -70,7 +73,7 @@ export class ProcessOutages implements OutageRecorder {
   }
 
   failed(error: unknown): void {
-    if (!HoldfastError.is(error, "BROKER_UNAVAILABLE")) return;
+    if (this.#closed || !HoldfastError.is(error, "BROKER_UNAVAILABLE")) return;
     const nowMs = this.#source.clock.nowMs();
     const present = this.#open;
     if (present?.endedAtMs !== undefined && nowMs > present.failedAtMs + calmMs && nowMs > present.endedAtMs + calmMs)
@@ -82,6 +85,7 @@ export class ProcessOutages implements OutageRecorder {
   }
 
   changed(change: Parameters<OutageRecorder["changed"]>[0]): void {
+    if (this.#closed) return;
     const { kind, keptUntilMs } = change;
     const nowMs = this.#source.clock.nowMs();
     const { tally } = this.#source;
@@ -104,6 +108,7 @@ export class ProcessOutages implements OutageRecorder {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#open !== undefined) this.#finish(this.#open);
     await this.#writing;
   }

@@ -7,15 +7,17 @@ import { expireAfter } from "../core/expiry.js";
 export class Patience {
   readonly #ms: number;
   readonly #late: Map<string, number>;
+  readonly #onFailed: (error: unknown) => void;
   #waiting = 0;
   #over!: Promise<undefined>;
   #expire!: () => void;
   #stop: (() => void) | undefined;
 
-  /** `late`: how many calls each node has left unanswered. */
-  constructor(ms: number, late: Map<string, number>) {
+  /** `late`: how many calls each node has left unanswered. `onFailed` hears of each that fails, the late ones too. */
+  constructor(ms: number, late: Map<string, number>, onFailed: (error: unknown) => void) {
     this.#ms = ms;
     this.#late = late;
+    this.#onFailed = onFailed;
     this.#begin();
   }
 
@@ -31,7 +33,10 @@ export class Patience {
         this.#hurry();
         return { status: "fulfilled", value };
       },
-      (reason: unknown): PromiseSettledResult<T> => ({ status: "rejected", reason }),
+      (reason: unknown): PromiseSettledResult<T> => {
+        this.#onFailed(reason);
+        return { status: "rejected", reason };
+      },
     );
     const end = await Promise.race([ended, this.#over]);
     if (end === undefined) void this.#await(node, ended, onLate);

@@ -116,7 +116,9 @@ export class RedisBroker implements Broker {
     this.#check = check;
     this.#fitness = new Fitness(link, check);
     this.#assured = new AssuredLines(link, linkOptions);
-    this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs) : undefined;
+    // A turn that other nodes answer is answered; a node that has no part in it is away all the same.
+    const failed = (error: unknown) => this.#recorder?.failed(error);
+    this.#spread = link.oneSlotPerCall ? new Spread(link, linkOptions.timeoutMs, failed) : undefined;
     this.#data = new DataGuard(link, linkOptions, {
       log: check.log,
       allowEviction: check.allowEviction,

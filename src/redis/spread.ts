@@ -32,11 +32,14 @@ interface Waiting {
 export class Spread {
   readonly #link: RedisLink;
   readonly #patienceMs: number;
+  readonly #onFailed: (error: unknown) => void;
   /** Nodes that were silent when others had answered, until that call has ended. */
   readonly #late = new Map<string, number>();
 
-  constructor(link: RedisLink, timeoutMs: number) {
+  /** `onFailed` hears of what a turn does not tell its caller: of each call to a node that failed. */
+  constructor(link: RedisLink, timeoutMs: number, onFailed: (error: unknown) => void) {
     this.#link = link;
+    this.#onFailed = onFailed;
     this.#patienceMs = timeoutMs * patienceShare;
   }
 
@@ -50,7 +53,7 @@ export class Spread {
     const places = await this.#placesOf(everywhere);
     const nodeOf = (queue: string) => places.get(queue) ?? queue;
     const isHere = (queue: string) => !this.#late.has(nodeOf(queue));
-    const patience = new Patience(this.#patienceMs, this.#late);
+    const patience = new Patience(this.#patienceMs, this.#late, this.#onFailed);
     const result = new Result(this.#link, settle.length, patience, nodeOf);
     const queues = asked.filter(isHere);
     const [first] = queues;

@@ -147,7 +147,8 @@ export const verbTargets = [
       { exchange: [b("l"), note, 0, b("1"), b("")], LLEN: 0, EXISTS: 0, LINDEX: null },
       { exchange: exchanged("l"), LLEN: 9, EXISTS: 1, LINDEX: null },
     ],
-    call: async (link) => turned(new Spread(link, 1_000).exchange({ ...turn, settle: turn.settle.slice(1) }, nowMs), 2),
+    call: async (link) =>
+      turned(new Spread(link, 1_000, () => {}).exchange({ ...turn, settle: turn.settle.slice(1) }, nowMs), 2),
   }),
   verbTarget({
     name: "enqueue",

@@ -21,6 +21,9 @@ describeRedis("a Cluster of which one node is away", () => {
   /** One queue on the node that will be away, and one on each of the others. */
   let there: string;
   let others: string[];
+  /** Two more, there and elsewhere, in which nothing is. */
+  let unused: string[];
+
   const queueOn = (node: RedisServer, name: string) => {
     for (let n = 0; ; n++) if (cluster.masterOf(keysOf(`${name}-${n}`).asynq) === node) return `${name}-${n}`;
   };
@@ -35,6 +38,7 @@ describeRedis("a Cluster of which one node is away", () => {
     )!;
     const nodes = [away, ...cluster.masters.filter((node) => node !== away)];
     [there, ...others] = nodes.map((node) => queueOn(node, "queue")) as [string, ...string[]];
+    unused = nodes.slice(0, 2).map((node) => queueOn(node, "unused"));
   });
   afterEach(async () => {
     away.thaw();
@@ -63,6 +67,13 @@ describeRedis("a Cluster of which one node is away", () => {
         if (queue === there) await gate;
       });
       await worker.start();
+      // One that only takes turns, and is refused none: the other node answers.
+      const alone = connect(`redis-cluster://${cluster.url.split(",").at(-1)!}`, { log: silent });
+      const turn = () => {
+        const lease = { workerId: "w", requestId: "1", queues: unused, limit: 1, leaseMs: 60_000, suspects: 0 };
+        return alone.exchange({ settle: [], lease }, alone.clock.nowMs());
+      };
+      await turn();
       const inIt = await client.enqueueAll([1, 2].map(() => ping(undefined, { queue: there })));
       await until("they run", () => runs.length === 2);
 
@@ -76,15 +87,25 @@ describeRedis("a Cluster of which one node is away", () => {
         const startedMs = performance.now();
         await until("tasks of other nodes have run", () => receipts.every(({ id }) => runs.includes(id)), 20_000);
         slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+        await turn();
       }
       const before = worker.counters();
       await comeBack[how]();
+      await until(
+        "it is answered there",
+        async () => (await alone.find([{ queue: unused[0]!, id: "none" }])).length === 1,
+      );
+      await alone.close();
       await until("all is settled", () => worker!.counters().completed === runs.length, 20_000);
 
       expect(slowestMs).toBeLessThan(atOnceMs);
       expect(before.completed).toBeLessThanOrEqual(elsewhere.length);
       expect(runs.toSorted()).toEqual([...inIt.map(({ id }) => id), ...elsewhere].toSorted());
       expect(worker.counters()).toMatchObject({ leaseLost: 0, retried: 0, archived: 0 });
+      const outages = (await broker.readOutages!()).filter((one) => one.broker === alone.label);
+      expect(outages).toMatchObject([{ endedAtMs: expect.any(Number) }]);
+      // Of the 5 s until it comes back the first call that it does not answer takes 2, and begins later on a busy machine.
+      expect(outages[0]!.endedAtMs! - outages[0]!.beganAtMs).toBeGreaterThan(1_500);
       const infos = await broker.queues(broker.clock.nowMs());
       expect(infos.flatMap((info) => Object.values(info.counts)).filter((count) => count > 0)).toEqual([]);
     });
