@@ -1,5 +1,6 @@
 import type { Confirmation, LeasedTask, LeaseRequest, Settlement, Turn, TurnReply, Working } from "../broker/broker.js";
 import type { ResolvedWorkerOptions } from "./options.js";
+import { parted } from "./parted.js";
 import { ReadyQueues } from "./ready-queues.js";
 import { Turns } from "./turns.js";
 import type { Trouble, Watch } from "./watch.js";
@@ -217,13 +218,10 @@ export class Exchanger {
     return { settle, lease: limit > 0 ? this.#leaseRequest(lane, limit, startable, underWay) : undefined };
   }
 
-  /** What is given back goes together: the part that came later would be put in front of the other. */
   #takeFinished(): Settlement[] {
-    const settle = this.#finished.splice(0, maxSettlements);
-    const rest = this.#finished;
-    if (rest.length === 0) return settle;
-    this.#finished = rest.filter(({ outcome }) => outcome.kind !== "released");
-    return [...settle, ...rest.filter(({ outcome }) => outcome.kind === "released")];
+    const [settle, rest] = parted(this.#finished, maxSettlements);
+    this.#finished = rest;
+    return settle;
   }
 
   /** What is asked for already counts as if it had come. */

@@ -1,14 +1,18 @@
+import { setMaxListeners } from "node:events";
 import type { Confirmation, Settlement, SettleReceipt, Turn, TurnReply, Working } from "../broker/broker.js";
 import { HoldfastError } from "../core/errors.js";
 import { groupedBy } from "../core/grouped-by.js";
 import type { Logger } from "../core/log.js";
 import { pause } from "../core/loop.js";
+import { parted } from "./parted.js";
 import type { Trouble, Watch } from "./watch.js";
 
 const firstPauseMs = 50;
 /** A link that waits for its server to come back does so inside a call; this is for one that refuses. */
 const longestPauseMs = 250;
 const longestHopelessPauseMs = 1_000;
+/** Of one queue that was away, in one turn. */
+const mostTogether = 500;
 const firstInsistMs = 1_000;
 const longestInsistMs = 30_000;
 
@@ -29,6 +33,8 @@ export class Turns {
   readonly #watch: Watch;
   readonly #events: TurnEvents;
   readonly #quit = new AbortController();
+  /** By queue: what waits for its storage to come back. */
+  readonly #away = new Map<string, Settlement[]>();
   #refusal: Error | undefined;
   #closed: Trouble | undefined;
   #tries = 0;
@@ -39,6 +45,8 @@ export class Turns {
     this.#log = log;
     this.#watch = watch;
     this.#events = events;
+    // While storage is away each part that is to be settled waits on it, and Node.js takes more than ten for a leak.
+    setMaxListeners(0, this.#quit.signal);
   }
 
   /** Why storage refused the last turn, if it did. */
@@ -133,40 +141,72 @@ export class Turns {
       }
     }
     if (done.length > 0) this.#events.onSettled(done, confirmations);
-    for (const part of byQueue(away)) {
-      const fields = { queue: part[0]!.task.lease.queue, tasks: part.length };
+    for (const part of byQueue(away)) this.#wait(part);
+  }
+
+  /** One queue's settlements, until its storage is back. */
+  #wait(settle: readonly Settlement[]): void {
+    const { queue } = settle[0]!.task.lease;
+    const waiting = this.#away.get(queue);
+    if (waiting !== undefined) waiting.push(...settle);
+    else {
+      this.#away.set(queue, [...settle]);
+      const fields = { queue, tasks: settle.length };
       this.#log.warn(fields, "this queue's storage is away: what has ended is settled when it is back");
-      void this.#insist(part);
+      void this.#settleWhenBack(queue);
     }
   }
 
   /**
+   * One loop for each queue takes up all that is added: of as many as there were turns each would ask on its own. Storage
+   * may be back at any moment, and these tasks' leases go on running out, so it asks often.
+   */
+  async #settleWhenBack(queue: string): Promise<void> {
+    for (let pauseMs = firstPauseMs; this.#away.get(queue)!.length > 0;) {
+      await pause(pauseMs, this.#quit.signal);
+      if (this.over) return;
+      const [part, rest] = parted(this.#away.get(queue)!, mostTogether);
+      this.#away.set(queue, rest);
+      const answer = await this.#again(part);
+      if (answer === "away") this.#away.set(queue, [...part, ...this.#away.get(queue)!]);
+      else if (answer !== "settled") void this.#insist(part);
+      pauseMs = answer === "away" ? Math.min(Math.max(firstPauseMs, pauseMs * 2), longestPauseMs) : 0;
+    }
+    this.#away.delete(queue);
+  }
+
+  /**
    * One queue's settlements alone, until they are through: trouble in one queue must not hold up the others, nor one
-   * settlement its neighbours. The turn that was refused may have carried some of them out.
+   * settlement its neighbours.
    */
   async #insist(settle: readonly Settlement[]): Promise<void> {
     const { queue } = settle[0]!.task.lease;
     for (let pauseMs = firstInsistMs; !this.over; pauseMs = Math.min(pauseMs * 2, longestInsistMs)) {
-      // Storage that is away may be back at any moment, and these tasks' leases go on running out.
-      let away = false;
-      try {
-        const { settled } = await this.#exchange({ settle });
-        const confirmations = settled.filter((receipt) => receipt !== "unavailable").map(repeated);
-        if (confirmations.length === settle.length) return this.#events.onSettled(settle, confirmations);
-        away = true;
-      } catch (error) {
-        away = HoldfastError.is(error, "BROKER_UNAVAILABLE");
-        if (!away)
-          this.#log.warn({ queue, tasks: settle.length, error }, `settling failed; trying again in ${pauseMs} ms`);
-        if (settle.length > 1 && !away) {
-          const middle = Math.ceil(settle.length / 2);
-          void this.#insist(settle.slice(0, middle));
-          void this.#insist(settle.slice(middle));
-          return;
-        }
+      const answer = await this.#again(settle);
+      if (answer === "settled") return;
+      if (answer === "away") return this.#wait(settle);
+      const fields = { queue, tasks: settle.length, error: answer.error };
+      this.#log.warn(fields, `settling failed; trying again in ${pauseMs} ms`);
+      if (settle.length > 1) {
+        const middle = Math.ceil(settle.length / 2);
+        void this.#insist(settle.slice(0, middle));
+        void this.#insist(settle.slice(middle));
+        return;
       }
-      if (away) pauseMs = longestPauseMs;
       await pause(pauseMs, this.#quit.signal);
+    }
+  }
+
+  /** One queue's settlements once more: the turn that failed may have carried some of them out. */
+  async #again(settle: readonly Settlement[]): Promise<"settled" | "away" | { readonly error: unknown }> {
+    try {
+      const { settled } = await this.#exchange({ settle });
+      const confirmations = settled.filter((receipt) => receipt !== "unavailable").map(repeated);
+      if (confirmations.length < settle.length) return "away";
+      this.#events.onSettled(settle, confirmations);
+      return "settled";
+    } catch (error) {
+      return HoldfastError.is(error, "BROKER_UNAVAILABLE") ? "away" : { error };
     }
   }
 
