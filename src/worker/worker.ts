@@ -354,14 +354,18 @@ export class Worker implements AsyncDisposable {
   }
 
   #begin(tasks: readonly LeasedTask[]): void {
-    if (this.#stopping !== undefined) {
-      for (const task of tasks) this.#exchanger.settle({ task, outcome: { kind: "released", unstarted: true } });
-      return;
+    // A program that was frozen reads replies when it is late: somebody else may have what they lease.
+    const nowMs = this.#broker.clock.nowMs();
+    const ours: LeasedTask[] = [];
+    for (const task of tasks) {
+      if (this.#stopping === undefined && task.lease.untilMs > nowMs) ours.push(task);
+      else this.#exchanger.settle({ task, outcome: { kind: "released", unstarted: true } });
     }
+    if (ours.length === 0) return;
     this.#signals.busy();
     // Before any handler starts: one that blocks the event loop at once keeps its lease all the same.
-    this.#hold(tasks, false);
-    this.#crew.begin(tasks);
+    this.#hold(ours, false);
+    this.#crew.begin(ours);
   }
 
   /** One that may wait for long is held for as long as that may take, and anew when it starts. */

@@ -344,6 +344,21 @@ it("what waits for its turn for longer than storage was away is given back, not 
   expect(started).toEqual(["a"]);
 }, 15_000);
 
+it("what a reply leases that is read when that lease has run out is given back, and the others run", async () => {
+  const over = { queue: "default", id: "late", token: "late", untilMs: Date.now() - 1 };
+  const broker = new ScriptedBroker((_turn, number) => ({
+    leased: number === 1 ? [task("late", "late", { lease: over }), task("b", "b")] : [],
+  }));
+  let ran = 0;
+  const worker = await start(broker, () => void (ran += 1));
+  await until("both are settled", () => Object.keys(broker.outcomes).length === 2);
+  await worker.stop();
+
+  expect(broker.outcomes).toEqual({ late: "released", b: "completed" });
+  expect(ran).toBe(1);
+  expect(broker.held.map(({ lease }) => lease.token)).toEqual(["b"]);
+});
+
 it("storage does not come and go when one kind of call fails and the work goes on, and that is said once", async () => {
   const said: string[] = [];
   const broker = new ScriptedBroker(() => ({}));
