@@ -84,7 +84,7 @@ export class Client {
 
   /**
    * Enqueue many in one round trip; receipts in the same order. All are checked before any is sent. Of a long list the
-   * `timeout` holds for each 5,000.
+   * `timeout` holds for each 5,000. Where one part fails behind another that is in, or may be, the outcome is `unknown`.
    * @throws the same as `enqueue`
    */
   async enqueueAll(requests: Iterable<AnyRequest>, options?: EnqueueOptions): Promise<EnqueueReceipt[]> {
@@ -110,9 +110,10 @@ export class Client {
   /**
    * What became of a task whose receipt was `spooled`: still that while storage has not answered; undefined where this
    * process's spool does not know of it, or knows no more (it forgets after an hour).
+   * @throws BROKER_UNAVAILABLE when the spool has not answered by the client's `timeout`: its disk hangs, say
    */
   async outcome(id: string): Promise<SpoolOutcome | undefined> {
-    return (await this.#broker.spool?.outcomes([id]))?.[0];
+    return this.#sender.outcome(id, this.#policy.timeoutMs);
   }
 
   /** How many enqueues ended how, since this client was made. */

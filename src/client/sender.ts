@@ -1,5 +1,5 @@
 import type { Assurance, EnqueueReceipt, Producing } from "../broker/broker.js";
-import type { Spool } from "../broker/spool.js";
+import type { Spool, SpoolOutcome } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
 import { inTime } from "../core/expiry.js";
 import { pause } from "../core/loop.js";
@@ -94,8 +94,13 @@ export class Sender {
     const receipts: EnqueueReceipt[] = [];
     for (let at = 0; at < tasks.length; at += maxTogether) {
       const part = tasks.slice(at, at + maxTogether);
-      // oxlint-disable-next-line no-await-in-loop -- one after the other is what it is for
-      receipts.push(...(await this.#sendPart(part, policy, giveUpAtMs ?? performance.now() + policy.timeoutMs)));
+      const untilMs = giveUpAtMs ?? performance.now() + policy.timeoutMs;
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other is what it is for
+        receipts.push(...(await this.#sendPart(part, policy, untilMs)));
+      } catch (error) {
+        throw receipts.length > 0 ? this.#ofSome(error, tasks) : error;
+      }
     }
     return receipts;
   }
@@ -116,17 +121,20 @@ export class Sender {
     );
     if (failures.length === 0) return tasks.map((task) => receipts.get(task)!);
     const gravest = failures.find((error) => !isUnavailable(error)) ?? failures[0];
-    // The receipts of those that are in are lost with the error.
-    const someIn = receipts.size > 0 || failures.some(isUnknown);
-    if (isUnavailable(gravest)) throw concerning(gravest, tasks, someIn);
-    throw someIn && HoldfastError.is(gravest, "SPOOL_FULL") ? this.#inPart(gravest, tasks) : gravest;
+    if (receipts.size > 0 || failures.some(isUnknown)) throw this.#ofSome(gravest, tasks);
+    throw isUnavailable(gravest) ? concerning(gravest, tasks, false) : gravest;
   }
 
-  /** A spool that is full has taken nothing of its part; it does not know of the others. */
-  #inPart(full: HoldfastError<"SPOOL_FULL">, tasks: readonly NewTask[]): Unavailable {
-    const problem = `some of these tasks may be in, the others were to be spooled: ${full.message}`;
-    const error = { broker: this.#broker.label, problem, outcome: "unknown", taskIds: [] } as const;
-    return concerning(new HoldfastError("BROKER_UNAVAILABLE", error), tasks, true, full);
+  /**
+   * Some of these tasks are in, or may be, and their receipts are lost with the error: it must not say that nothing is. A
+   * spool that refuses has taken nothing of its part; it does not know of the others.
+   */
+  #ofSome(error: unknown, tasks: readonly NewTask[]): unknown {
+    if (isUnavailable(error)) return concerning(error, tasks, true);
+    if (!HoldfastError.is(error, "SPOOL_FULL") && !HoldfastError.is(error, "SPOOL_FAILED")) return error;
+    const problem = `some of these tasks may be in, the others were to be spooled: ${error.message}`;
+    const data = { broker: this.#broker.label, problem, outcome: "unknown", taskIds: [] } as const;
+    return concerning(new HoldfastError("BROKER_UNAVAILABLE", data), tasks, true, error);
   }
 
   #flush(): void {
@@ -248,15 +256,25 @@ export class Sender {
   /** A spool that is being opened, or whose disk hangs, gets no more time than the caller has. */
   async #spool(tasks: readonly NewTask[], spool: Spool, untilMs: number): Promise<EnqueueReceipt[]> {
     const accepted = spool.accept(tasks, this.#broker.clock.nowMs());
-    return inTime(accepted, Math.max(0, untilMs - performance.now()), () => {
-      const problem = "its spool has not answered in time";
-      const taskIds = tasks.map((task) => task.message.id);
-      return new HoldfastError("BROKER_UNAVAILABLE", {
-        broker: this.#broker.label,
-        problem,
-        outcome: "unknown",
-        taskIds,
-      });
+    const taskIds = tasks.map((task) => task.message.id);
+    return inTime(accepted, Math.max(0, untilMs - performance.now()), () => this.#spoolIsLate(taskIds));
+  }
+
+  /** What the spool knows of a task; undefined where there is none. @throws BROKER_UNAVAILABLE when it does not answer */
+  async outcome(id: string, withinMs: number): Promise<SpoolOutcome | undefined> {
+    const { spool } = this.#broker;
+    if (spool === undefined) return undefined;
+    const [outcome] = await inTime(spool.outcomes([id]), withinMs, () => this.#spoolIsLate([id]));
+    return outcome;
+  }
+
+  #spoolIsLate(taskIds: readonly string[]): Unavailable {
+    const problem = "its spool has not answered in time";
+    return new HoldfastError("BROKER_UNAVAILABLE", {
+      broker: this.#broker.label,
+      problem,
+      outcome: "unknown",
+      taskIds,
     });
   }
 
@@ -325,7 +343,9 @@ export class Sender {
 const isAssured = (policy: Policy): policy is Policy & { readonly accept: "replicas" | "fsync" } =>
   policy.accept === "replicas" || policy.accept === "fsync";
 const isUnavailable = (error: unknown): error is Unavailable => HoldfastError.is(error, "BROKER_UNAVAILABLE");
-const isUnknown = (error: unknown) => isUnavailable(error) && error.data.outcome === "unknown";
+/** Also where storage could not take one task of a part: it has the others. */
+const isUnknown = (error: unknown) =>
+  isUnavailable(error) ? error.data.outcome === "unknown" : HoldfastError.is(error, "BROKER_FAILED");
 
 /** The error as it concerns these tasks. An earlier try with an unknown outcome makes the whole outcome unknown. */
 function concerning(
