@@ -85,6 +85,7 @@ function spoolOpener(given: string | SpoolOptions, log = consoleLogger) {
   );
   const ofFiles = Object.entries(options).filter(([name]) => Object.hasOwn(spoolSettings, name));
   const store = new FileSpoolStore(Object.fromEntries(ofFiles) as unknown as FileSpoolOptions, log);
+  const { directory } = store;
   return (broker: Broker) =>
-    new LocalSpool(broker, { openStore: async () => store, log, trustAfterMs, afterSave, maxPerSecond });
+    new LocalSpool(broker, { directory, openStore: async () => store, log, trustAfterMs, afterSave, maxPerSecond });
 }

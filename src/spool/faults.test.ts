@@ -18,11 +18,11 @@ describe("a spool in which something fails that should not", () => {
   const open = (log: Logger = silent) => {
     const store = new MemorySpoolStore();
     const storage = new MoodyStorage();
-    const spool = new LocalSpool(storage, { openStore: async () => store, log });
+    const spool = new LocalSpool(storage, { directory: "memory", openStore: async () => store, log });
     spools.push(spool);
     const accept = (tasks: readonly NewTask[]) => spool.accept(tasks, storage.clock.nowMs());
     const empty = () => until("the spool is empty", () => store.tasks.length === 0);
-    return { storage, spool, accept, empty };
+    return { store, storage, spool, accept, empty };
   };
 
   it("goes on though the logger throws, and says on stderr what it was told", async () => {
@@ -39,6 +39,27 @@ describe("a spool in which something fails that should not", () => {
       expect.stringContaining("disk of the logs is full"),
       expect.anything(),
     );
+  });
+
+  it("lets no more wait for a task of the same lock than memory can bear, its disk hanging", async () => {
+    const { store, accept } = open();
+    const append = store.append.bind(store);
+    let goOn = () => {};
+    const hangs = new Promise<void>((resolve) => (goOn = resolve));
+    store.append = (...given) => hangs.then(() => append(...given));
+    const payload = Buffer.alloc(10 * 1_048_576);
+    const unique = (id: string) => newTask({ id, uniqueKey: "lock", payload }, { uniqueForMs: 60_000 });
+    const ids = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
+    let refused = 0;
+
+    const told = ids(60).map((id) => accept([unique(id)]).catch((error: unknown) => (refused += 1) && error));
+    // The first is being written; 51 wait.
+    await until("the others are refused", () => refused === 8);
+    goOn();
+
+    const ends = await Promise.all(told);
+    expect(ends.slice(1, 52).flat()).toEqual(ids(51).map(() => ({ status: "duplicate", id: "0" })));
+    expect(ends.slice(52)).toMatchObject(ids(8).map(() => ({ code: "SPOOL_FAILED", data: { directory: "memory" } })));
   });
 
   it("looks again when a look has failed, whatever it was", async () => {

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt } from "../broker/receipt.js";
 import type { Incarnation } from "../broker/incarnation.js";
 import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
+import { Backlog } from "../core/backlog.js";
+import { HoldfastError } from "../core/errors.js";
 import { type Logger, unfailing } from "../core/log.js";
 import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
@@ -13,6 +15,8 @@ import { defaultPace, type Pace, type Trouble } from "./troubles.js";
 import { WaitingLocks } from "./waiting-locks.js";
 
 export interface LocalSpoolOptions {
+  /** The store's, for errors. */
+  readonly directory: string;
   /** Opened with the first use. */
   readonly openStore: () => Promise<SpoolStore>;
   readonly log: Logger;
@@ -31,6 +35,9 @@ const releasedAtOnce = 1_000;
 const releaseAgainMs = 1_000;
 /** Before the first task is accepted, storage has so long to say that it is fit for a spool. */
 const lookFirstMs = 250;
+
+/** About what a task takes in memory besides its payload. */
+const perTask = 1_024;
 
 /** Tasks, since the spool was made. */
 export interface SpoolCounters {
@@ -57,6 +64,7 @@ export class LocalSpool implements Spool {
   readonly #rule = new ReleaseRule();
   readonly #looks: Looks;
   readonly #locks = new WaitingLocks();
+  readonly #undecided = new Backlog();
   readonly #over = new AbortController();
   /** By queue: the sequence of the last task that was accepted or taken over, and how many are being accepted. */
   readonly #accepted = new Map<string, { last: number; underWay: number }>();
@@ -161,7 +169,7 @@ export class LocalSpool implements Spool {
     for (;;) {
       const undecided = tasks.flatMap((task) => this.#locks.undecided(task, nowMs) ?? []);
       if (undecided.length === 0) break;
-      await Promise.all(undecided);
+      await this.#decided(undecided, tasks);
     }
     const fresh: NewTask[] = [];
     const receipts = tasks.map((task): EnqueueReceipt => {
@@ -177,6 +185,16 @@ export class LocalSpool implements Spool {
       await appended;
     }
     return receipts;
+  }
+
+  /** Whether tasks are in that have locks which these ask for. A disk that hangs decides nothing: memory is to bear that. */
+  async #decided(undecided: readonly Promise<unknown>[], tasks: readonly NewTask[]): Promise<void> {
+    const bytes = tasks.reduce((sum, { message }) => sum + message.payload.length + perTask, 0);
+    if (!this.#undecided.hasRoomFor(bytes)) {
+      const problem = `${this.#undecided.bytes} bytes wait for unique tasks before them, and this was not accepted`;
+      throw new HoldfastError("SPOOL_FAILED", { directory: this.#options.directory, problem });
+    }
+    await this.#undecided.hold(bytes, Promise.all(undecided));
   }
 
   async #append(fresh: readonly NewTask[], nowMs: number): Promise<void> {

@@ -71,7 +71,7 @@ function hasty(url: string): Broker {
       incarnations: async (queues) => queues.map(() => ({ id: "whatever", persistence: "aof" })),
     };
     const store = new MemorySpoolStore();
-    return new LocalSpool(storage, { openStore: async () => store, log: silent });
+    return new LocalSpool(storage, { directory: "memory", openStore: async () => store, log: silent });
   });
 }
 

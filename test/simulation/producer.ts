@@ -53,7 +53,7 @@ export class Producer {
     this.process = owner;
     this.broker = broker;
     const openStore = async () => (this.store = disk.open(owner));
-    this.spool = new LocalSpool(broker, { openStore, log: silent, trustAfterMs, afterSave, pace });
+    this.spool = new LocalSpool(broker, { directory: "memory", openStore, log: silent, trustAfterMs, afterSave, pace });
     if (whenDown === "spool") broker.spool = this.spool;
     this.client = new Client(broker, { timeout: `${timeoutMs}ms`, accept, whenDown });
     // What an earlier process left is delivered, too.

@@ -63,6 +63,17 @@ describe("a spool's directory", () => {
     expect(files.length).toBeGreaterThan(3);
   });
 
+  it("hands a burst to its disk, however much of it waits while that goes on", async () => {
+    // The thread says that it is full, so it was asked.
+    const store = open({ maxBytes: 65_536 });
+    const payload = Buffer.alloc(33 * 1_048_576);
+
+    const told = await Promise.allSettled(["a", "b"].map((id) => store.append([newTask({ id, payload })], t0)));
+
+    const full = { status: "rejected", reason: { code: "SPOOL_FULL" } };
+    expect(told).toMatchObject([full, full]);
+  });
+
   it("is read in portions that memory can bear", async () => {
     const store = open();
     const payload = Buffer.alloc(3 * 1_048_576);

@@ -1,4 +1,5 @@
 import type { Adopted, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore, Unreadable } from "../../broker/spool.js";
+import { Backlog } from "../../core/backlog.js";
 import { HoldfastError } from "../../core/errors.js";
 import { consoleLogger, type Logger, unfailing } from "../../core/log.js";
 import type { NewTask } from "../../core/message.js";
@@ -29,6 +30,7 @@ export class FileSpoolStore implements SpoolStore {
   readonly #listeners: ((adopted: Adopted) => void)[] = [];
   readonly #unreadableListeners: ((task: Unreadable) => void)[] = [];
   readonly #underWay = new UnderWay("the spool");
+  readonly #waiting = new Backlog();
   #lastRead = 0;
   #closing: Promise<void> | undefined;
 
@@ -45,10 +47,17 @@ export class FileSpoolStore implements SpoolStore {
     });
   }
 
+  get directory(): string {
+    return this.#plan.directory;
+  }
+
   async append(tasks: readonly NewTask[], nowMs: number): Promise<number> {
     const records = pack(tasks.map(encodeRecord));
     const ids = tasks.map(({ message }) => message.id);
-    return this.#ask<number>({ verb: "append", ids, records, nowMs }, [records.bytes.buffer]);
+    const bytes = records.bytes.length;
+    if (!this.#waiting.hasRoomFor(bytes))
+      throw this.#failed(`${this.#waiting.bytes} bytes wait for its disk, and this was not accepted`);
+    return this.#waiting.hold(bytes, this.#ask({ verb: "append", ids, records, nowMs }, [records.bytes.buffer]));
   }
 
   async read(after: number, limit: number): Promise<readonly SpooledTask[]> {
@@ -116,7 +125,7 @@ export class FileSpoolStore implements SpoolStore {
     return (await answer) as T;
   }
 
-  #failed(problem: string, cause: unknown): HoldfastError {
+  #failed(problem: string, cause?: unknown): HoldfastError {
     return new HoldfastError("SPOOL_FAILED", { directory: this.#plan.directory, problem }, { cause });
   }
 

@@ -12,6 +12,8 @@ const port = parentPort!;
 
 /** About so many tasks are the most that one transaction takes: those that wait for their answer are waiting. */
 const groupTasks = 2_000;
+/** And so many bytes: a burst is to be seen to go on. */
+const groupBytes = 16 * 1_048_576;
 
 function serve(driver: Driver): void {
   const { plan, after } = workerData as SpoolThreadData;
@@ -22,6 +24,7 @@ function serve(driver: Driver): void {
 
   port.on("message", (first: ToSpoolThread) => {
     let group: { number: number; call: SpoolCall }[] = [];
+    let share = 0;
     for (let next: ToSpoolThread | undefined = first; next !== undefined; next = received()) {
       if (next.to === "end") {
         answer(group);
@@ -31,9 +34,11 @@ function serve(driver: Driver): void {
         return;
       }
       group.push(next);
-      if (tasksIn(group) < groupTasks) continue;
+      share += shareOf(next.call);
+      if (share < 1) continue;
       answer(group);
       group = [];
+      share = 0;
     }
     answer(group);
     tendIn(spool.restMs());
@@ -66,8 +71,10 @@ const received = (): ToSpoolThread | undefined => receiveMessageOnPort(port)?.me
 const tell = (message: FromSpoolThread, transfer: readonly TransferListItem[] = []): void =>
   port.postMessage(message, transfer);
 
-function tasksIn(group: readonly { call: SpoolCall }[]): number {
-  return group.reduce((sum, { call }) => sum + (call.verb === "append" ? call.records.lengths.length : 1), 0);
+/** How much of a group this is. */
+function shareOf(call: SpoolCall): number {
+  if (call.verb !== "append") return 1 / groupTasks;
+  return Math.max(call.records.lengths.length / groupTasks, call.records.bytes.length / groupBytes);
 }
 
 /** What can be handed over instead of being copied. */
