@@ -38,7 +38,8 @@ export type { EnqueueReceipt } from "./receipt.js";
  * 8. Expected is a receipt, unexpected is thrown: BROKER_UNAVAILABLE, BROKER_FAILED, BROKER_INCOMPATIBLE or CLOSED.
  *
  * All times are Unix ms. Storage keeps whole seconds: times to come are rounded up, `nowMs` is rounded down.
- * What operators do and see, and signals, are in roles.ts, what handlers had done once is in effects.ts, with roles still to come; the spool's contract is in spool.ts.
+ * What operators do and see, and signals, are in roles.ts, what handlers had done once is in effects.ts, work on dead letters
+ * in dead-letters.ts; the spool's contract is in spool.ts.
  */
 export interface Broker
   extends
@@ -101,6 +102,12 @@ export interface Producing {
    * @throws BROKER_UNAVAILABLE BROKER_INCOMPATIBLE CLOSED
    */
   ping(queue?: string): Promise<void>;
+  /**
+   * Resolves when the storage that has the queue takes what is sent: writes something there that goes away by itself. Absent
+   * where a ping tells as much. `withinMs` as above.
+   * @throws as `ping`
+   */
+  probe?(queue: string, withinMs?: number): Promise<void>;
 }
 
 /** What has to have a task before it is accepted. */

@@ -86,6 +86,9 @@ export interface Tallied {
   /** Times. */
   incarnationChanges: number;
   dataLosses: number;
+  /** Times that a circuit breaker did. */
+  breakerOpened: number;
+  breakerDegraded: number;
   /** Set to 0 by whoever records an outage: the longest time that a spooled task waited for its answer, ms … */
   longestDelayMs: number;
   /** … and the most spooled tasks that were sent again at once: what is sent again twice is not counted twice. */
@@ -108,6 +111,8 @@ export const newTally = (): Tallied => ({
   parked: 0,
   incarnationChanges: 0,
   dataLosses: 0,
+  breakerOpened: 0,
+  breakerDegraded: 0,
   longestDelayMs: 0,
   mostReplayed: 0,
 });

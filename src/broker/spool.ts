@@ -78,6 +78,18 @@ export interface Spool extends AsyncDisposable {
   stats(): Promise<SpoolStats>;
   /** Storage seems to be back: deliver now instead of at the next look. */
   nudge(): void;
+  /** Have that told from now on how what is sent from here fares. Absent: it is told to nobody. */
+  tell?(hearing: Hearing): void;
   /** What is not delivered stays on this machine, for the next process that opens the spool. */
   close(): Promise<void>;
+}
+
+/** Who knows how each part of storage is, by what calls to it tell. */
+export interface Hearing {
+  /** Make a call for so many tasks of this queue, and hear how it goes. */
+  call<T>(queue: string, tasks: number, work: () => Promise<T>): Promise<T>;
+  /** Something is wrong with the storage that has the queue, and nothing can be sent that would tell what. */
+  doubt(queue: string): void;
+  /** That storage is there, and in trouble: it is to be sent little at a time. */
+  isDegraded(queue: string): boolean;
 }

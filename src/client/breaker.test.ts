@@ -138,6 +138,7 @@ describe("breaker", () => {
     r.call("impaired");
     const waits = Array.from({ length: 4 }, () => {
       const waited = r.probe("well");
+      r.pass(6_000);
       r.call("impaired");
       return waited;
     });
@@ -147,6 +148,26 @@ describe("breaker", () => {
     r.pass(20_000);
     r.call("impaired");
     expect(Math.round(r.probe("well"))).toBe(100);
+  });
+
+  it.each<[Sign, number, string[]]>([
+    ["impaired", 1, ["closed: ", "degraded: impaired"]],
+    ["away", 3, ["closed: ", "open: away", "halfOpen: away", "degraded: it is there again, and was so a moment ago"]],
+  ])("does not flap: it closes once in five seconds, though every probe is answered (%s)", (sign, calls, once) => {
+    const r = rig();
+    const beganAtMs = r.now();
+    const closedAtMs: number[] = [];
+    while (r.now() < beganAtMs + 30_000) {
+      for (let n = 0; n < calls && r.breaker.state === "closed"; n++) r.call(sign, 1);
+      r.probe("well");
+      if (r.breaker.state === "closed") closedAtMs.push(r.now());
+    }
+
+    const apartMs = closedAtMs.slice(1).map((atMs, n) => atMs - closedAtMs[n]!);
+    expect(Math.min(...apartMs)).toBeGreaterThanOrEqual(5_000);
+    expect(Math.max(...apartMs)).toBeLessThanOrEqual(10_000);
+    const from = r.told.indexOf("closed: ");
+    expect(r.told.slice(from, from + once.length)).toEqual(once);
   });
 
   it("does not hear what calls tell that were sent before it opened", () => {
@@ -219,6 +240,7 @@ class Model {
   #heard: { readonly sign: Sign; readonly startedAtMs: number; readonly atMs: number; readonly probe: boolean }[] = [];
   /** Before this, calls belong to a strike that was counted already. */
   #fromMs = Number.NEGATIVE_INFINITY;
+  #closedAtMs = Number.NEGATIVE_INFINITY;
 
   hear(heard: Sign, startedAtMs: number, atMs: number, probe = false): void {
     this.#heard.push({ sign: heard, startedAtMs, atMs, probe });
@@ -228,8 +250,11 @@ class Model {
   }
 
   probed(heard: Sign, atMs: number): void {
-    if (heard === "well") this.#become("closed");
-    else if (this.state === "open") this.#become(heard === "away" ? "open" : "degraded");
+    if (heard === "well") {
+      const closes = atMs >= this.#closedAtMs + 5_000;
+      if (closes) this.#closedAtMs = atMs;
+      if (closes || this.state === "open") this.#become(closes ? "closed" : "degraded");
+    } else if (this.state === "open") this.#become(heard === "away" ? "open" : "degraded");
     else if (heard === "away") this.hear("away", atMs, atMs, true);
   }
 

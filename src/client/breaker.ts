@@ -24,6 +24,10 @@ const firstProbeMs = 100;
 const longestProbeMs = 5_000;
 /** Tripped again so soon after it closed, it goes on backing off where it was: it had closed in vain. */
 const relapseMs = 10_000;
+/** It closes at most once in this time: until then a storage that is there again is degraded. */
+const closesEveryMs = 5_000;
+
+const relapsed = "it is there again, and was so a moment ago";
 
 interface Second {
   readonly second: number;
@@ -38,7 +42,7 @@ interface Second {
  */
 export class Breaker {
   readonly #random: () => number;
-  readonly #onChange: () => void;
+  readonly #onChange: (before: BreakerState) => void;
   #state: BreakerState = "closed";
   #reason = "";
   #probeAtMs = Number.POSITIVE_INFINITY;
@@ -49,7 +53,7 @@ export class Breaker {
   #struckAtMs = Number.NEGATIVE_INFINITY;
   #window: Second[] = [];
 
-  constructor(onChange: () => void = () => {}, random: () => number = Math.random) {
+  constructor(onChange: (before: BreakerState) => void = () => {}, random: () => number = Math.random) {
     this.#onChange = onChange;
     this.#random = random;
   }
@@ -87,7 +91,7 @@ export class Breaker {
   }
 
   probed(sign: Sign, problem: string, nowMs: number): void {
-    if (sign === "well") return this.#close(nowMs);
+    if (sign === "well") return this.#isThere(nowMs);
     this.#vain += 1;
     this.#probeLater(nowMs);
     if (this.#state === "halfOpen") this.#become(sign === "away" ? "open" : "degraded", problem);
@@ -114,6 +118,13 @@ export class Breaker {
     this.#become(state, problem);
   }
 
+  #isThere(nowMs: number): void {
+    const fromMs = this.#closedAtMs + closesEveryMs;
+    if (nowMs >= fromMs) return this.#close(nowMs);
+    this.#probeAtMs = fromMs;
+    if (this.#state === "halfOpen") this.#become("degraded", relapsed);
+  }
+
   #close(nowMs: number): void {
     this.#closedAtMs = nowMs;
     this.#probeAtMs = Number.POSITIVE_INFINITY;
@@ -122,11 +133,12 @@ export class Breaker {
 
   #become(state: BreakerState, reason: string): void {
     if (state === this.#state) return;
+    const before = this.#state;
     this.#state = state;
     this.#reason = reason;
     this.#strikes = 0;
     this.#window = [];
-    this.#onChange();
+    this.#onChange(before);
   }
 
   #probeLater(nowMs: number): void {

@@ -17,25 +17,35 @@ export interface EndpointHealth {
 const quickMs = 250;
 /** While somebody waits, a probe is never further away than this. */
 const longestWaitedForMs = 250;
+/** Where it is in doubt whether it is there it is asked so soon, again and again, and has so long to answer. */
+const doubtAfterMs = 100;
+const doubtWithinMs = 500;
 
 /**
- * One storage that is there or not (of a Cluster: one node) with its breaker: hears how calls go, probes it by a ping while
- * it is away, and lets those wait who have the time.
+ * One storage that is there or not (of a Cluster: one node) with its breaker: hears how calls go, probes it while it is
+ * away or refuses, and lets those wait who have the time.
  */
 export class Endpoint {
   readonly #broker: string;
   readonly #shard: string;
-  readonly #ping: () => Promise<void>;
-  readonly #onUp: () => void;
-  readonly #breaker = new Breaker(() => this.#changed());
+  readonly #probeStorage: (withinMs?: number) => Promise<void>;
+  readonly #onChange: (state: BreakerState, before: BreakerState) => void;
+  readonly #breaker = new Breaker((before) => this.#changed(before));
   readonly #waiting = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
+  #doubting: NodeJS.Timeout | undefined;
 
-  constructor(broker: string, shard: string, ping: () => Promise<void>, onUp: () => void) {
+  /** `probe` resolves where storage takes what is sent, in that time if there is one. */
+  constructor(
+    broker: string,
+    shard: string,
+    probe: (withinMs?: number) => Promise<void>,
+    onChange: (state: BreakerState, before: BreakerState) => void,
+  ) {
     this.#broker = broker;
     this.#shard = shard;
-    this.#ping = ping;
-    this.#onUp = onUp;
+    this.#probeStorage = probe;
+    this.#onChange = onChange;
   }
 
   get health(): EndpointHealth {
@@ -53,6 +63,11 @@ export class Endpoint {
     return this.#breaker.state === "closed";
   }
 
+  /** It is there, and in trouble. */
+  get degraded(): boolean {
+    return this.#breaker.state === "degraded";
+  }
+
   /** Make a call for so many tasks, and hear how it goes. */
   async call<T>(tasks: number, work: () => Promise<T>, patienceMs = quickMs): Promise<T> {
     const startedAtMs = performance.now();
@@ -62,11 +77,20 @@ export class Endpoint {
       this.#breaker.heard(nowMs - startedAtMs > patienceMs + tasks ? "slow" : "well", "", startedAtMs, nowMs);
       return answer;
     } catch (error) {
-      this.#breaker.heard(...told(error), startedAtMs, performance.now());
+      this.#failed(error, startedAtMs);
       throw error;
     } finally {
       this.#probeInTime();
     }
+  }
+
+  /**
+   * Somebody has had no answer, or cannot even ask: ask now and then, until it answers or is known to be away. Those who
+   * call seldom, or for long, as a spool does, would not find out for many seconds.
+   */
+  doubt(): void {
+    if (this.#doubting !== undefined || !this.well) return;
+    this.#doubting = setTimeout(() => void this.#ask(), doubtAfterMs).unref();
   }
 
   /** Resolves with true as soon as calls may go to it, with false when they may not by then (`performance.now()`). */
@@ -85,10 +109,10 @@ export class Endpoint {
     return this.usable;
   }
 
-  #changed(): void {
+  #changed(before: BreakerState): void {
     const { state, reason } = this.#breaker;
     tellBroker({ event: "breaker", broker: this.#broker, shard: this.#shard, state, reason });
-    if (state === "closed") this.#onUp();
+    this.#onChange(state, before);
     if (this.usable) for (const end of this.#waiting) end();
   }
 
@@ -101,13 +125,32 @@ export class Endpoint {
     this.#timer = setTimeout(() => void this.#probe(), waitMs).unref();
   }
 
+  #failed(error: unknown, startedAtMs: number): void {
+    const [sign, problem] = told(error);
+    this.#breaker.heard(sign, problem, startedAtMs, performance.now());
+    if (sign === "away") this.doubt();
+  }
+
+  async #ask(): Promise<void> {
+    const startedAtMs = performance.now();
+    const asked = this.#probeStorage(doubtWithinMs);
+    const error = await asked.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    this.#doubting = undefined;
+    if (error === undefined) this.#breaker.heard("well", "", startedAtMs, performance.now());
+    else this.#failed(error, startedAtMs);
+    this.#probeInTime();
+  }
+
   async #probe(): Promise<void> {
-    // Where it was there all the time the ping shows how quick it is; otherwise most of its time went into waiting for it.
+    // Where it was there all the time the probe shows how quick it is; otherwise most of its time went into waiting for it.
     const wasThere = this.usable;
     this.#breaker.probing();
     const startedAtMs = performance.now();
     try {
-      await this.#ping();
+      await this.#probeStorage();
       const nowMs = performance.now();
       const slow = wasThere && nowMs - startedAtMs > quickMs;
       this.#breaker.probed(slow ? "slow" : "well", slow ? "its answers come late" : "", nowMs);

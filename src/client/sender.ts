@@ -5,6 +5,7 @@ import { inTime } from "../core/expiry.js";
 import { pause } from "../core/loop.js";
 import type { NewTask } from "../core/message.js";
 import { Endpoint, type EndpointHealth } from "./endpoint.js";
+import { Endpoints } from "./endpoints.js";
 import type { Policy } from "./policy.js";
 
 interface Waiting {
@@ -41,7 +42,7 @@ const repeated = (task: NewTask): NewTask => ({ ...task, repeat: true });
  */
 export class Sender {
   readonly #broker: Producing;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints: Endpoints;
   #gathered = new Map<string, Gathered>();
   /** That of the last task: mostly the next one's, too. */
   #gathering: Gathered | undefined;
@@ -50,6 +51,7 @@ export class Sender {
 
   constructor(broker: Producing) {
     this.#broker = broker;
+    this.#endpoints = Endpoints.of(broker);
   }
 
   /** Tasks that wait for storage to come back. */
@@ -63,8 +65,7 @@ export class Sender {
   }
 
   health(): EndpointHealth[] {
-    if (this.#endpoints.size === 0) return [{ broker: this.#broker.label, shard: "", state: "closed", reason: "" }];
-    return [...this.#endpoints.values()].map(({ health }) => health);
+    return this.#endpoints.health();
   }
 
   /** One with less time than its policy gives (until then, of performance.now) goes alone. */
@@ -200,20 +201,9 @@ export class Sender {
   #placeOf(queue: string, { accept, whenDown }: Policy): Endpoint | Spool {
     const { spool } = this.#broker;
     if (spool !== undefined && accept === "spool") return spool;
-    const endpoint = this.#endpointOf(queue);
+    const endpoint = this.#endpoints.of(queue);
     // What was spooled before goes before, however well storage is by now.
     return spool !== undefined && whenDown === "spool" && (!endpoint.well || spool.holds(queue)) ? spool : endpoint;
-  }
-
-  #endpointOf(queue: string): Endpoint {
-    const shard = this.#broker.shardOf?.(queue) ?? "";
-    const known = this.#endpoints.get(shard);
-    if (known !== undefined) return known;
-    const { label, spool } = this.#broker;
-    const ping = () => this.#broker.ping(shard === "" ? undefined : queue);
-    const endpoint = new Endpoint(label, shard, ping, () => spool?.nudge());
-    this.#endpoints.set(shard, endpoint);
-    return endpoint;
   }
 
   async #deliver(

@@ -99,7 +99,7 @@ export const redriveCountsKey = (queue: string, redrive: string) =>
 /** LIST: a worker's last lease request and what it got; of a call for several queues, at the first. */
 export const requestKey = (queue: string, workerId: string) => `${keysOf(queue).holdfast}req:${workerId}`;
 
-/** STRING, for a minute: what is written behind a call that may change nothing, so that there is something to confirm. */
+/** STRING, for a minute: written behind a call that may change nothing, so that there is something to confirm; and to see whether a write is taken. */
 export const barrierKey = (queue: string) => `${keysOf(queue).holdfast}barrier`;
 
 /** Where the ids of a state are, in the order in which they are told; a group's name for `aggregating`. */

@@ -66,6 +66,7 @@ import { find, queues } from "./look.js";
 import { promote, prune, reclaim } from "./maintain.js";
 import { openerOf } from "./open-link.js";
 import { readOutages, writeOutages } from "./outages.js";
+import { probe } from "./probe.js";
 import { remember } from "./remember.js";
 import { report } from "./report.js";
 import type { ServerCheck } from "./server-check.js";
@@ -343,6 +344,14 @@ export class RedisBroker implements Broker {
 
   async ping(queue?: string): Promise<void> {
     return this.#run((link) => link.ping(queue));
+  }
+
+  async probe(queue: string, withinMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const timeoutMs = Math.min(this.#linkOptions.timeoutMs, withinMs);
+    return this.#run(
+      (link) => probe(link, queue, this.clock.nowMs(), timeoutMs),
+      this.#fit ? undefined : () => this.#readyWithin(timeoutMs, []),
+    );
   }
 
   async close(): Promise<void> {

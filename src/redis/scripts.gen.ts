@@ -4167,6 +4167,47 @@ export function pause(keys: readonly PauseKeys[], head: PauseHead): ScriptCall {
   return { script: pauseScript, keys: keys.flatMap((key) => [key.asynq, key.holdfast]), args };
 }
 
+export interface ProbeKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface ProbeHead {
+  readonly nowNs: Argument;
+}
+
+export const probeScript: Script = {
+  name: "probe",
+  sha1: "85416eee0368ec603b1efd434af1c7b79d927d77",
+  text: `-- Whether a task of this queue would be taken now: a write that leaves nothing behind for long. A server that is full, has too few
+-- replicas or is one itself refuses it, as it refuses tasks; a PING it answers.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, now_ns = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+-- Somebody works on the storage, and nothing is taken meanwhile.
+local standstill = redis.pcall("GET", holdfast .. "standstill")
+if type(standstill) == "string" then
+  local until_ms, why = standstill:match("^(%d+)\\t%d+\\t[^\\t]*\\t(.*)$")
+  if until_ms and tonumber(until_ms) * 1000000 > tonumber(now_ns) then
+    return redis.error_reply("MAINTENANCE " .. until_ms .. " " .. why)
+  end
+end
+redis.call("SET", holdfast .. "barrier", "", "EX", 60)
+return 1
+`,
+};
+
+export function probe(keys: ProbeKeys, head: ProbeHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.nowNs];
+  return { script: probeScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface PromoteKeys {
   readonly asynq: string;
   readonly holdfast: string;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt, Looking, Producing } from "../broker/broker.js";
 import type { Identifying } from "../broker/incarnation.js";
-import type { SpooledTask, SpoolStore } from "../broker/spool.js";
+import type { Hearing, SpooledTask, SpoolStore } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
 import { groupedBy } from "../core/grouped-by.js";
 import { Doorbell } from "./doorbell.js";
@@ -11,10 +11,12 @@ import type { ReleaseRule } from "./release.js";
 import { type Aside, type Lane, type Pace, type Trouble, Troubles } from "./troubles.js";
 
 /** As much of a broker as delivery needs. */
-export type SpoolStorage = Omit<Producing, "ping"> & Identifying & Pick<Looking, "find">;
+export type SpoolStorage = Omit<Producing, "ping" | "probe"> & Identifying & Pick<Looking, "find">;
 
 /** Tasks in one step. */
 const most = 512;
+/** Of them for a storage that is in trouble. */
+const mostInTrouble = 32;
 /** How long storage has for one step. */
 const withinMs = 2_000;
 /** A queue that is slower than others of the same step goes on by itself. */
@@ -33,6 +35,7 @@ export interface DeliveryOptions {
   readonly waiting: (after: number) => Iterable<string>;
   /** It was released, and the store does not say so yet: a read that was under way may still tell of it. */
   readonly isLeaving: (sequence: number) => boolean;
+  readonly hearing: () => Hearing | undefined;
 }
 
 export interface DeliveryEvents {
@@ -153,13 +156,20 @@ export class Delivery {
     const perStep = Math.max(1, Math.floor((this.#options.maxPerSecond ?? Number.POSITIVE_INFINITY) / 10));
     for (const row of rows) {
       if (!this.#isSkipped(row)) {
-        if (chosen.length >= Math.min(this.#size, perStep)) break;
+        const { queue } = row.task.message;
+        const { length } = chosen;
+        if (length >= Math.min(this.#size, perStep) || (length >= mostInTrouble && length >= this.#mostOf(queue)))
+          break;
         chosen.push(row);
-        this.#sending.add(row.task.message.queue);
+        this.#sending.add(queue);
       }
       this.#cursor = row.sequence;
     }
     return chosen;
+  }
+
+  #mostOf(queue: string): number {
+    return this.#options.hearing()?.isDegraded(queue) === true ? mostInTrouble : most;
   }
 
   #isSkipped({ sequence, task }: SpooledTask): boolean {
@@ -335,16 +345,18 @@ export class Delivery {
 
   async #put(queue: string, rows: readonly SpooledTask[]): Promise<Put> {
     const era = this.#rule.eraOf(queue);
-    if (era === undefined) return { how: "away", error: new Error("storage does not tell which data it has") };
+    const hearing = this.#options.hearing();
+    if (era === undefined) {
+      hearing?.doubt(queue);
+      return { how: "away", error: new Error("storage does not tell which data it has") };
+    }
     const nowMs = this.#storage.clock.nowMs();
     const heldMs = this.#options.heldMs();
     let receipts: EnqueueReceipt[];
     try {
-      receipts = await this.#storage.enqueue(
-        rows.map((row) => prepared(row, nowMs, heldMs)),
-        nowMs,
-        withinMs,
-      );
+      const tasks = rows.map((row) => prepared(row, nowMs, heldMs));
+      const send = () => this.#storage.enqueue(tasks, nowMs, withinMs);
+      receipts = await (hearing?.call(queue, rows.length, send) ?? send());
       receipts = await Promise.all(receipts.map((receipt, n) => this.#verified(receipt, rows[n]!)));
     } catch (error) {
       return { how: HoldfastError.is(error, "BROKER_FAILED") ? "failed" : "away", error: error as Error };

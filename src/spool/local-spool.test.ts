@@ -218,6 +218,33 @@ describe("a broker's spool", () => {
     expect(performance.now() - startMs).toBeGreaterThan(290);
   });
 
+  it("sends few at a time to a storage that is in trouble, and tells how each call to it fares", async () => {
+    const { storage, spool, accept, empty } = open();
+    const troubled = new Set(["default"]);
+    const heard: string[] = [];
+    spool.tell({
+      call: async (queue, tasks, work) => {
+        const answer = await work();
+        heard.push(`${queue}: ${tasks}`);
+        return answer;
+      },
+      doubt: (queue) => void heard.push(`in doubt about ${queue}`),
+      isDegraded: (queue) => troubled.has(queue),
+    });
+
+    await accept(ids(100));
+    await empty();
+    expect(storage.calls.map(({ length }) => length)).toEqual([32, 32, 32, 4]);
+    troubled.clear();
+    await accept(ids(300, "b"));
+    await empty();
+    expect(heard.slice(4)).toEqual(["default: 300"]);
+
+    storage.incarnation = undefined;
+    await accept([newTask({ id: "new", queue: "new" })]);
+    await until("nothing can be sent, and it says so", () => heard.includes("in doubt about new"));
+  });
+
   it("calls a task a duplicate only of one that was accepted", async () => {
     const { store, accept } = open();
     const append = store.append.bind(store);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EnqueueReceipt } from "../broker/receipt.js";
 import type { Incarnation } from "../broker/incarnation.js";
-import type { Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
+import type { Hearing, Spool, SpooledTask, SpoolOutcome, SpoolStats, SpoolStore } from "../broker/spool.js";
 import { Backlog } from "../core/backlog.js";
 import { HoldfastError } from "../core/errors.js";
 import { type Logger, unfailing } from "../core/log.js";
@@ -84,6 +84,7 @@ export class LocalSpool implements Spool {
   readonly #leavingSequences = new Set<number>();
   #releasing: Promise<void> | undefined;
   #fileProblem: string | undefined;
+  #hearing: Hearing | undefined;
 
   constructor(storage: SpoolStorage, options: LocalSpoolOptions) {
     this.#storage = storage;
@@ -142,6 +143,10 @@ export class LocalSpool implements Spool {
     if (this.#works !== undefined) this.#works.delivery.nudge();
     // Whoever needs the store hears why it cannot be opened.
     else void this.#open().catch(() => undefined);
+  }
+
+  tell(hearing: Hearing): void {
+    this.#hearing = hearing;
   }
 
   close(): Promise<void> {
@@ -271,6 +276,7 @@ export class LocalSpool implements Spool {
         heldMs: () => this.#heldMs(),
         waiting: (after) => this.#waiting(after),
         isLeaving: (sequence) => this.#leavingSequences.has(sequence),
+        hearing: () => this.#hearing,
       },
       {
         onAnswered: (...answers) => this.#answered(...answers),
