@@ -9,6 +9,7 @@ export type { Mail, Mailer } from "./delivery/mail.js";
 export { type Delivered, testChannels } from "./delivery/test-channels.js";
 export type { Notification } from "./delivery/notification.js";
 export type { Duty } from "./duties.js";
+export { processMetrics } from "./metrics/process-metrics.js";
 export { Monitor, type MonitorHealth, type MonitorOptions } from "./monitor.js";
 export type { MonitorConfig } from "./monitor-config.js";
 export type { MonitorBroker } from "./poll.js";

@@ -11,6 +11,12 @@ export interface Sample {
   readonly value: number;
 }
 
+const familyOf =
+  (type: Family["type"]) =>
+  (name: string, help: string, samples: readonly Sample[]): Family => ({ name, type, help, samples });
+export const gauge = familyOf("gauge");
+export const counter = familyOf("counter");
+
 /** Prometheus's text format, version 0.0.4. A metric without samples is left out. */
 export function exposition(families: readonly Family[]): string {
   return families

@@ -3,26 +3,13 @@ import { evictionCauses } from "../../broker/eviction.js";
 import { taskStates } from "../../core/state.js";
 import type { Facts, GroupFacts } from "../facts.js";
 import type { Trail } from "../trail.js";
-import type { Family, Sample } from "./exposition.js";
+import { counter, type Family, gauge, type Sample } from "./exposition.js";
 import { FoldedCounters, other } from "./folded.js";
 import { type QueueRow, queueRows } from "./queue-rows.js";
 import { typeRows } from "./type-rows.js";
 
 /** The latest groups alone are told apart. */
 const maxGroupSamples = 50;
-
-const gauge = (name: string, help: string, samples: readonly Sample[]): Family => ({
-  name,
-  type: "gauge",
-  help,
-  samples,
-});
-const counter = (name: string, help: string, samples: readonly Sample[]): Family => ({
-  name,
-  type: "counter",
-  help,
-  samples,
-});
 
 /** How many names are told apart in labels. */
 export interface LabelBounds {

@@ -1,5 +1,5 @@
 import type { DeliveryCounts } from "../delivery/delivery.js";
-import type { Family } from "./exposition.js";
+import { counter, type Family, gauge } from "./exposition.js";
 
 interface Own {
   readonly storageUp: boolean;
@@ -17,39 +17,30 @@ export function ownFamilies({ storageUp, failing, firing, counts, undelivered }:
   const seconds = (all: Readonly<Record<string, number>>, label: string) =>
     Object.entries(all).map(([name, ms]) => ({ labels: { [label]: name }, value: ms / 1_000 }));
   return [
-    {
-      name: "holdfast_monitor_storage_up",
-      type: "gauge",
-      help: "1 while storage answers.",
-      samples: [{ labels: {}, value: storageUp ? 1 : 0 }],
-    },
-    {
-      name: "holdfast_monitor_duty_failing_seconds",
-      type: "gauge",
-      help: "How long a duty has failed without a break; 0 while it works.",
-      samples: seconds(failing, "duty"),
-    },
-    {
-      name: "holdfast_alerts_firing",
-      type: "gauge",
-      help: "Alerts that fire, by severity, in the monitor that judges them.",
-      samples: [...firing].map(([severity, value]) => ({ labels: { severity }, value })),
-    },
-    {
-      name: "holdfast_alert_notifications_total",
-      type: "counter",
-      help: "Attempts to deliver a notification, by result: sent, failed, given_up (counted as failed, too).",
-      samples: [...counts].flatMap(([channel, { sent, failed, givenUp }]) => [
+    gauge("holdfast_monitor_storage_up", "1 while storage answers.", [{ labels: {}, value: storageUp ? 1 : 0 }]),
+    gauge(
+      "holdfast_monitor_duty_failing_seconds",
+      "How long a duty has failed without a break; 0 while it works.",
+      seconds(failing, "duty"),
+    ),
+    gauge(
+      "holdfast_alerts_firing",
+      "Alerts that fire, by severity, in the monitor that judges them.",
+      [...firing].map(([severity, value]) => ({ labels: { severity }, value })),
+    ),
+    counter(
+      "holdfast_alert_notifications_total",
+      "Attempts to deliver a notification, by result: sent, failed, given_up (counted as failed, too).",
+      [...counts].flatMap(([channel, { sent, failed, givenUp }]) => [
         { labels: { channel, result: "sent" }, value: sent },
         { labels: { channel, result: "failed" }, value: failed },
         { labels: { channel, result: "given_up" }, value: givenUp },
       ]),
-    },
-    {
-      name: "holdfast_alert_channel_failing_seconds",
-      type: "gauge",
-      help: "How long a channel has taken nothing; 0 while it takes what it is sent.",
-      samples: seconds(undelivered, "channel"),
-    },
+    ),
+    gauge(
+      "holdfast_alert_channel_failing_seconds",
+      "How long a channel has taken nothing; 0 while it takes what it is sent.",
+      seconds(undelivered, "channel"),
+    ),
   ];
 }
