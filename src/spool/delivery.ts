@@ -4,6 +4,7 @@ import type { Identifying } from "../broker/incarnation.js";
 import type { Hearing, SpooledTask, SpoolStore } from "../broker/spool.js";
 import { HoldfastError } from "../core/errors.js";
 import { groupedBy } from "../core/grouped-by.js";
+import { Semaphore } from "../core/semaphore.js";
 import { Doorbell } from "./doorbell.js";
 import type { Looks } from "./looks.js";
 import { prepared } from "./prepared.js";
@@ -21,6 +22,8 @@ const mostInTrouble = 32;
 const withinMs = 2_000;
 /** A queue that is slower than others of the same step goes on by itself. */
 const patienceMs = 250;
+/** Of hundreds of queues that are late each reads all that passed by: memory has few of these at a time, and the store. */
+const lateAtATime = 8;
 /** So many may be answered and not released; then delivery waits, for each takes memory. */
 const mostHeld = 200_000;
 /** After trouble with the spool's own file. */
@@ -44,6 +47,8 @@ export interface DeliveryEvents {
   onParked(task: SpooledTask, problem: string): void;
   onTrouble(queue: string, trouble: Trouble, error: Error): void;
   onStoreTrouble(error: unknown): void;
+  /** So many are answered and not released that delivery waits; told once until they are fewer by half. */
+  onMostHeld(tasks: number): void;
 }
 
 type Put = { readonly how: "answered" } | { readonly how: Trouble; readonly error: Error };
@@ -65,11 +70,14 @@ export class Delivery {
   /** Queues that a step is sending to. */
   readonly #sending = new Set<string>();
   readonly #alone = new Set<Promise<void>>();
+  readonly #lateReads = new Semaphore(lateAtATime);
   /** All up to here have been looked at. */
   #cursor = 0;
   /** After an outage few are sent at first. */
   #size = most;
   #pausedUntilMs = 0;
+  #toldMostHeld = false;
+  #over = false;
 
   constructor(
     storage: SpoolStorage,
@@ -112,7 +120,11 @@ export class Delivery {
 
   /** Resolves when the signal has aborted, and what was under way has ended. */
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener("abort", () => this.#bell.ring(), { once: true });
+    const end = () => {
+      this.#over = true;
+      this.#bell.ring();
+    };
+    signal.addEventListener("abort", end, { once: true });
     while (!signal.aborted) {
       let waitMs: number;
       try {
@@ -132,7 +144,7 @@ export class Delivery {
     for (const lane of this.#troubles.dueLanes(nowMs)) this.#beside(lane.queue, lane.first, this.#probe(lane));
     for (const aside of this.#troubles.dueAside(nowMs)) this.#tryAside(aside);
     const dueInMs = () => Math.max(1, this.#troubles.nextMs() - performance.now());
-    if (this.#rule.size >= mostHeld || this.#allInTrouble()) return dueInMs();
+    if (this.#isMostHeld() || this.#allInTrouble()) return dueInMs();
     if (this.#pausedUntilMs > nowMs) return Math.min(this.#pausedUntilMs - nowMs, dueInMs());
 
     const from = this.#cursor;
@@ -142,6 +154,17 @@ export class Delivery {
     const chosen = this.#choose(rows);
     if (chosen.length > 0) await this.#send(chosen);
     return 0;
+  }
+
+  #isMostHeld(): boolean {
+    const { size } = this.#rule;
+    if (size < mostHeld) {
+      this.#toldMostHeld &&= size > mostHeld / 2;
+      return false;
+    }
+    if (!this.#toldMostHeld) this.#events.onMostHeld(size);
+    this.#toldMostHeld = true;
+    return true;
   }
 
   /** Nothing is left but queues that wait for storage: the cursor would walk over all they hold, and come back for it. */
@@ -172,12 +195,13 @@ export class Delivery {
     return this.#options.hearing()?.isDegraded(queue) === true ? mostInTrouble : most;
   }
 
-  #isSkipped({ sequence, task }: SpooledTask): boolean {
+  #isSkipped(row: SpooledTask): boolean {
+    return this.#isDealtWith(row) || this.#troubles.lane(row.task.message.queue) !== undefined;
+  }
+
+  #isDealtWith({ sequence }: SpooledTask): boolean {
     return (
-      this.#rule.holds(sequence) ||
-      this.#options.isLeaving(sequence) ||
-      this.#troubles.aside(sequence) !== undefined ||
-      this.#troubles.lane(task.message.queue) !== undefined
+      this.#rule.holds(sequence) || this.#options.isLeaving(sequence) || this.#troubles.aside(sequence) !== undefined
     );
   }
 
@@ -236,8 +260,28 @@ export class Delivery {
     this.#alone.add(done);
   }
 
+  /**
+   * The others are not to wait for it again, nor to be read again for its sake: it has a cursor of its own until that has
+   * caught up with the other one.
+   */
   async #late(queue: string, first: number, sent: Promise<boolean>): Promise<void> {
-    if (await sent) this.#resume(queue, first);
+    for (let well = await sent; well;) {
+      const from = this.#troubles.lane(queue)?.from;
+      if (from === undefined || from > this.#cursor || !this.#mayGoBeside()) return this.#resume(queue, first);
+      // oxlint-disable-next-line no-await-in-loop -- in order
+      const read = await this.#lateReads.run(() => this.#store.read(from - 1, this.#mostOf(queue)));
+      const passed = read.filter(({ sequence }) => sequence <= this.#cursor);
+      const rows = passed.filter((row) => row.task.message.queue === queue && !this.#isDealtWith(row));
+      if (!this.#troubles.goesOn(queue, rows[0]?.sequence ?? from, from, passed.at(-1)?.sequence ?? this.#cursor))
+        continue;
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      well = rows.length === 0 || (await this.#deliver(queue, rows));
+    }
+  }
+
+  /** A limit is kept by the steps. */
+  #mayGoBeside(): boolean {
+    return !this.#over && this.#options.maxPerSecond === undefined && this.#rule.size < mostHeld;
   }
 
   /** The first task of a queue in trouble, alone. */

@@ -37,6 +37,30 @@ describe("a broker's spool in trouble", () => {
     expect(spool.counters().delivered).toBe(3_000);
   });
 
+  it("holds up nobody for a queue that answers late each time, and reads what it holds about twice", async () => {
+    const { store, storage, spool, accept } = open();
+    storage.trustAfterMs = 60_000;
+    const enqueue = storage.enqueue.bind(storage);
+    storage.enqueue = async (tasks) => {
+      if (tasks[0]!.message.queue === "late") await new Promise((resolve) => setTimeout(resolve, 270));
+      return enqueue(tasks);
+    };
+    const rows = countRead(store);
+    const tasks = ids(3_072).map((id, n) => newTask({ id, queue: n % 2 === 0 ? "late" : "well" }));
+    await accept(tasks);
+    const well = () => storage.sent.filter((id) => id === "last" || Number(id) % 2 === 1);
+    await until("those that are well are there", () => well().length === 1_536);
+    await until("the late one has gone on", () => spool.counters().delivered > 1_536 + 512);
+    await accept([newTask({ id: "last", queue: "well" })]);
+    await until("the last is there", () => well().length === 1_537);
+    expect(spool.counters().delivered).toBeLessThan(3_073 - 512);
+    await until("all are there", () => spool.counters().delivered === 3_073, 10_000);
+
+    expect(rows()).toBeLessThan(2.5 * tasks.length);
+    expect(storage.sent.filter((id) => Number(id) % 2 === 0)).toEqual(ids(3_072).filter((_, n) => n % 2 === 0));
+    expect(spool.holds("late")).toBe(false);
+  });
+
   it("waits while storage is away, tells that tasks wait, and comes back with few at first", async () => {
     const { storage, spool, accept, empty } = open();
     storage.answer = () => away();

@@ -9,6 +9,7 @@ import type { NewTask } from "../core/message.js";
 import { tellBroker } from "../core/telemetry.js";
 import { UnderWay } from "../core/under-way.js";
 import { Delivery, type SpoolStorage } from "./delivery.js";
+import { Leaving } from "./leaving.js";
 import { Looks } from "./looks.js";
 import { type Answered, ReleaseRule } from "./release.js";
 import { defaultPace, type Pace, type Trouble } from "./troubles.js";
@@ -30,9 +31,6 @@ export interface LocalSpoolOptions {
 
 /** Redis saves at least once an hour where something has changed, unless it is told otherwise. */
 const longestSaveMs = 2 * 3_600_000;
-const releasedAtOnce = 1_000;
-/** After trouble with the spool's own file. */
-const releaseAgainMs = 1_000;
 /** Before the first task is accepted, storage has so long to say that it is fit for a spool. */
 const lookFirstMs = 250;
 
@@ -79,10 +77,7 @@ export class LocalSpool implements Spool {
   #away = false;
   #looked = false;
   #looking: Promise<void> | undefined;
-  /** Storage has them for good, the file does not know it yet. */
-  readonly #leaving: Answered[] = [];
-  readonly #leavingSequences = new Set<number>();
-  #releasing: Promise<void> | undefined;
+  readonly #leaving: Leaving;
   #fileProblem: string | undefined;
   #hearing: Hearing | undefined;
 
@@ -91,10 +86,17 @@ export class LocalSpool implements Spool {
     const log = unfailing(options.log);
     this.#options = { ...options, log };
     this.#accepting = new UnderWay(`the spool of ${storage.label}`);
+    this.#leaving = new Leaving({
+      release: (tasks) => this.#works?.store.release(tasks),
+      onReleased: (count) => (this.#counters.released += count),
+      onTrouble: (error) => this.#storeTrouble(error),
+      onDone: () => this.#works?.delivery.goOn(),
+      over: this.#over.signal,
+    });
     const { trustAfterMs, afterSave = false } = options;
     const trust = () => ({ afterMs: trustAfterMs ?? storage.trustAfterMs, afterSave });
     this.#looks = new Looks(storage, this.#rule, trust, {
-      onReleased: (tasks) => this.#release(tasks),
+      onReleased: (tasks) => this.#leaving.add(tasks),
       onAgain: (tasks) => this.#sendAgain(tasks),
       onFound: (found) => this.#learn(found),
       onUnfit: (error) => log.error({ broker: storage.label, problem: error.data.problem }, unfitSays),
@@ -164,7 +166,7 @@ export class LocalSpool implements Spool {
     const works = await this.#opening?.catch(() => undefined);
     this.#looks.watch();
     await works?.running;
-    await this.#releasing;
+    await this.#leaving.end();
     await works?.store.close();
   }
 
@@ -275,7 +277,7 @@ export class LocalSpool implements Spool {
         maxPerSecond,
         heldMs: () => this.#heldMs(),
         waiting: (after) => this.#waiting(after),
-        isLeaving: (sequence) => this.#leavingSequences.has(sequence),
+        isLeaving: (sequence) => this.#leaving.has(sequence),
         hearing: () => this.#hearing,
       },
       {
@@ -283,6 +285,7 @@ export class LocalSpool implements Spool {
         onParked: (task, problem) => this.#parked(task, problem),
         onTrouble: (queue, trouble, error) => this.#trouble(queue, trouble, error),
         onStoreTrouble: (error) => this.#storeTrouble(error),
+        onMostHeld: (count) => log.warn({ broker: this.#storage.label, tasks: count }, mostHeldSays),
       },
     );
     store.onAdopted(({ tasks, queues, last }) => {
@@ -359,36 +362,6 @@ export class LocalSpool implements Spool {
     );
   }
 
-  #release(tasks: readonly Answered[]): void {
-    for (const task of tasks) {
-      this.#leaving.push(task);
-      this.#leavingSequences.add(task.sequence);
-    }
-    this.#releasing ??= this.#releaseAll().finally(() => {
-      this.#releasing = undefined;
-    });
-  }
-
-  /** What stays in the file when it makes trouble to the end is sent once more by whoever opens it next. */
-  async #releaseAll(): Promise<void> {
-    const { signal } = this.#over;
-    while (this.#leaving.length > 0) {
-      // In parts, so that what is accepted meanwhile does not wait long.
-      const part = this.#leaving.slice(0, releasedAtOnce);
-      try {
-        await this.#works?.store.release(part);
-        this.#leaving.splice(0, part.length);
-        for (const { sequence } of part) this.#leavingSequences.delete(sequence);
-        this.#counters.released += part.length;
-      } catch (error) {
-        this.#storeTrouble(error);
-        if (signal.aborted) break;
-        await sleep(releaseAgainMs, undefined, { ref: false, signal }).catch(() => undefined);
-      }
-    }
-    this.#works?.delivery.goOn();
-  }
-
   #learn({ persistence, replicas }: Incarnation): void {
     this.#aloneAfterMs = replicas?.aloneAfterMs ?? 0;
     if (persistence === this.#persistence) return;
@@ -404,6 +377,9 @@ export class LocalSpool implements Spool {
 
 const unfitSays =
   "the spool cannot tell whether storage keeps what it takes: nothing is accepted into it, and nothing leaves it";
+const mostHeldSays =
+  "storage has answered for this many spooled tasks that may not leave the spool yet, for lack of a replica that has them, " +
+  "say: the others wait until these are fewer";
 const hastySays =
   "trustAfter is shorter than this Redis may take to lose what it acknowledged: a failover or power cut can cost tasks";
 const snapshotSays =

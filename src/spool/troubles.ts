@@ -91,9 +91,17 @@ export class Troubles {
     this.#lanes.set(queue, { ...lane, from: Math.min(lane.from, from), busy: true });
   }
 
+  /** What it has from `from` on is being sent up to `to`. False: it has been sent back meanwhile, so not from there. */
+  goesOn(queue: string, first: number, from: number, to: number): boolean {
+    const lane = this.#lanes.get(queue);
+    if (lane?.from !== from) return false;
+    this.#lanes.set(queue, { ...lane, first, from: to + 1 });
+    return true;
+  }
+
   /** The queue goes on, from the sequence that is answered. */
   resume(queue: string, first: number): number {
-    const from = Math.min(first, this.#lanes.get(queue)?.from ?? first);
+    const from = this.#lanes.get(queue)?.from ?? first;
     this.#lanes.delete(queue);
     return from;
   }
