@@ -19,6 +19,8 @@ export interface Database {
 export interface OpenOptions {
   /** Nothing is created, and nothing written. */
   readonly readOnly?: boolean;
+  /** Later Nodes refuse some pragmas unless this is false; earlier ones do not know it. */
+  readonly defensive?: boolean;
 }
 
 export type Driver = (location: string, options?: OpenOptions) => Database;

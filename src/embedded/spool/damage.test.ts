@@ -60,13 +60,19 @@ describe(`a spool's file that is damaged (seed ${seed})`, () => {
   function dead(checkpointed: boolean): string {
     const spool = open();
     for (let n = 0; n < count; n += 10) append(spool, all.slice(n, n + 10));
-    spool.close();
     const file = join(home(), "spool.db");
-    if (!checkpointed) return file;
-    const database = driver(file);
-    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    database.close();
+    if (checkpointed) checkpoint(file);
+    // As they are now: closing the file may bring its log into it.
+    const [database, log] = [readFileSync(file), readFileSync(`${file}-wal`)];
+    spool.close();
+    asNew(file, database, log);
     return file;
+  }
+
+  function checkpoint(file: string): void {
+    const other = driver(file);
+    other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    other.close();
   }
 
   /** Until there is nothing more to take over. */

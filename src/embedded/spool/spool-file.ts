@@ -96,7 +96,10 @@ export class SpoolFile {
 
   /** One of which is known that it is damaged: what can be read of it may be read. */
   static openDamaged(driver: Driver, path: string, keys: EncryptionKeys): SpoolFile {
-    return SpoolFile.#on(driver(path), keys);
+    const database = driver(path, { defensive: false });
+    // Or SQLite reads nothing at all of a file that is shorter than its first page says.
+    database.exec("PRAGMA writable_schema = ON");
+    return SpoolFile.#on(database, keys);
   }
 
   /** A living process's, of which nothing is changed; undefined while that process has not made it. */
