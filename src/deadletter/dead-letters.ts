@@ -5,6 +5,7 @@ import type { DiscardReceipt, PurgeReceipt, RestoreReceipt } from "../broker/tra
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
 import { type Given, resolve } from "../core/settings.js";
+import { shownTask, shownTasks } from "../core/shown-task.js";
 import type { InspectorBroker } from "../inspector/inspector.js";
 import {
   actOf,
@@ -118,7 +119,7 @@ export class DeadLetters {
 
   /** Its dead letters, a page of them: queue by queue, the oldest first, or backwards. */
   async groupTasks(fingerprint: string, options?: ListOptions): Promise<Page<TaskInfo>> {
-    return groupTasks(this.#desk, fingerprint, options);
+    return shownTasks(await groupTasks(this.#desk, fingerprint, options));
   }
 
   /** Somebody looks after it. @throws GROUP_NOT_FOUND */
@@ -156,12 +157,12 @@ export class DeadLetters {
    * @throws SEARCH_INVALID with the column, and what is allowed there
    */
   async search(query: string, options?: SearchOptions): Promise<SearchPage> {
-    return search(this.#desk, query, options);
+    return shownTasks(await search(this.#desk, query, options));
   }
 
   /** All that a search finds, a step of at most 200 tasks after the other; ends early by its signal. @throws SEARCH_INVALID */
   searchAll(query: string, options?: SearchAllOptions): AsyncGenerator<SearchPage, void> {
-    return searchAll(this.#desk, query, options);
+    return eachShown(searchAll(this.#desk, query, options));
   }
 
   /**
@@ -182,7 +183,7 @@ export class DeadLetters {
    * @throws TASK_NOT_FOUND NOT_QUARANTINED OPTION_INVALID
    */
   async runQuarantined(queue: string, id: string, by?: ByOptions): Promise<TaskInfo> {
-    return runQuarantined(this.#desk, queue, id, by);
+    return shownTask(await runQuarantined(this.#desk, queue, id, by));
   }
 
   /** How dead letters came in and were dealt with lately, and what to change; it says what it cannot know. @throws OPTION_INVALID */
@@ -286,7 +287,7 @@ export class DeadLetters {
 
   /** Dead letters whole, each as a line of JSON: those of a search, or these. `import` reads them. @throws SEARCH_INVALID */
   export(what: string | IdSelection, options?: { readonly signal?: AbortSignal }): AsyncGenerator<string, void> {
-    if (typeof what === "string") return records(this.#desk, itemsOf(this.searchAll(what, options ?? {})));
+    if (typeof what === "string") return records(this.#desk, itemsOf(searchAll(this.#desk, what, options ?? {})));
     const { queue, ids } = idSelection(what, "export");
     return records(this.#desk, [ids.map((id) => ({ queue, id }))]);
   }
@@ -363,7 +364,9 @@ export class DeadLetters {
     const { signal, ...rest } = options;
     const incident = new Incident();
     if (typeof what === "string") {
-      for await (const { items } of this.searchAll(what, { signal })) for (const task of items) incident.add(task);
+      // As it is stored: by that its cause is told.
+      for await (const { items } of searchAll(this.#desk, what, { signal }))
+        for (const task of items) incident.add(task);
     } else {
       const { queue, ids } = idSelection(what, "incident");
       const tasks = await this.#desk.broker.find(ids.map((id) => ({ queue, id })));
@@ -372,4 +375,8 @@ export class DeadLetters {
     const title = rest.title ?? (typeof what === "string" ? what : undefined);
     return incident.markdown({ ...rest, title }, this.#desk.nowMs());
   }
+}
+
+async function* eachShown(pages: AsyncIterable<SearchPage>): AsyncGenerator<SearchPage, void> {
+  for await (const page of pages) yield shownTasks(page);
 }

@@ -3,6 +3,7 @@ import type { DiscardedTask, DiscardReceipt, PurgeReceipt, RestoreReceipt } from
 import { invalidOption } from "../core/errors.js";
 import { storedName } from "../core/names.js";
 import { type Given, resolve, setting } from "../core/settings.js";
+import { shownTask } from "../core/shown-task.js";
 import { type ByOptions, bySettings, listOptions, type ListOptions } from "../inspector/options.js";
 import type { IdSelection } from "../inspector/selection.js";
 import { actOnIds, type LettersDone } from "./by-ids.js";
@@ -73,7 +74,7 @@ export async function trash({ store }: Desk, queue: string, options: ListOptions
     storedName(queue, "trash.queue"),
     listOptions(options, "list"),
   );
-  return { items, next, previous };
+  return { items: items.map(({ task, ...how }) => ({ ...how, task: shownTask(task) })), next, previous };
 }
 
 export async function acknowledge(

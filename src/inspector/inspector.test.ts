@@ -72,7 +72,7 @@ class FakeBroker {
   }
 
   #info(id: string): TaskInfo {
-    const message = { type: id[0] } as TaskMessage;
+    const message = { type: id[0], lastError: "" } as TaskMessage;
     return { id, queue: "q", state: "retry", message, crashes: 0 } as TaskInfo;
   }
 }

@@ -8,6 +8,7 @@ import { storedName } from "../core/names.js";
 import { encodeWithin, json, rawBytes } from "../core/payload.js";
 import { portions } from "../core/portions.js";
 import { resolve } from "../core/settings.js";
+import { shownTask, shownTasks } from "../core/shown-task.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
 import * as given from "./options.js";
 import * as maintaining from "./maintenance.js";
@@ -97,10 +98,10 @@ export class Inspector {
     return this.#broker.groups(name);
   }
 
-  /** The task; `undefined` when there is none. */
+  /** The task; `undefined` when there is none. What looks like a secret is taken out of texts of failures, here and in lists. */
   async find(queue: string, id: string): Promise<TaskInfo | undefined> {
     const [task] = await this.#broker.find([refOf(queue, id, "find")]);
-    return task;
+    return task && shownTask(task);
   }
 
   /** The task. @throws TASK_NOT_FOUND */
@@ -108,7 +109,7 @@ export class Inspector {
     const ref = refOf(queue, id, "require");
     const [task] = await this.#broker.find([ref]);
     if (task === undefined) throw new HoldfastError("TASK_NOT_FOUND", { queue: ref.queue, id: ref.id });
-    return task;
+    return shownTask(task);
   }
 
   /**
@@ -117,7 +118,7 @@ export class Inspector {
    */
   async list(selection: Selection, options?: given.ListOptions): Promise<TaskPage> {
     const checked = checkedSelection(selection, "list");
-    return pageOf(this.#broker, checked, given.listOptions(options, "list"));
+    return shownTasks(await pageOf(this.#broker, checked, given.listOptions(options, "list")));
   }
 
   /** All tasks of a selection, page by page; backwards: the last one first. Does not end before the tasks do, also where they keep coming. */
@@ -335,7 +336,7 @@ function refOf(queue: string, id: string, verb: string): TaskRef {
 async function* tasksOf(broker: Looking, selection: Selection, type: string | undefined, backwards: boolean) {
   for await (const { items } of pagesOf(broker, selection, { limit: scanPage, cursor: undefined, backwards })) {
     for (const task of backwards ? items.toReversed() : items) {
-      if (type === undefined || task.message?.type === type) yield task;
+      if (type === undefined || task.message?.type === type) yield shownTask(task);
     }
   }
 }

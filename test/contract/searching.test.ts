@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { TaskRef } from "../../src/broker/broker.js";
 import { DeadLetters } from "../../src/deadletter/index.js";
+import { Inspector } from "../../src/index.js";
 import { fingerprintOf } from "../../src/core/fingerprint.js";
 import type { Failure } from "../../src/core/outcome.js";
 import { failure, settled } from "../support/builders.js";
@@ -40,6 +41,45 @@ describeBroker("searching dead letters", ({ it }) => {
     expect(idsOf((await letters.search(`${queues} state:pending,active`)).items)).toEqual(["pending"]);
     expect((await letters.search(`${queues} -state:retry`)).hits).toBe(4);
     expect(await letters.search("queue:none")).toMatchObject({ items: [], scanned: 0, total: 0, cursor: undefined });
+  });
+
+  it("shows no secret of an error that another program stored, and counts it by what is stored", async (t) => {
+    const letters = new DeadLetters(t.broker);
+    const inspector = new Inspector(t.broker);
+    await die(t, ["a"], t.queue, {
+      message: "connect to postgres://u:hunter2@db failed",
+      stack: "Error: postgres://u:hunter2@db",
+    });
+    const query = `queue:"${t.queue}"`;
+    const { groups } = await letters.groups();
+    const cause = groups.find(({ queues }) => queues.some(({ name }) => name === t.queue));
+    const texts = async (items: AsyncIterable<unknown>) => {
+      let all = "";
+      for await (const one of items)
+        all += JSON.stringify(one, (key, value: unknown) => (key === "bytes" ? "" : value));
+      return all;
+    };
+
+    const seen = [
+      JSON.stringify((await letters.search(`${query} err~hunter2 fp:${cause!.fingerprint}`)).items[0]!.failure),
+      await texts(letters.searchAll(query)),
+      await texts(inspector.tasks({ queue: t.queue, state: "archived" })),
+      JSON.stringify((await inspector.require(t.queue, "a")).message!.lastError),
+      JSON.stringify((await inspector.find(t.queue, "a"))!.failure),
+      JSON.stringify((await inspector.list({ queue: t.queue, state: "archived" })).items[0]!.failure),
+      JSON.stringify((await letters.groupTasks(cause!.fingerprint)).items[0]!.failure),
+      await letters.incident(query),
+    ];
+
+    for (const text of seen) {
+      expect(text).toContain("[secret]@db");
+      expect(text).not.toContain("hunter2");
+    }
+    expect(seen.at(-1)).toContain(cause!.fingerprint);
+    await letters.discard({ queue: t.queue, ids: ["a"] }, { reason: "a test" });
+    expect((await letters.trash(t.queue)).items[0]!.task.failure!.message).toBe(
+      "connect to postgres://[secret]@db failed",
+    );
   });
 
   it("goes on where a page ended, in either order, each task once", async (t) => {
