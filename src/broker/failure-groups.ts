@@ -1,8 +1,8 @@
 import { decodeMessage } from "../core/codec.js";
 import { type Fingerprint, fingerprintOf } from "../core/fingerprint.js";
 import type { Page, PageRequest, TaskInfo } from "../core/info.js";
-import type { Failure } from "../core/outcome.js";
 import { readable } from "../core/protobuf.js";
+import { unreadableFailure } from "./inferred.js";
 import { toldOf } from "./told.js";
 
 /**
@@ -109,7 +109,7 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
   const message = readable(decodeMessage, bytes);
   const type = message?.type ?? "";
   const told = { state: "archived", message, archivedAtMs: diedAtS * 1_000, failure: stored, history: undefined };
-  const { failure = unknown } = toldOf(id, told);
+  const { failure = unreadableFailure(told.archivedAtMs) } = toldOf(id, told);
   const { build } = failure;
   return {
     fingerprint: groupOf({ message, failure }),
@@ -125,11 +125,10 @@ export function grouped({ id, diedAtS, bytes, failure: stored }: DeadLetter): {
 }
 
 /** The failure group of a dead letter: what storage's index, searches, redrives and reports call its cause. */
-export const groupOf = ({ message, failure = unknown }: Pick<TaskInfo, "message" | "failure">): Fingerprint =>
-  fingerprintOf(message?.type ?? "", failure);
-
-/** Neither message nor record can be read. */
-export const unknown: Failure = { reason: "decode_error", class: "", message: "", startedAtMs: 0, durationMs: 0 };
+export const groupOf = ({
+  message,
+  failure = unreadableFailure(),
+}: Pick<TaskInfo, "message" | "failure">): Fingerprint => fingerprintOf(message?.type ?? "", failure);
 
 /** `more` is of dead letters that came after those that `known` tells of. */
 export function merged(known: StoredAbout | undefined, more: StoredAbout): StoredAbout {

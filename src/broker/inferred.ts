@@ -20,6 +20,16 @@ export function inferredFailure(message: TaskMessage, archivedAtMs: number | und
   };
 }
 
+/** Of one of which neither message nor record can be read nothing else is known. */
+export const unreadableFailure = (archivedAtMs = 0): Failure => ({
+  reason: "decode_error",
+  class: "",
+  message: "",
+  startedAtMs: archivedAtMs,
+  durationMs: 0,
+  inferred: true,
+});
+
 function judged(
   { lastError, lastFailedAtMs, retried, maxRetry }: TaskMessage,
   archivedAtMs: number | undefined,

@@ -4,7 +4,7 @@ import type { TaskMessage } from "../core/message.js";
 import type { Failure } from "../core/outcome.js";
 import { traceIdOf } from "../core/trace.js";
 import { maxHistory, storedFailure, storedHistory } from "./failures.js";
-import { inferredFailure } from "./inferred.js";
+import { inferredFailure, unreadableFailure } from "./inferred.js";
 
 /** What storage holds of a task's failures, as it holds it. */
 export interface StoredFailures {
@@ -25,8 +25,7 @@ export function toldOf(id: string, stored: StoredFailures): Told {
   const isLast = last !== undefined && stillHolds(last, state, message);
   const earlier = [...(stored.history === undefined ? [] : storedHistory(stored.history))];
   if (last !== undefined && !isLast) earlier.push(last);
-  const inferred =
-    !isLast && state === "archived" && message !== undefined ? inferredFailure(message, archivedAtMs) : undefined;
+  const inferred = !isLast && state === "archived" ? inferredFrom(message, archivedAtMs) : undefined;
   return {
     failure: isLast ? last : inferred,
     history: earlier.slice(-maxHistory),
@@ -34,6 +33,9 @@ export function toldOf(id: string, stored: StoredFailures): Told {
     traceId: traceIdOf(message?.headers),
   };
 }
+
+const inferredFrom = (message: TaskMessage | undefined, archivedAtMs: number | undefined): Failure =>
+  message === undefined ? unreadableFailure(archivedAtMs) : inferredFailure(message, archivedAtMs);
 
 /** A Go peer settles tasks without touching our record: then that is of an earlier attempt. */
 function stillHolds(failure: Failure, state: string, message: TaskMessage | undefined): boolean {

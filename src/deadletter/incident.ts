@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
-import { groupOf, unknown } from "../broker/failure-groups.js";
+import { groupOf } from "../broker/failure-groups.js";
+import { unreadableFailure } from "../broker/inferred.js";
 import type { Fingerprint } from "../core/fingerprint.js";
 import type { TaskInfo } from "../core/info.js";
 import { isJson, setOut } from "../core/json-text.js";
@@ -73,7 +74,7 @@ export class Incident {
   }
 
   #causeOf(task: TaskInfo, atMs: number): Cause | undefined {
-    const { failure = unknown } = task;
+    const { failure = unreadableFailure() } = task;
     const fingerprint = groupOf(task);
     const known = this.#causes.get(fingerprint);
     if (known !== undefined || this.#causes.size >= mostCauses) return known;
@@ -82,7 +83,7 @@ export class Incident {
       reason: failure.reason,
       class: failure.class,
       message: scrub(failure.message, mostMessage),
-      inferred: failure === unknown || failure.inferred === true,
+      inferred: failure.inferred === true,
       count: 0,
       firstMs: atMs,
       lastMs: atMs,

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
 import { grouped, groupOf } from "../../src/broker/failure-groups.js";
@@ -9,6 +10,7 @@ import { failure, message } from "../support/builders.js";
 import { newLink } from "../support/link-probe.js";
 import { onRedis } from "../support/on-redis.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
+import { seed } from "../support/seed.js";
 
 /** Other programs archive, run, delete and trim without looking at groups: the groups follow. */
 describeRedis("failure groups beside asynq", () => {
@@ -89,6 +91,49 @@ describeRedis("failure groups beside asynq", () => {
     const found = await broker.find(errors.map((_, n) => ({ queue: "q", id: `id-${n}` })));
     for (const [n, task] of found.entries())
       expect(await server.admin.hget(`asynq:{q}:t:id-${n}`, "hf_fp"), `error ${n}`).toBe(groupOf(task!));
+  });
+
+  it("of what is damaged, in whatever place, a search, a look and its group say the same", async () => {
+    const whole = message({
+      id: "x",
+      queue: "q",
+      lastError: "boom",
+      lastFailedAtMs: nowMs,
+      payload: Buffer.from("payload"),
+      headers: { traceparent: "00-1", large: "x".repeat(20_000) },
+    });
+    const good = encodeMessage(whole);
+    const badHeader = Buffer.from(good);
+    badHeader[badHeader.length - 1] = 0xff;
+    // A field that nobody knows, too large to be told, and one whose number is out of range.
+    const strange = [0x82, 0x01].map((tag) => Buffer.from([tag, 0x01, 0xa0, 0x9c, 0x01, ...Buffer.alloc(20_000)]));
+    const damaged: Buffer[] = [badHeader, ...strange, Buffer.concat([good, Buffer.from("020461626364", "hex")])];
+    for (const cut of [1, 2, 15, 16, 17, 19, 30, good.length - 19_000]) damaged.push(good.subarray(0, cut));
+    const random = fc.sample(fc.tuple(fc.nat(60), fc.nat(255)), { seed, numRuns: 100 });
+    for (const [place, byte] of random) {
+      const changed = Buffer.from(good);
+      changed[place] = byte;
+      damaged.push(changed);
+    }
+    const ids = damaged.map((_, n) => `id-${n}`);
+    await archive(ids);
+    for (const [n, id] of ids.entries()) await server.admin.hset(`asynq:{q}:t:${id}`, "msg", damaged[n]!);
+
+    await steps(3);
+
+    const found = await broker.find(ids.map((id) => ({ queue: "q", id })));
+    expect(found[0]).toMatchObject({ message: undefined, failure: { reason: "decode_error", inferred: true } });
+    const all = new Map<string, string[]>();
+    for (const [n, task] of found.entries()) {
+      const fingerprint = groupOf(task!);
+      expect(await server.admin.hget(`asynq:{q}:t:${ids[n]}`, "hf_fp"), `damage ${n}`).toBe(fingerprint);
+      all.set(fingerprint, [...(all.get(fingerprint) ?? []), ids[n]!]);
+    }
+    expect(all.size).toBeGreaterThan(2);
+    for (const [fingerprint, members] of all) {
+      const { items } = await new DeadLetters(broker).search(`queue:q fp:${fingerprint}`, { limit: 200 });
+      expect(new Set(items.map(({ id }) => id))).toEqual(new Set(members));
+    }
   });
 
   it("a search for a cause finds what asynq archived again, or under an id that it deleted, for another one", async () => {

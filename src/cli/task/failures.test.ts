@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { failure } from "../../../test/support/builders.js";
+import { unreadableFailure } from "../../broker/inferred.js";
 import type { TaskInfo } from "../../index.js";
 import { failureLines } from "./failures.js";
 
@@ -53,6 +54,7 @@ describe("failures of a task, for people", () => {
 
   it("say what is inferred, and nothing where there is nothing", () => {
     expect(shown({ failure: failure({ class: "", inferred: true }) })).toMatch(/Failure {2}\[failed\]\n.*inferred/);
+    expect(shown({ failure: unreadableFailure(nowMs) })).not.toContain("Go program");
     expect(shown({ failure: undefined })).toBe("");
   });
 });

@@ -28,7 +28,10 @@ function lastLines(failure: Failure, nowMs: number): string[] {
     "",
     ansis.yellow(`Failure  ${printable(title)}`),
     ...(why === undefined ? [] : wrapped(why, "  ").map((line) => ansis.dim(line))),
-    ...(failure.inferred === true ? [ansis.dim("  inferred from what a Go program stored of it")] : []),
+    // Of what cannot be read nobody knows who wrote it.
+    ...(failure.inferred === true && reason !== "decode_error"
+      ? [ansis.dim("  inferred from what a Go program stored of it")]
+      : []),
     ...wrapped(placeOf(failure, nowMs), "  ").map((line) => ansis.dim(line)),
     ...indented(stack ?? message),
     ...(log === undefined ? [] : ["", ansis.bold("Its last words"), ...log.flatMap(indented)]),

@@ -8,7 +8,7 @@ import type { SearchQuery } from "./query.js";
 /** Of most of them nothing but the id and the cause is read. */
 const causesPage = 1_000;
 
-/** The causes that a search asks for. One that it does not want is no help: of what cannot be read no cause is known. */
+/** The causes that a search asks for. One that it does not want spares few looks. */
 const causesOf = (query: SearchQuery) => termsOf(query, "fp").filter(({ negated }) => !negated);
 
 export const asksForCauses = (query: SearchQuery, { state }: Place): boolean =>

@@ -16,32 +16,34 @@ local room, unread = tonumber(max_bytes), tonumber(max_read)
 local notes, reply = {}, {}
 local full_ms, largest, most_groups = 600000, 16384, 200
 
--- What tells the cause stays whole, however large: the type (1) and the error (7), whose end may say that it is of no use to
--- try again. The payload (2) and the headers (15) go, and what is large of the rest.
+-- The payload (2) goes, and what is large of fields that nobody knows; all else stays whole, however large: an error's end
+-- may say that it is of no use to try again, and headers that cannot be read make a message that cannot be read.
 local function without_payload(bytes)
+  -- No message, to whoever reads it.
+  local unreadable = "\0"
   local parts, at = {}, 1
   while at <= #bytes do
     local from, tag = at, nil
     tag, at = read_varint(bytes, at)
-    if not tag then return "" end
+    if not tag then return unreadable end
     local wire, length, _ = tag % 8, 0, nil
     if wire == 0 then
       _, at = read_varint(bytes, at)
-      if not at then return "" end
+      if not at then return unreadable end
     elseif wire == 1 or wire == 5 then
-      length = wire == 1 and 8 or 4
-      at = at + length
+      at = at + (wire == 1 and 8 or 4)
     elseif wire == 2 then
       length, at = read_varint(bytes, at)
-      if not length then return "" end
+      if not length then return unreadable end
       at = at + length
     else
-      return ""
+      return unreadable
     end
     local number = math.floor(tag / 8)
-    local is_cause = number == 1 or number == 7
-    if is_cause or (number ~= 2 and number ~= 15 and length <= largest) then parts[#parts + 1] = bytes:sub(from, at - 1) end
+    local goes = wire == 2 and (number == 2 or (number > 15 and number < 536870912 and length > largest))
+    if not goes then parts[#parts + 1] = bytes:sub(from, at - 1) end
   end
+  if at > #bytes + 1 then return unreadable end
   return table.concat(parts)
 end
 
