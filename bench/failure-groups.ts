@@ -1,5 +1,6 @@
 /**
- * How long the groups of a million dead letters take to be listed and to be paged through, on both engines: `npx tsx bench/failure-groups.ts [dead letters] [causes] [redis|file …]`. Needs a redis-server for the one.
+ * How long the groups of a million dead letters take to be listed and to be paged through, on both engines, and what the index of groups costs Redis
+ * meanwhile: `npx tsx bench/failure-groups.ts [dead letters] [causes] [redis|file …]`. Needs a redis-server for the one. QUEUES=a,b names the queues.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,23 +15,30 @@ import { RedisServer } from "../test/support/redis-server.js";
 
 const [letters = 1_000_000, causes = 50] = process.argv.slice(2, 4).map(Number);
 const engines = process.argv.slice(4);
-const queues = ["billing", "mail"];
+const queues = (process.env["QUEUES"] ?? "billing,mail").split(",");
 const batch = 500;
 
 const perQueue = Math.ceil(letters / queues.length);
 const dayS = 86_400;
 
-/** The last of the dead letters die the usual way, so that a group's sample, and what is new, are what they are. */
+/** So many dead letters of one queue die the usual way, of one cause after the other. */
+async function dieIn(broker: Broker, queue: string, name: string, count: number): Promise<void> {
+  const nowMs = broker.clock.nowMs();
+  const types = Array.from({ length: count }, (_, n) => `type-${n % causes}`);
+  await broker.enqueue(
+    types.map((type, n) => newTask({ id: `${name}-${n}`, queue, type })),
+    nowMs,
+  );
+  const lease = { workerId: "w", requestId: name, queues: [queue], limit: count, leaseMs: 30_000, suspects: 1 };
+  const { leased } = await broker.exchange({ settle: [], lease }, nowMs);
+  await broker.exchange({ settle: leased.map((task) => settled.archived(task, { message: "boom" })) }, nowMs);
+}
+
+/** The last of the dead letters are our workers', so that a group's sample, and what is new, are what they are. */
 async function die(broker: Broker): Promise<void> {
   const nowMs = broker.clock.nowMs();
   for (const queue of queues) {
-    await broker.enqueue(
-      Array.from({ length: causes }, (_, n) => newTask({ id: `last-${n}`, queue, type: `type-${n}` })),
-      nowMs,
-    );
-    const lease = { workerId: "w", requestId: queue, queues: [queue], limit: causes, leaseMs: 30_000, suspects: 1 };
-    const { leased } = await broker.exchange({ settle: [], lease }, nowMs);
-    await broker.exchange({ settle: leased.map((task) => settled.archived(task, { message: "boom" })) }, nowMs);
+    await dieIn(broker, queue, `last-${queue}`, causes);
     while ((await broker.deadLetters!.indexDeadLetters([queue], batch, nowMs, true)) >= batch);
   }
 }
@@ -129,10 +137,46 @@ async function measure(name: string, url: string, fill: () => void | Promise<voi
   );
 }
 
+/** What the server's processor does for the index in steps a second apart, and nothing of the deaths themselves. */
+async function costOfIndex(url: string, server: RedisServer, seconds = 20): Promise<void> {
+  await using broker = connect(url);
+  const [queue = ""] = queues;
+  const spentMs = async () =>
+    [...(await server.admin.info("cpu")).matchAll(/used_cpu_\w+_main_thread:([\d.]+)/g)].reduce(
+      (sum, [, cpuS]) => sum + Number(cpuS) * 1_000,
+      0,
+    );
+  const measured = async (what: string, deaths: number) => {
+    const took: number[] = [];
+    for (let second = 0; second < seconds; second += 1) {
+      const next = performance.now() + 1_000;
+      if (deaths > 0) await dieIn(broker, queue, `${what}-${second}`, deaths);
+      const before = await spentMs();
+      await broker.deadLetters!.indexDeadLetters([queue], batch, broker.clock.nowMs());
+      took.push((await spentMs()) - before);
+      await new Promise((resolve) => setTimeout(resolve, next - performance.now()));
+    }
+    const sorted = took.toSorted((a, b) => a - b);
+    const [median, most] = [sorted[seconds / 2]!, sorted.at(-1)!].map((ms) => ms.toFixed(2));
+    console.log(`  a step of the index, ${what.padEnd(40)} median ${median} ms, most ${most} ms of Redis's processor`);
+  };
+  await measured("quiet", 0);
+  await measured("50 deaths a second", 50);
+  // Ten minutes have gone: all is walked through.
+  for (const [what, deaths] of [
+    ["walked through, quiet", 0],
+    ["walked through, 50 deaths a second", 50],
+  ] as const) {
+    await server.admin.hset(`holdfast:{${queue}}:index`, "walked", 1);
+    await measured(what, deaths);
+  }
+}
+
 const wants = (engine: string) => engines.length === 0 || engines.includes(engine);
 if (wants("redis")) {
   await using server = await RedisServer.start();
   await measure("Redis", server.url, () => fillRedis(server));
+  await costOfIndex(server.url, server);
 }
 if (wants("file")) {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-groups-"));

@@ -36,13 +36,12 @@ export interface KnownCause {
 
 export interface QueueGroups {
   readonly queue: string;
-  /** Dead letters that are in no group yet. */
-  readonly unindexed: number;
   /**
-   * Each dead letter is in a group, as far as can be told: where another program archived some and removed as many others,
-   * that is noticed by the next walk through all, one of which begins every ten minutes.
+   * Dead letters that are in no group yet, as far as sizes tell: where another program archived some and removed as many
+   * others it is too small, until those are found, among the newest or by the next walk through all, one of which begins
+   * every ten minutes.
    */
-  readonly complete: boolean;
+  readonly unindexed: number;
   readonly groups: readonly QueueGroup[];
 }
 

@@ -759,11 +759,12 @@ export interface DeadFreshHead {
 
 export const deadFreshScript: Script = {
   name: "dead-fresh",
-  sha1: "e6fa8ca552c6c2cb59ddfc77222c646c2da09080",
+  sha1: "b6d00e1bd6360059c650f5ea348676b9a3929bc5",
   text: `-- Dead letters that are in no failure group yet, taken out of the list in which they wait. The list is of our own: what
 -- asynq archives is noticed as archives and groups having different sizes, and found by a walk, the newest first; so are
 -- members of groups that asynq ran, deleted or trimmed. A walk goes a bounded step with each call, one a second; every ten
--- minutes it goes through all.
+-- minutes it goes through all. Where as many went as came the sizes tell nothing: so the newest are looked at whenever they
+-- are others than they were, a bounded number of them each second.
 -- KEYS: the two prefixes of each queue, in the order in which to look.
 -- Reply: { notes, how many were looked at (\`limit\` where bytes were the bound), number, id, score, failure, message without its payload, … }; notes are
 -- { number, "", problem, … }.
@@ -840,6 +841,8 @@ local left, looked = tonumber(limit), 0
 local room, unread = tonumber(max_bytes), tonumber(max_read)
 local notes, reply = {}, {}
 local full_ms, largest, most_groups = 600000, 16384, 200
+-- How far the newest are looked through in a row, and by how many seconds clocks of other programs may differ.
+local most_newest, skew_s = 5000, 10
 
 -- The payload (2) goes, and what is large of fields that nobody knows; all else stays whole, however large: an error's end
 -- may say that it is of no use to try again, and headers that cannot be read make a message that cannot be read.
@@ -877,37 +880,80 @@ local function misfits(asynq, holdfast)
     or misfit(holdfast .. "fps", "hash") or misfit(holdfast .. "unindexed", "list")
 end
 
+-- Each once. Answers whether it is a dead letter that was not told yet.
+local told = {}
 local function tell(number, asynq, holdfast, id)
+  if told[holdfast .. id] then return false end
   local found = redis.pcall("HMGET", asynq .. "t:" .. id, "state", "msg", "hf_failure")
-  if found.err or not found[2] then return end
+  if found.err or not found[2] then return false end
   unread = unread - #found[2]
-  if found[1] ~= "archived" then return end
+  if found[1] ~= "archived" then return false end
   local score = redis.call("ZSCORE", asynq .. "archived", id) or redis.call("ZSCORE", holdfast .. "archived", id)
-  if not score then return end
+  if not score then return false end
   local message, failure = without_payload(found[2]), found[3] or ""
   room = room - #message - #failure
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = number, id, score, failure, message
+  told[holdfast .. id] = true
+  return true
+end
+
+-- Of entries of an archive with their scores, those that are in no group, or died again since they came to one, are told.
+-- Answers how many were looked at, and how many told.
+local function tell_missing(number, asynq, holdfast, entries)
+  local seen, found = 0, 0
+  while 2 * seen < #entries and room > 0 and unread > 0 do
+    local id, score = entries[2 * seen + 1], entries[2 * seen + 2]
+    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
+    local is_missing = type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, id) ~= score
+    if is_missing and tell(number, asynq, holdfast, id) then found = found + 1 end
+    seen = seen + 1
+  end
+  return seen, found
+end
+
+-- Which are the newest: one that died again is in the last second, or among the last ones, for the first time. What a clock
+-- ahead of ours has archived is not the newest until then: it would hide all others.
+local function mark_of(archived)
+  local first = redis.call("ZRANGE", archived, now_ms / 1000 + skew_s, "-inf", "BYSCORE", "REV", "LIMIT", 0, 1, "WITHSCORES")
+  if #first == 0 then return "" end
+  local since = first[2] - skew_s
+  local at, near = redis.call("ZCOUNT", archived, first[2], "+inf"), redis.call("ZCOUNT", archived, since, "+inf")
+  return table.concat({ since, at, near, first[1] }, " ")
+end
+
+-- Through the newest, down to those that were it when they were last looked through; half a step, for a walk through all
+-- goes on beside it. \`known\` is the rank at which to go on, down to which score, and their mark when this look began.
+local function tell_newest(number, asynq, holdfast, known)
+  local archived = asynq .. "archived"
+  local rank, since, mark = known:match("^(%d+) (%S+) (.*)$")
+  rank, since = tonumber(rank) or 0, tonumber(since) or -math.huge
+  if rank == 0 then
+    local now = mark_of(archived)
+    if now == (mark or "") then return end
+    mark = now
+  end
+  local most = math.ceil(left / 2)
+  local page = redis.call("ZRANGE", archived, rank, rank + most - 1, "REV", "WITHSCORES")
+  while #page > 0 and tonumber(page[#page]) < since do page[#page], page[#page - 1] = nil, nil end
+  local seen, found = tell_missing(number, asynq, holdfast, page)
+  rank = rank + seen
+  if 2 * seen == #page and (seen < most or rank >= most_newest) then
+    rank, since = 0, mark:match("^%S+") or "-inf"
+  end
+  redis.call("HSET", holdfast .. "index", "newest", rank .. " " .. since .. " " .. mark, "next", now_ms + 1000)
+  looked, left = looked + found, left - found
 end
 
 -- Through the archives, the newest first, by rank: what comes meanwhile makes it see some twice, what goes makes it miss
--- some until the next walk. Answers where to go on.
+-- some until the next walk. Answers where to go on, and how many it told.
 local function seek_missing(number, asynq, holdfast, rank)
   local key, first, near = asynq .. "archived", rank, redis.call("ZCARD", asynq .. "archived")
   if rank >= near then key, first = holdfast .. "archived", rank - near end
   local page = redis.call("ZRANGE", key, first, first + left - 1, "REV", "WITHSCORES")
-  local seen = 0
-  while 2 * seen < #page and room > 0 and unread > 0 do
-    local id, score = page[2 * seen + 1], page[2 * seen + 2]
-    local fp = redis.pcall("HGET", asynq .. "t:" .. id, "hf_fp")
-    if type(fp) ~= "string" or redis.pcall("ZSCORE", holdfast .. "fp:" .. fp, id) ~= score then
-      tell(number, asynq, holdfast, id)
-    end
-    seen = seen + 1
-  end
-  looked = looked + seen
-  left = left - seen
-  return seen > 0 and rank + seen or nil
+  local seen, found = tell_missing(number, asynq, holdfast, page)
+  looked, left = looked + seen, left - seen
+  return seen > 0 and rank + seen or nil, found
 end
 
 -- Those of a page of a group that are no dead letters any more go, and those whose id is another dead letter's by now, in
@@ -933,22 +979,23 @@ local function drop_strays_of(asynq, holdfast, fp, rank, count)
   return #ids, #strays
 end
 
--- Through the members of some groups. Answers where to go on.
+-- Through the members of some groups. Answers where to go on, and how many went.
 local function drop_strays(asynq, holdfast, fp, rank)
   local names = redis.call("HKEYS", holdfast .. "fps")
   table.sort(names)
   local at = 1
   while names[at] and names[at] < fp do at = at + 1 end
   if names[at] ~= fp then rank = 0 end
-  local last = at + most_groups
+  local last, gone_all = at + most_groups, 0
   while names[at] and at < last and left > 0 do
     local wanted = left
     local count, gone = drop_strays_of(asynq, holdfast, names[at], rank, wanted)
     looked = looked + count
     left = left - count
+    gone_all = gone_all + gone
     if count < wanted then at, rank = at + 1, 0 else rank = rank + count - gone end
   end
-  return names[at], rank
+  return names[at], rank, gone_all
 end
 
 -- At the end of a walk all is counted; groups that have been empty for long are forgotten.
@@ -969,8 +1016,9 @@ end
 
 local function step(number, asynq, holdfast)
   local index = holdfast .. "index"
-  local known = redis.call("HMGET", index, "count", "walk", "walked", "left", "next", "full")
+  local known = redis.call("HMGET", index, "count", "walk", "walked", "left", "next", "full", "began", "newest")
   local count, walk, walked, once_left, next_ms = tonumber(known[1]) or 0, known[2] or "", tonumber(known[3]), known[4], tonumber(known[5]) or 0
+  local began, full = known[7] or "", tonumber(known[6]) or 0
   local waiting = redis.call("LLEN", holdfast .. "unindexed")
   local dead = redis.call("ZCARD", asynq .. "archived") + redis.call("ZCARD", holdfast .. "archived")
   if waiting > 0 then
@@ -988,32 +1036,46 @@ local function step(number, asynq, holdfast)
     redis.call("HSET", index, "walked", now_ms)
     walked = now_ms
   end
-  -- What was just taken is in no group yet, and would be found missing.
-  if waiting > 0 and now_ms - (walked or now_ms) < 2 * full_ms then return end
+  if left <= 0 or room <= 0 or unread <= 0 or (at_once ~= "1" and now_ms < next_ms) then return end
+  if full == 0 and dead + count > 0 and walked and now_ms - walked >= full_ms then full, walk = 1, "" end
   local off = dead - count - waiting
-  local is_full = known[6] == "1" or (dead + count > 0 and walked and now_ms - walked >= full_ms)
-  if not is_full and (off == 0 or (walk == "" and tostring(off) == once_left)) then
+  local is_settled = off == 0 or (walk == "" and tostring(off) == once_left and began ~= "again")
+  -- All that is ours has been told: what else is new there, asynq put there. A walk that begins sees the newest anyway.
+  local begins = waiting == 0 and walk == "" and (full > 0 or (off > 0 and not is_settled))
+  if not begins and redis.call("LLEN", holdfast .. "unindexed") == 0 then
+    tell_newest(number, asynq, holdfast, known[8] or "")
+  end
+  -- What was just taken is in no group yet, and would be counted as missing.
+  if waiting > 0 and full == 0 then return end
+  if full == 0 and is_settled then
     if walk ~= "" then redis.call("HSET", index, "walk", "") end
     return
   end
-  if left <= 0 or room <= 0 or unread <= 0 or (at_once ~= "1" and now_ms < next_ms and walk ~= "") then return end
+  if left <= 0 or room <= 0 or unread <= 0 then return end
   -- Where there are too many members, strays alone are looked for first ("g"), and then what they have hidden.
-  if walk == "" then walk = (is_full or off > 0) and "m 0" or "g  0" end
+  if walk == "" then
+    walk, began = (full > 0 or off > 0) and "m 0" or "g  0", tostring(off)
+  end
   local what, fp, rank = walk:match("^(%a) ?(.-) (%d+)$")
-  local goes_on
+  local goes_on, changed
   if what == "m" then
-    goes_on = seek_missing(number, asynq, holdfast, tonumber(rank))
+    goes_on, changed = seek_missing(number, asynq, holdfast, tonumber(rank))
     walk = goes_on and "m " .. goes_on or "s  0"
   else
-    fp, goes_on = drop_strays(asynq, holdfast, fp or "", tonumber(rank) or 0)
+    fp, goes_on, changed = drop_strays(asynq, holdfast, fp or "", tonumber(rank) or 0)
     walk = fp and what .. " " .. fp .. " " .. goes_on or ""
   end
-  redis.call("HSET", index, "walk", walk, "next", now_ms + 1000, "full", is_full and walk ~= "" and "1" or "")
+  if changed > 0 then began = "" end
   if walk == "" then
-    count = count_members(holdfast)
-    local rest = dead - count - redis.call("LLEN", holdfast .. "unindexed")
-    redis.call("HSET", index, "count", count, "walked", now_ms, "left", what == "g" and rest > 0 and "" or rest)
+    count, full = count_members(holdfast), 0
+    local rest = tostring(dead - count - waiting)
+    -- What a whole walk did not mend waits for the next full one. Where it told or mended anything, or the rest is another
+    -- than it was, more may have come behind it; not where the rest is the one before again: what was told of it can come to
+    -- no group.
+    began = (rest == began or rest == once_left) and "" or "again"
+    redis.call("HSET", index, "count", count, "walked", now_ms, "left", rest)
   end
+  redis.call("HSET", index, "walk", walk, "next", now_ms + 1000, "full", full, "began", began)
 end
 
 now_ms = tonumber(now_ms)
@@ -1049,10 +1111,10 @@ export interface DeadGroupsHead {
 
 export const deadGroupsScript: Script = {
   name: "dead-groups",
-  sha1: "431faa70c2659674a473847a68339d0a73a94423",
+  sha1: "f0ee44f6a5653bd39bb270dbc32bb4d6746569ed",
   text: `-- The failure groups of a queue, with what is in them now. Writes nothing.
--- Reply: { how many dead letters, how many of them in groups, how many wait to be, fingerprint, what is known of it (JSON), members, members
--- since \`hour_s\`, since \`before_s\`, score of the oldest, of the newest, … }; empty groups are told, too.
+-- Reply: { how many dead letters, how many of them in groups, fingerprint, what is known of it (JSON), members, members since \`hour_s\`,
+-- since \`before_s\`, score of the oldest, of the newest, … }; empty groups are told, too.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, hour_s, before_s = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
@@ -1073,7 +1135,7 @@ local function score_at(key, rank)
 end
 
 local dead = number("ZCARD", asynq .. "archived") + number("ZCARD", holdfast .. "archived")
-local reply = { dead, 0, number("LLEN", holdfast .. "unindexed") }
+local reply = { dead, 0 }
 local groups = redis.pcall("HGETALL", holdfast .. "fps")
 if groups.err then return reply end
 for n = 1, #groups, 2 do
@@ -1113,7 +1175,7 @@ export interface DeadIndexRow {
 
 export const deadIndexScript: Script = {
   name: "dead-index",
-  sha1: "032bbc9e91f77f42f2c8267d0fbe73153389b006",
+  sha1: "ba837aaf871d4491ee562c65ffeef59c76dc76c2",
   text: `-- Dead letters come to their failure groups, if they still are what they were when they were looked at. \`about\` says, with
 -- the first row of each group, what is known of its rows together, as JSON; it is merged into what the group has. Groups
 -- past \`max_groups\` of a queue are one, whose fingerprint is all zeros.
@@ -1142,13 +1204,14 @@ local fps, index = holdfast .. "fps", holdfast .. "index"
 local overflow = "v1:0000000000000000"
 local problem = misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset") or misfit(fps, "hash")
   or misfit(index, "hash") or misfit(holdfast .. "fp:" .. overflow, "zset")
-local letters = {}
+if problem then return problem end
+-- Where something else stands in the place of one group, the others get theirs.
+local letters, is_barred = {}, {}
 for i = 1, #ROWS, 4 do
   local id, score, fp, about = unpack(ROWS, i, i + 3)
-  letters[#letters + 1] = { id = id, score = score, fp = fp, about = about }
-  if about ~= "" then problem = problem or misfit(holdfast .. "fp:" .. fp, "zset") end
+  if about ~= "" then is_barred[fp] = misfit(holdfast .. "fp:" .. fp, "zset") end
+  if not is_barred[fp] then letters[#letters + 1] = { id = id, score = score, fp = fp, about = about } end
 end
-if problem then return problem end
 
 local function table_of(text)
   local known, value = pcall(cjson.decode, text or "")

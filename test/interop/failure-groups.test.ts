@@ -195,29 +195,134 @@ describeRedis("failure groups beside asynq", () => {
     ]);
   });
 
-  it("what asynq runs, and is archived by it again for something else, changes its group within ten minutes", async () => {
-    await archive(["a", "b"]);
-    await steps(2);
+  it("what asynq runs, and is archived by it again for something else, changes its group", async () => {
+    const ids = Array.from({ length: 150 }, (_, n) => `id-${n}`);
+    await archive(["a", ...ids]);
+    await steps(3);
     await server.admin.zrem("asynq:{q}:archived", "a");
+    clockMs += 60_000;
     await archive(["a"], "other", nowS + 60);
+    await steps(1);
 
-    clockMs += 600_000;
-    await steps(4);
-
-    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 1 });
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 150, [fingerprintOf("other")]: 1 });
     expect(await server.admin.hget("asynq:{q}:t:a", "hf_fp")).toBe(fingerprintOf("other"));
+
+    // More at once than are looked at among the newest.
+    await server.admin.zrem("asynq:{q}:archived", ...ids);
+    await archive(ids, "other", nowS + 61);
+    await steps(5);
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("other")]: 151 });
   });
 
-  it("one deleted and one archived in the same moment are both seen within ten minutes", async () => {
+  /** As it runs them, and archives them for something else. */
+  const again = async (ids: readonly string[], atS: number) => {
+    await server.admin.zrem("asynq:{q}:archived", ...ids);
+    await archive(ids, "other", atS);
+  };
+  const named = (name: string, count: number) =>
+    Array.from({ length: count }, (_, n) => `${name}-${String(n).padStart(4, "0")}`);
+  const isFull = async () => (await server.admin.hget("holdfast:{q}:index", "full")) === "1";
+
+  it("what it archives again is found beside the newest of the same second, and behind one of a clock ahead", async () => {
+    await archive(["a", "b", "c"], "boom", nowS - 20);
+    await archive(["z"], "boom", nowS);
+    await archive(["ahead"], "boom", nowS + 3_600);
+    await steps(5);
+
+    await again(["a"], nowS);
+    await steps(1);
+    expect((await counts())[fingerprintOf("other")]).toBe(1);
+    await again(["b"], nowS + 2);
+    await steps(1);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 3, [fingerprintOf("other")]: 2 });
+  });
+
+  it("what it archives again is found below hundreds of our own, and while all is looked through, at once", async () => {
+    await archive(named("a", 2_000), "boom", nowS - 100);
+    await steps(10);
+    clockMs += 600_000;
+    const thenS = nowS + 600;
+    await steps(1, 50);
+    expect(await isFull()).toBe(true);
+
+    await again(named("a", 120), thenS);
+    await steps(6, 50);
+    expect(await isFull()).toBe(true);
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1_880, [fingerprintOf("other")]: 120 });
+
+    await steps(12);
+    expect(await isFull()).toBe(false);
+    const own = named("own", 600);
+    await archive(own, "boom", thenS + 31);
+    await server.admin.lpush("holdfast:{q}:unindexed", ...own);
+    await again(["a-1999"], thenS + 30);
+    await steps(5);
+    expect((await counts())[fingerprintOf("other")]).toBe(121);
+    expect(await isFull()).toBe(false);
+  });
+
+  it("two that take a burst of our own at once walk through nothing else", async () => {
+    await archive(named("a", 3_000), "boom", nowS - 100);
+    await steps(10);
+    const own = named("own", 550);
+    await archive(own, "other", nowS);
+    await server.admin.lpush("holdfast:{q}:unindexed", ...own);
+    clockMs += 1_000;
+    const step = async () => letters().indexDeadLetters(["q"], 500, clockMs);
+    await Promise.all([step(), step()]);
+    let looked = 0;
+    for (let n = 0; n < 5; n += 1) looked += await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000));
+
+    expect(looked).toBeLessThan(500);
+    expect(await isFull()).toBe(false);
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 3_000, [fingerprintOf("other")]: 550 });
+  });
+
+  it("what can come to no group is looked for twice, and then no more until all is looked through", async () => {
+    await archive(["b", "both"]);
+    await steps(5);
+    await server.admin.zadd("holdfast:{q}:archived", nowS - 100, "both");
+    await server.admin.set(`holdfast:{q}:fp:${fingerprintOf("no disk")}`, "x");
+    await archive(["a"], "no disk");
+    await steps(1);
+    await archive(["behind"], "boom", nowS - 60);
+    await steps(20);
+
+    expect((await counts())[fingerprintOf("boom")]).toBe(3);
+    expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(0);
+  });
+
+  it("one deleted and one archived in the same moment are both seen", async () => {
     await archive(["a", "b"]);
     await steps(2);
     await remove("a");
     await archive(["c"], "other");
-
-    clockMs += 600_000;
-    await steps(4);
+    await steps(2);
 
     expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 1 });
+  });
+
+  it("one whose id is used again is moved at once, also beside one that our own workers archived", async () => {
+    await archive(["a", "b"]);
+    await steps(2);
+    await remove("a");
+    await archive(["a", "mine"], "other", nowS + 1);
+    await server.admin.lpush("holdfast:{q}:unindexed", "mine");
+    await steps(3);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 1, [fingerprintOf("other")]: 2 });
+  });
+
+  it("one that comes behind a walk, and is not among the newest, is found by the next", async () => {
+    await archive(["a"]);
+    await steps(3);
+    await archive(["b"], "boom", nowS - 100);
+    await steps(1);
+    await archive(["c"], "boom", nowS - 60);
+    await steps(5);
+
+    expect(await counts()).toEqual({ unindexed: 0, [fingerprintOf("boom")]: 3 });
   });
 
   it("of many groups those that lost all are found in few steps", async () => {
@@ -252,7 +357,7 @@ describeRedis("failure groups beside asynq", () => {
       expect(await waitingIn()).toBe(11);
       expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(500);
       expect(await waitingIn()).toBe(2);
-      expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBe(2);
+      expect(await letters().indexDeadLetters(["q"], 500, (clockMs += 1_000))).toBeLessThan(20);
       expect(await waitingIn()).toBe(0);
     }
 

@@ -142,15 +142,7 @@ export function failureGroups(
     });
     const dead = sql("SELECT archived FROM queue WHERE name = ?").get(queue) as { archived: number } | undefined;
     const indexed = groups.reduce((sum, group) => sum + group.count, 0);
-    const waits = sql(
-      "SELECT 1 FROM task INDEXED BY task_unindexed WHERE queue = ? AND state = 'archived' AND fingerprint IS NULL LIMIT 1",
-    ).get(queue);
-    return {
-      queue,
-      unindexed: Math.max(0, (dead?.archived ?? 0) - indexed),
-      complete: waits === undefined,
-      groups,
-    };
+    return { queue, unindexed: Math.max(0, (dead?.archived ?? 0) - indexed), groups };
   });
 }
 

@@ -102,12 +102,11 @@ export async function failureGroups(link: RedisLink, queues: readonly string[], 
     link.run(some.map((queue) => deadGroups(keysOf(queue), head))),
   );
   return replies.map((reply, at) => {
-    const [dead, indexed, waiting, ...flat] = listOf(link.label, reply);
+    const [dead, indexed, ...flat] = listOf(link.label, reply);
     const groups: QueueGroup[] = [];
     for (let n = 0; n + 6 < flat.length; n += 7) groups.push(groupOf(link.label, flat.slice(n, n + 7)));
     const off = numberIn(link.label, dead) - numberIn(link.label, indexed);
-    const complete = off === 0 && numberIn(link.label, waiting) === 0;
-    return { queue: queues[at]!, unindexed: Math.max(0, off), complete, groups };
+    return { queue: queues[at]!, unindexed: Math.max(0, off), groups };
   });
 }
 

@@ -1,6 +1,6 @@
 -- The failure groups of a queue, with what is in them now. Writes nothing.
--- Reply: { how many dead letters, how many of them in groups, how many wait to be, fingerprint, what is known of it (JSON), members, members
--- since `hour_s`, since `before_s`, score of the oldest, of the newest, … }; empty groups are told, too.
+-- Reply: { how many dead letters, how many of them in groups, fingerprint, what is known of it (JSON), members, members since `hour_s`,
+-- since `before_s`, score of the oldest, of the newest, … }; empty groups are told, too.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, hour_s, before_s = unpack(ARGV)
 --! include fence
@@ -15,7 +15,7 @@ local function score_at(key, rank)
 end
 
 local dead = number("ZCARD", asynq .. "archived") + number("ZCARD", holdfast .. "archived")
-local reply = { dead, 0, number("LLEN", holdfast .. "unindexed") }
+local reply = { dead, 0 }
 local groups = redis.pcall("HGETALL", holdfast .. "fps")
 if groups.err then return reply end
 for n = 1, #groups, 2 do

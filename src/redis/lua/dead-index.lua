@@ -12,13 +12,14 @@ local fps, index = holdfast .. "fps", holdfast .. "index"
 local overflow = "v1:0000000000000000"
 local problem = misfit(asynq .. "archived", "zset") or misfit(holdfast .. "archived", "zset") or misfit(fps, "hash")
   or misfit(index, "hash") or misfit(holdfast .. "fp:" .. overflow, "zset")
-local letters = {}
+if problem then return problem end
+-- Where something else stands in the place of one group, the others get theirs.
+local letters, is_barred = {}, {}
 for i = 1, #ROWS, 4 do
   local id, score, fp, about = unpack(ROWS, i, i + 3)
-  letters[#letters + 1] = { id = id, score = score, fp = fp, about = about }
-  if about ~= "" then problem = problem or misfit(holdfast .. "fp:" .. fp, "zset") end
+  if about ~= "" then is_barred[fp] = misfit(holdfast .. "fp:" .. fp, "zset") end
+  if not is_barred[fp] then letters[#letters + 1] = { id = id, score = score, fp = fp, about = about } end
 end
-if problem then return problem end
 
 local function table_of(text)
   local known, value = pcall(cjson.decode, text or "")
