@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { fingerprintOf, framesOf, isFingerprint, normalised } from "./fingerprint.js";
 import type { Failure } from "./outcome.js";
@@ -161,6 +162,10 @@ describe("what is one cause", () => {
   it("version 1 does not change: it is stored", () => {
     const stack = "Error: x\n    at Orders.charge (/app/dist/orders.js:10:5)";
     expect(of("customer 42 of <b@c.de> at 10:00", { stack })).toBe("v1:295473e41dc3255c");
+    const corpus = [...Object.values(same), ...different].flat();
+    const long = corpus.map((text, n) => `${text} ${corpus[(n * 7) % corpus.length]}\n`.repeat(1 + (n % 30)));
+    const all = createHash("sha256").update([...corpus, corpus.join(" "), ...long].map(normalised).join("\0"));
+    expect(all.digest("hex").slice(0, 16)).toBe("632481ec109716d2");
   });
 });
 

@@ -69,19 +69,48 @@ function frame(call: string): string {
 const pieces =
   /(?<![\p{L}\p{Nd}])(?:"[^"\n]{0,256}"|'[^'\n]{0,256}'(?![\p{L}\p{Nd}])|`[^`\n]{0,256}`|«[^»]{0,256}»|“[^”]{0,256}”|„[^“”]{0,256}[“”]|‘[^’]{0,256}’)|「[^」]{0,256}」|『[^』]{0,256}』|[a-z][a-z0-9+.-]{1,15}:\/\/[^\s"'<>()]+|[^\s"'`()[\]{}<>,;=|«»“”„‘’「」『』。、，；（）]+/gu;
 
+/** Only a piece with one of these in it comes out as another than it is. */
+const telling = /[\p{Nd}@/\\"'`«“„‘「『]/gu;
+/** What stands between pieces, or begins and ends them. */
+const delimiter = /[\s"'`()[\]{}<>,;=|«»“”„‘’「」『』。、，；（）]/;
+const isAsciiDelimiter = Array.from({ length: 128 }, (_, code) => delimiter.test(String.fromCharCode(code)));
+
+/** Where the word begins of which this is the end, and not before `least`. */
+function wordStart(text: string, end: number, least: number): number {
+  let at = end;
+  while (at > least && !(isAsciiDelimiter[text.charCodeAt(at - 1)] ?? delimiter.test(text[at - 1]!))) at -= 1;
+  return at;
+}
+
+/** The last word of a text in which nothing is telling; undefined: there is none. */
+function lastWord(text: string): string | undefined {
+  let end = text.length;
+  while (end > 0 && wordStart(text, end, end - 1) === end) end -= 1;
+  return end === 0 ? undefined : text.slice(wordStart(text, end, 0), end);
+}
+
 /** Without what differs from one failure of a cause to the next: ids, numbers, times, addresses, paths, quoted text. */
 export function normalised(message: string): string {
   let text = "";
   let end = 0;
   let before = "";
-  // Pieces are looked for until there is enough, with some more for what is made shorter below.
-  for (const { 0: piece, index } of message.matchAll(pieces)) {
-    if (text.length > 2 * charsThatCount) break;
-    text += message.slice(end, index) + tokenFor(piece, before);
+  // Until there is enough, with some more for what is made shorter below.
+  while (text.length <= 2 * charsThatCount) {
+    telling.lastIndex = end;
+    const told = telling.exec(message);
+    // What stands before it stays as it is, word for word.
+    pieces.lastIndex = told === null ? message.length : wordStart(message, told.index, end);
+    const found = pieces.exec(message);
+    if (found === null) {
+      text += message.slice(end, end + 2 * charsThatCount);
+      break;
+    }
+    const { 0: piece, index } = found;
+    const [gap, last] = [message.slice(end, index), before];
+    text += gap + tokenFor(piece, () => lastWord(gap) ?? last);
     end = index + piece.length;
     before = piece;
   }
-  if (text.length <= 2 * charsThatCount) text += message.slice(end);
   const oneLine = text
     .slice(0, 2 * charsThatCount)
     .replaceAll(/\s{2,}|[^\S ]/g, " ")
@@ -99,7 +128,7 @@ const variable = /[\p{Nd}@/\\]/u;
 const digit = /\p{Nd}/u;
 const quotes = "\"'`«“„‘「『";
 
-function tokenFor(piece: string, before: string): string {
+function tokenFor(piece: string, before: () => string): string {
   if (quotes.includes(piece[0]!) && piece.length > 1) return "<str>";
   if (!variable.test(piece)) return piece;
   let end = piece.length;
@@ -110,35 +139,40 @@ function tokenFor(piece: string, before: string): string {
 /** Words before a number that is itself what happened: "status code 404" is not "status code 500". */
 const codes = /(?:^|[^\p{L}])(?:status|code|sqlstate|errno|error|http|exit|signal|fehler|erreur)[:#]?$/iu;
 
-function tokenOf(word: string, before: string): string {
-  if (word.includes("://")) return "<url>";
-  if (/^[^@/]+@[^@/]+\.[^@/]+$/.test(word)) return "<email>";
-  if (/^\[?\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?$/.test(word)) return "<ip>";
-  if (/^\d{3,5}$/.test(word) && codes.test(before)) return word;
-  if (/^\d{4}-\d\d-\d\d/.test(word) || /^\d{1,2}:\d\d(?::\d\d)?/.test(word)) return "<time>";
-  if (/^(?:\d{4}\/\d\d?\/\d\d?|\d\d?[./]\d\d?[./]\d{4})$/.test(word)) return "<time>";
-  if (/^(?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]*(?:%\w+)?(?::\d+)?$/i.test(word)) return "<ip>";
-  if (isPath(word)) return "<path>";
+/** Each way of writing something has a character of its own, so that most words are not tried for it. */
+function tokenOf(word: string, before: () => string): string {
+  const [isParted, hasColon] = [/[/\\]/.test(word), word.includes(":")];
+  if (hasColon && word.includes("://")) return "<url>";
+  if (word.includes("@") && /^[^@/]+@[^@/]+\.[^@/]+$/.test(word)) return "<email>";
+  if (/^[\d[]/.test(word)) {
+    if (/^\[?\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?$/.test(word)) return "<ip>";
+    if (/^\d{3,5}$/.test(word) && codes.test(before())) return word;
+    if (/^\d{4}-\d\d-\d\d/.test(word) || /^\d{1,2}:\d\d(?::\d\d)?/.test(word)) return "<time>";
+    if (/^(?:\d{4}\/\d\d?\/\d\d?|\d\d?[./]\d\d?[./]\d{4})$/.test(word)) return "<time>";
+  }
+  if (hasColon && /^(?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]*(?:%\w+)?(?::\d+)?$/i.test(word)) return "<ip>";
+  if (isParted && isPath(word)) return "<path>";
   if (/^[A-Z]{1,6}\d{2,6}$/.test(word) || /^(?:ORA|PLS|TNS|SQL|CVE|RFC|HTTP)-?\d+N?$/.test(word)) return word;
   return withoutIds(word);
 }
 
-/** "and/or", "n/a" and "text/html" are words. */
+/** Of a word with a slash: "and/or", "n/a" and "text/html" are words. */
 const isPath = (word: string) =>
   /^(?:\.{0,2}|~|[A-Za-z]:)[/\\]/.test(word) ||
-  (/[/\\]/.test(word) && (/[/\\].*[/\\]/.test(word) || /\.[A-Za-z]\w{0,5}(?::\d+){0,2}$/.test(word)));
+  /[/\\].*[/\\]/.test(word) ||
+  /\.[A-Za-z]\w{0,5}(?::\d+){0,2}$/.test(word);
 
 const ids = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?<![A-Za-z0-9])[A-Za-z0-9]*[0-9][A-Za-z0-9]*|\p{Nd}+/giu;
 
 /** The word with what is counted or drawn in it as tokens. */
 function withoutIds(word: string): string {
-  if (!digit.test(word)) return word;
+  if (!/\d/.test(word) && !digit.test(word)) return word;
   return word.replace(ids, tokenOfId).replaceAll(/<n>(?:[.,]<n>)+/g, "<n>");
 }
 
 function tokenOfId(id: string): string {
   if (id.includes("-")) return "<uuid>";
-  if (/^\p{Nd}+$/u.test(id)) return "<n>";
+  if (/^\d+$/.test(id) || /^\p{Nd}+$/u.test(id)) return "<n>";
   if (/^0x[0-9a-f]+$/i.test(id) || (id.length >= 7 && /^[0-9a-f]+$/i.test(id))) return "<hex>";
   if (id.length >= 8 && (id.match(/\d+/g)?.length ?? 0) >= 2) return "<id>";
   return id.replaceAll(/\d+/g, "<n>");
