@@ -113,7 +113,7 @@ function startCommand(): Command {
       'holdfast dlq redrive start --where "queue:mail" --min-build 1.4.2 --yes',
       'holdfast dlq redrive start --where "type:ledger.*" --ordered --attempts 3',
     ],
-    "Exit code 4: it has stopped itself, or is paused. In quarantine, acknowledged, in another redrive, to run at most once, for a human to decide on: such tasks are left, and counted.",
+    "Exit code 4: it has stopped itself, is paused or cancelled. In quarantine, acknowledged, in another redrive, to run at most once, for a human to decide on: such tasks are left, and counted.",
   ).action(async (words: readonly string[], flags: RedriveFlags) =>
     withDeadLetters(flags, async (opened) => {
       const { letters, broker, inspector } = opened;
@@ -132,6 +132,8 @@ function startCommand(): Command {
   );
 }
 
+const notGoingOn: ReadonlySet<RedriveInfo["status"]> = new Set(["braked", "paused", "cancelled"]);
+
 /** Until it is over, stopped, or Ctrl-C lets go of it. */
 async function drive(letters: Letters, id: string, flags: StorageFlags, { broker }: Opened): Promise<void> {
   const { draw, end } = drawing();
@@ -144,7 +146,7 @@ async function drive(letters: Letters, id: string, flags: StorageFlags, { broker
     told = state;
   };
   const redrive = await untilStopped(async (signal) => letters.redrives.drive(id, { signal, onProgress }).finally(end));
-  if (redrive.status === "braked" || redrive.status === "paused") process.exitCode ||= conflictExitCode;
+  if (notGoingOn.has(redrive.status)) process.exitCode ||= conflictExitCode;
   if (flags.json === true) await printJson(redrive);
   else await print(...redriveLines(redrive, broker.clock.nowMs()), ...nextLines(redrive));
 }

@@ -3,7 +3,7 @@ import type { StoredDocument } from "../../broker/documents.js";
 import type { RedriveStand } from "../../broker/redriving.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError } from "../../core/errors.js";
-import type { Desk } from "../desk.js";
+import { type Desk, failed, forgetDocuments } from "../desk.js";
 import type { Ineligible } from "./reasons.js";
 import type { RedriveSettings } from "./options.js";
 import { forgetQueues, keepPages } from "./queue-pages.js";
@@ -114,10 +114,10 @@ export async function writeRedrive(desk: Desk, { id, version, redrive }: StoredR
 }
 
 /** One that has ended goes to the others that have: first there, then from here, and again by whoever finds it. */
-export async function putAway({ store, nowMs }: Desk, { id, version, redrive }: StoredRedrive): Promise<void> {
-  const [receipt] = await store.writeDocuments(endedKind, [{ id, value: redrive, ifVersion: 0 }], nowMs());
-  if (receipt?.status !== "full")
-    await store.writeDocuments(kind, [{ id, value: undefined, ifVersion: version }], nowMs());
+export async function putAway(desk: Desk, { id, version, redrive }: StoredRedrive): Promise<void> {
+  const writes = [{ id, value: redrive, ifVersion: 0 }];
+  const [receipt] = await desk.store.writeDocuments(endedKind, writes, desk.nowMs());
+  if (receipt?.status !== "full") await forgetDocuments(desk, kind, [{ id, version }]);
 }
 
 /** Others write, too (a pause, another rate): what they wrote is read, and changed again. `change` answers undefined to leave it. */
@@ -138,14 +138,14 @@ export async function changeRedrive(
 
 const mostTries = 50;
 
-const failed = ({ broker }: Desk, problem: string) =>
-  new HoldfastError("BROKER_FAILED", { broker: broker.label, problem });
-
 /** Those that were over long ago make room, and so does what is no redrive. */
 export async function forgetOld(desk: Desk): Promise<void> {
-  await forgetStrays(desk);
+  const live = await desk.store.readDocuments(kind);
+  const strays = live.filter(({ value }) => !isRedrive(value));
+  await forgetDocuments(desk, kind, strays);
+  for (const one of live.flatMap(storedRedrive).toSorted(lastFirst))
+    if (one.redrive.phase === "ended") await putAway(desk, one);
   const beforeMs = desk.nowMs() - keepMs;
-  for (const one of await readLive(desk)) if (one.redrive.phase === "ended") await putAway(desk, one);
   const ended = (await readEnded(desk)).toSorted(lastFirst);
   let pages = 0;
   const old = ended.filter(({ redrive }, n) => {
@@ -153,12 +153,5 @@ export async function forgetOld(desk: Desk): Promise<void> {
     return n >= keepMost || pages > keepPages || (redrive.endedAtMs ?? 0) < beforeMs;
   });
   for (const { id, redrive } of old) await forgetQueues(desk, id, redrive.queuePages);
-  const writes = old.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
-  if (writes.length > 0) await desk.store.writeDocuments(endedKind, writes, desk.nowMs());
-}
-
-async function forgetStrays({ store, nowMs }: Desk): Promise<void> {
-  const strays = (await store.readDocuments(kind)).filter(({ value }) => !isRedrive(value));
-  const writes = strays.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
-  if (writes.length > 0) await store.writeDocuments(kind, writes, nowMs());
+  await forgetDocuments(desk, endedKind, old);
 }

@@ -166,17 +166,23 @@ export class RedriveDriver {
     const known = this.#known;
     const fresh = queues.filter((queue) => !known.has(queue));
     if (fresh.length === 0) return now;
-    if (known.size + fresh.length > maxQueues) {
-      const says = `its tasks are in more than ${maxQueues} queues: select fewer`;
-      return this.#change((latest) => unlessOver(latest, { status: "cancelled", phase: "ending", says }));
-    }
+    if (known.size + fresh.length > maxQueues)
+      return this.#giveUp(`its tasks are in more than ${maxQueues} queues: select fewer`);
     const queuePages = await addQueues(this.#desk, this.#id, now.queuePages, fresh);
+    if (queuePages === "full")
+      return this.#giveUp(
+        "there is no room for the names of its queues: select fewer, or wait until other redrives are over",
+      );
     for (const queue of fresh) known.add(queue);
     return this.#change((latest) => ({
       ...latest,
       queues: known.size,
       queuePages: Math.max(latest.queuePages, queuePages),
     }));
+  }
+
+  #giveUp(says: string): Promise<RedriveDocument> {
+    return this.#change((latest) => unlessOver(latest, { status: "cancelled", phase: "ending", says }));
   }
 
   async #chosen(now: RedriveDocument): Promise<RedriveStep> {

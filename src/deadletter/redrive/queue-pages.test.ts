@@ -12,6 +12,9 @@ async function opened() {
   return { broker, store, desk: { broker, store, nowMs: () => broker.clock.nowMs() } as unknown as Desk };
 }
 
+/** Where there is room. */
+const added = async (...given: Parameters<typeof addQueues>) => (await addQueues(...given)) as number;
+
 const names = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => `queue-${from + n}`.padEnd(128, "x"));
 const bytes = ({ value }: StoredDocument) => JSON.stringify(value).length;
@@ -20,7 +23,7 @@ it("keeps the names of thousands of queues on pages that are documents", async (
   const { broker, store, desk } = await opened();
   await using _ = broker;
   let pages = 0;
-  for (let n = 0; n < 5_000; n += 200) pages = await addQueues(desk, "r", pages, names(n, n + 200));
+  for (let n = 0; n < 5_000; n += 200) pages = await added(desk, "r", pages, names(n, n + 200));
 
   expect((await readQueues(desk, "r", pages)).toSorted()).toEqual(names(0, 5_000).toSorted());
   const documents = await store.readDocuments("redrive-queues");
@@ -34,7 +37,7 @@ it("keeps the names of thousands of queues on pages that are documents", async (
 it("loses no name of who adds at the same moment", async () => {
   const { broker, desk } = await opened();
   await using _ = broker;
-  const pages = await addQueues(desk, "r", 0, ["first"]);
+  const pages = await added(desk, "r", 0, ["first"]);
 
   await Promise.all([names(0, 100), names(100, 200)].map((some) => addQueues(desk, "r", pages, some)));
 
@@ -44,10 +47,10 @@ it("loses no name of who adds at the same moment", async () => {
 it("writes nothing over of who took over meanwhile, and whoever reads finds the names of both", async () => {
   const { broker, desk } = await opened();
   await using _ = broker;
-  const before = await addQueues(desk, "r", 0, names(0, 200));
+  const before = await added(desk, "r", 0, names(0, 200));
   await addQueues(desk, "r", before, names(200, 3_000));
 
-  const pages = await addQueues(desk, "r", before, names(5_000, 5_500));
+  const pages = await added(desk, "r", before, names(5_000, 5_500));
 
   expect((await readQueues(desk, "r", pages)).toSorted()).toEqual(
     [...names(0, 3_000), ...names(5_000, 5_500)].toSorted(),
@@ -107,17 +110,42 @@ it("forgets also pages of which nobody was told", async () => {
   expect(await store.readDocuments("redrive-queues")).toEqual([]);
 });
 
-it("says at once that there is no room for more", async () => {
-  const { broker, store, desk } = await opened();
+it("ends a redrive for whose queues there is no room, and says why", async () => {
+  const { broker, store } = await opened();
   await using _ = broker;
-  let writes = 0;
-  store.writeDocuments = async () => {
-    writes += 1;
-    return [{ status: "full" }];
+  // More than one step chooses: some are chosen, and their queue is on a page, when there is no room for the next.
+  for (const [queue, many] of [
+    ["mail", 2_200],
+    ["sms", 1],
+  ] as const) {
+    const ids = names(0, many);
+    await broker.enqueue(
+      ids.map((id) => newTask({ id, queue })),
+      broker.clock.nowMs(),
+    );
+    await new Inspector(broker).archive({ queue, ids });
+  }
+  const { redrives } = new DeadLetters(broker);
+  const { id } = await redrives.start("state:dead", { rate: 5_000, ramp: "0s", canary: 0 });
+  const write = store.writeDocuments.bind(store);
+  let written = 0;
+  store.writeDocuments = async (kind, ...rest) => {
+    if (kind !== "redrive-queues") return write(kind, ...rest);
+    written += 1;
+    return written === 1 ? write(kind, ...rest) : [{ status: "full" }];
   };
 
-  await expect(addQueues(desk, "r", 0, ["mail"])).rejects.toThrow("there is no room");
-  expect(writes).toBe(1);
+  const ended = await redrives.drive(id);
+
+  expect(ended).toMatchObject({ phase: "ended", status: "cancelled", counts: { left: 0 } });
+  expect(ended.says).toMatch("no room for the names of its queues");
+  expect(written).toBe(2);
+  store.writeDocuments = write;
+  // Its tasks are free for another.
+  const other = await redrives.start("queue:mail", { rate: 5_000, ramp: "0s", canary: 0 });
+  for (let n = 0; n < 6; n += 1) await redrives.step(fail);
+  const { counts } = await redrives.get(other.id);
+  expect(counts.left + counts.waiting).toBe(2_200);
 });
 
 function fail(error: unknown): never {

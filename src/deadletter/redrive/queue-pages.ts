@@ -1,6 +1,5 @@
 import { maxDocuments, type StoredDocument } from "../../broker/documents.js";
-import { HoldfastError } from "../../core/errors.js";
-import type { Desk } from "../desk.js";
+import { type Desk, failed, forgetDocuments } from "../desk.js";
 
 /** Names of the queues in which a redrive has tasks are kept in documents of their own: there may be thousands. */
 const kind = "redrive-queues";
@@ -23,9 +22,15 @@ export async function readQueues({ store }: Desk, redrive: string, pages: number
 
 /**
  * Adds names behind the others, to whatever pages there are by now: somebody else may have added some, and none of theirs is
- * written over. Answers how many pages there are. Who dies half-way leaves names too many, which harm nothing.
+ * written over. Answers how many pages there are, "full" where there is no room for all. Who dies half-way leaves names too
+ * many, which harm nothing.
  */
-export async function addQueues(desk: Desk, redrive: string, pages: number, names: readonly string[]): Promise<number> {
+export async function addQueues(
+  desk: Desk,
+  redrive: string,
+  pages: number,
+  names: readonly string[],
+): Promise<number | "full"> {
   const { store, nowMs } = desk;
   let page = Math.max(0, pages - 1);
   let left = names;
@@ -38,7 +43,7 @@ export async function addQueues(desk: Desk, redrive: string, pages: number, name
       const fitting = thatFit(there, left);
       const write = { id: idOf(redrive, page), value: [...there, ...fitting], ifVersion: last?.version ?? 0 };
       const [receipt] = fitting.length === 0 ? [] : await store.writeDocuments(kind, [write], nowMs());
-      if (receipt?.status === "full") throw failed(desk, "there is no room for the names of more queues of redrives");
+      if (receipt?.status === "full") return "full";
       if (receipt?.status === "conflict") break;
       left = left.slice(fitting.length);
       if (left.length > 0) page += 1;
@@ -61,16 +66,11 @@ async function pagesFrom({ store }: Desk, redrive: string, first: number): Promi
   }
 }
 
-const failed = ({ broker }: Desk, problem: string) =>
-  new HoldfastError("BROKER_FAILED", { broker: broker.label, problem });
-
 /** Of redrives that are forgotten, also those pages of which its document knew nothing yet when their writer died. */
 export async function forgetQueues(desk: Desk, redrive: string, pages: number): Promise<void> {
-  const { store, nowMs } = desk;
   const ids = Array.from({ length: pages }, (_, page) => idOf(redrive, page));
-  const found = [...(await store.readDocuments(kind, ids)), ...(await pagesFrom(desk, redrive, pages))];
-  const writes = found.map(({ id, version }) => ({ id, value: undefined, ifVersion: version }));
-  if (writes.length > 0) await store.writeDocuments(kind, writes, nowMs());
+  const found = [...(await desk.store.readDocuments(kind, ids)), ...(await pagesFrom(desk, redrive, pages))];
+  await forgetDocuments(desk, kind, found);
 }
 
 const mostTries = 10;
