@@ -7,6 +7,7 @@ import { type ByOptions, bySettings } from "../inspector/options.js";
 import type { Desk } from "./desk.js";
 import { type GroupState, maxNotes, maxResolutions, statesIn, untouched } from "./group-state.js";
 import { type FailureGroup, fingerprintIn, group } from "./groups.js";
+import { recorded } from "./recorded.js";
 
 const maxTextChars = 4_000;
 const words = (says: string) =>
@@ -105,23 +106,23 @@ async function change(
   const known = await group(desk, fingerprint);
   const { firstSeenAtMs, lastSeenAtMs, types, sample } = known;
   const nowMs = desk.nowMs();
-  await desk.audit.append(
-    [{ ...act, verb: `group ${verb}`, what: JSON.stringify({ group: fingerprint }), count: known.count }],
-    nowMs,
-  );
-  for (let tried = 1; ; tried += 1) {
-    const documents = await desk.store.readDocuments("group", [fingerprint]);
-    const state = statesIn(documents).get(fingerprint) ?? untouched;
-    const next = make(state, { atMs: nowMs, actor: act.actor });
-    const value = { ...next, firstSeenAtMs, lastSeenAtMs, types, sample };
-    const [receipt] = await desk.store.writeDocuments(
-      "group",
-      [{ id: fingerprint, value, ifVersion: documents[0]?.version ?? 0 }],
-      nowMs,
-    );
-    if (receipt?.status === "written") return group(desk, fingerprint);
-    if (receipt?.status === "full")
-      throw invalidOption("group", "there are so many groups of which something was said that no new one is taken");
-    if (tried === tries) throw invalidOption("group", "others changed it all the time: try again");
-  }
+  const record = { ...act, verb: `group ${verb}`, what: JSON.stringify({ group: fingerprint }), count: known.count };
+  await recorded(desk, record, async () => {
+    for (let tried = 1; ; tried += 1) {
+      const documents = await desk.store.readDocuments("group", [fingerprint]);
+      const state = statesIn(documents).get(fingerprint) ?? untouched;
+      const next = make(state, { atMs: nowMs, actor: act.actor });
+      const value = { ...next, firstSeenAtMs, lastSeenAtMs, types, sample };
+      const [receipt] = await desk.store.writeDocuments(
+        "group",
+        [{ id: fingerprint, value, ifVersion: documents[0]?.version ?? 0 }],
+        nowMs,
+      );
+      if (receipt?.status === "written") return;
+      if (receipt?.status === "full")
+        throw invalidOption("group", "there are so many groups of which something was said that no new one is taken");
+      if (tried === tries) throw invalidOption("group", "others changed it all the time: try again");
+    }
+  });
+  return group(desk, fingerprint);
 }

@@ -1,3 +1,4 @@
+import { maxDocuments } from "../../broker/documents.js";
 import {
   everyQueue,
   type GrowthPolicy,
@@ -5,11 +6,13 @@ import {
   policiesIn,
   type StoredPolicies,
 } from "../../broker/growth-policy.js";
-import { HoldfastError, invalidOption } from "../../core/errors.js";
+import { counted } from "../../core/counting.js";
+import { invalidOption } from "../../core/errors.js";
 import { storedName } from "../../core/names.js";
 import { type Given, resolve, setting } from "../../core/settings.js";
 import type { ByOptions } from "../../inspector/options.js";
-import type { Desk } from "../desk.js";
+import { type Desk, failed } from "../desk.js";
+import { recorded } from "../recorded.js";
 
 const policySettings = {
   queue: setting.text({
@@ -70,21 +73,13 @@ export async function setPolicy(desk: Desk, options: PolicyOptions, by: ByOption
   const act = desk.act(by, "policy");
   const setAtMs = desk.nowMs();
   const policy = { keepForMs, keepMost, overflow, actor: act.actor, reason: act.reason, setAtMs };
-  await desk.audit.append(
-    [
-      {
-        ...act,
-        verb: "policy set",
-        what: JSON.stringify({ queue: name, type, keepForMs, keepMost, overflow }),
-        count: 0,
-      },
-    ],
-    setAtMs,
-  );
-  await change(desk, name, ({ own, types }) =>
-    type === undefined
-      ? { own: policy, types: Object.fromEntries(types) }
-      : { ...(own === undefined ? {} : { own }), types: Object.fromEntries([...types, [type, policy]]) },
+  const what = JSON.stringify({ queue: name, type, keepForMs, keepMost, overflow });
+  await recorded(desk, { ...act, verb: "policy set", what, count: 0 }, () =>
+    change(desk, name, ({ own, types }) =>
+      type === undefined
+        ? { own: policy, types: Object.fromEntries(types) }
+        : { ...(own === undefined ? {} : { own }), types: Object.fromEntries([...types, [type, policy]]) },
+    ),
   );
   return { queue: name, type, ...policy };
 }
@@ -101,20 +96,22 @@ export async function removePolicy(
   const there = (await listPolicies(desk)).some((one) => one.queue === name && one.type === type);
   if (!there) return false;
   const what = JSON.stringify({ queue: name, type });
-  await desk.audit.append([{ ...act, verb: "policy rm", what, count: 0 }], desk.nowMs());
-  await change(desk, name, ({ own, types }) => ({
-    ...(own === undefined || type === undefined ? {} : { own }),
-    types: Object.fromEntries([...types].filter(([one]) => one !== type)),
-  }));
+  await recorded(desk, { ...act, verb: "policy rm", what, count: 0 }, () =>
+    change(desk, name, ({ own, types }) => ({
+      ...(own === undefined || type === undefined ? {} : { own }),
+      types: Object.fromEntries([...types].filter(([one]) => one !== type)),
+    })),
+  );
   return true;
 }
 
 /** Others may change the same document: then again, from what they made of it. */
 async function change(
-  { store, nowMs }: Desk,
+  desk: Desk,
   queue: string,
   next: (now: { own: GrowthPolicy | undefined; types: ReadonlyMap<string, GrowthPolicy> }) => StoredPolicies,
 ): Promise<void> {
+  const { store, nowMs } = desk;
   for (;;) {
     const [found] = await store.readDocuments("policy", [queue]);
     const now = policiesIn(found === undefined ? [] : [found]).get(queue) ?? { own: undefined, types: new Map() };
@@ -124,6 +121,6 @@ async function change(
     const [receipt] = await store.writeDocuments("policy", [write], nowMs());
     if (receipt?.status === "written") return;
     if (receipt?.status === "full")
-      throw new HoldfastError("BROKER_FAILED", { broker: "policies", problem: "there are 10,000 already" });
+      throw failed(desk, `there are ${counted(maxDocuments, "policy", "policies")} already`);
   }
 }

@@ -6,6 +6,7 @@ import { pause as wait } from "../../core/loop.js";
 import type { ByOptions } from "../../inspector/options.js";
 import type { Desk } from "../desk.js";
 import { inTurns } from "../in-turns.js";
+import { recorded } from "../recorded.js";
 import {
   changeRedrive,
   forgetOld,
@@ -222,22 +223,9 @@ export class Redrives {
     return driver;
   }
 
-  async #record(verb: string, id: string, by: Act): Promise<void> {
+  #recorded<T>(verb: string, id: string, by: Act, deed: () => Promise<T>): Promise<T> {
     const act = { ...by, verb: `redrive ${verb}`, what: JSON.stringify({ redrive: id }), count: 0 };
-    await this.#desk.audit.append([act], this.#desk.nowMs());
-  }
-
-  /** Before the deed; what is refused all the same, for it ended a moment ago, is recorded as that. */
-  async #recorded<T>(verb: string, id: string, by: Act, act: () => Promise<T>): Promise<T> {
-    await this.#record(verb, id, by);
-    try {
-      return await act();
-    } catch (error) {
-      // Of storage that is away nobody knows whether it has done it.
-      const isRefused = error instanceof HoldfastError && error.code !== "BROKER_UNAVAILABLE";
-      if (isRefused) await this.#record(`${verb} refused`, id, by);
-      throw error;
-    }
+    return recorded(this.#desk, act, deed);
   }
 
   async #steer(

@@ -1,7 +1,9 @@
+import type { NewAct } from "../../broker/audit.js";
 import type { Act } from "../../broker/roles.js";
 import { HoldfastError, invalidOption } from "../../core/errors.js";
 import type { ByOptions } from "../../inspector/options.js";
-import type { Desk } from "../desk.js";
+import { type Desk, failed, forgetDocuments } from "../desk.js";
+import { recorded } from "../recorded.js";
 import { type CheckedRule, checkedRule, ruleName, type RuleOptions } from "./options.js";
 import { type NamedRule, type RuleMode, rulesIn, type RuleStatus, statusOf, type StoredRule } from "./rule.js";
 import { readTallies, type RuleTally, tallyId } from "./tally.js";
@@ -38,9 +40,10 @@ export async function addRule(desk: Desk, given: RuleOptions, options: ByOptions
   if (rules.length >= maxRules) throw invalidOption("rule", `there are ${maxRules} rules, and no more are allowed`);
   const last = rules.at(-1)?.order ?? 0;
   const rule = storedRule(checked, by, checked.order ?? last + 10, desk.nowMs());
-  await recorded(desk, by, "rule add", checked.name, rule);
-  if (!(await write(desk, checked.name, rule, 0)))
-    throw invalidOption("rule.name", `${JSON.stringify(checked.name)} is there already: remove it first`);
+  await recorded(desk, actOn(by, "rule add", checked.name, rule), async () => {
+    if (!(await write(desk, checked.name, rule, 0)))
+      throw invalidOption("rule.name", `${JSON.stringify(checked.name)} is there already: remove it first`);
+  });
   return ruleOf(desk, checked.name);
 }
 
@@ -77,12 +80,10 @@ export async function setRuleMode(
   const rule = await namedRule(desk, name);
   if (rule.mode === mode) return ruleOf(desk, name);
   const { name: _name, version, query: _query, ...stored } = rule;
-  await recorded(desk, by, `rule ${mode}`, name, stored);
-  if (!(await write(desk, name, { ...stored, mode, sinceMs: desk.nowMs() }, version)))
-    throw new HoldfastError("BROKER_FAILED", {
-      broker: desk.broker.label,
-      problem: `rule ${name} was changed meanwhile`,
-    });
+  await recorded(desk, actOn(by, `rule ${mode}`, name, stored), async () => {
+    if (!(await write(desk, name, { ...stored, mode, sinceMs: desk.nowMs() }, version)))
+      throw failed(desk, `rule ${name} was changed meanwhile`);
+  });
   return ruleOf(desk, name);
 }
 
@@ -90,12 +91,10 @@ export async function setRuleMode(
 export async function removeRule(desk: Desk, name: string, options: ByOptions | undefined): Promise<void> {
   const by = desk.act(options, "removeRule");
   const rule = await namedRule(desk, name);
-  await recorded(desk, by, "rule remove", name, rule);
-  await write(desk, name, undefined, rule.version);
-  const [tally] = await desk.store.readDocuments("counter", [tallyId(name)]);
-  if (tally === undefined) return;
-  const gone = { id: tally.id, value: undefined, ifVersion: tally.version };
-  await desk.store.writeDocuments("counter", [gone], desk.nowMs());
+  await recorded(desk, actOn(by, "rule remove", name, rule), async () => {
+    if (!(await write(desk, name, undefined, rule.version))) throw failed(desk, `rule ${name} was changed meanwhile`);
+  });
+  await forgetDocuments(desk, "counter", await desk.store.readDocuments("counter", [tallyId(name)]));
 }
 
 /** @throws OPTION_INVALID where there is no such rule */
@@ -111,11 +110,9 @@ async function ruleOf(desk: Desk, name: string): Promise<Rule> {
   return rule;
 }
 
-/** Before the deed. The search may name values of payloads: it is not told. */
-async function recorded({ audit, nowMs }: Desk, by: Act, verb: string, name: string, rule: StoredRule): Promise<void> {
-  const { action, owner, mode } = rule;
-  const what = JSON.stringify({ rule: name, does: action.do, owner, mode });
-  await audit.append([{ ...by, verb, what, count: 0 }], nowMs());
+/** The search may name values of payloads: it is not told. */
+function actOn(by: Act, verb: string, name: string, { action, owner, mode }: StoredRule): NewAct {
+  return { ...by, verb, what: JSON.stringify({ rule: name, does: action.do, owner, mode }), count: 0 };
 }
 
 async function write(desk: Desk, name: string, value: StoredRule | undefined, ifVersion: number): Promise<boolean> {
