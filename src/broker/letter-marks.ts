@@ -11,6 +11,11 @@ export interface LetterMarks {
     by: Act,
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]>;
+  /**
+   * The oldest dead letter that nobody has acknowledged: of each queue at most `limit` are looked at, behind a place that an
+   * answer gave. Answers in order; an unknown queue has none.
+   */
+  oldestUnacknowledged(from: readonly LettersFrom[], limit: number): Promise<OldestLetter[]>;
   /** To be run one by one alone, or (`on` false) not any more. It holds until it is taken back. One receipt an id, in order. */
   quarantine(queue: string, ids: readonly string[], on: boolean, by: Act, nowMs: number): Promise<QuarantineReceipt[]>;
   /**
@@ -20,6 +25,21 @@ export interface LetterMarks {
   beginCopy(of: TaskRef, copy: NewCopy, by: Act, nowMs: number): Promise<CopyBegun>;
   /** Of the copy that was begun under this request: that it is there (`made`), or was not taken, which forgets it. */
   endCopy(of: TaskRef, made: boolean, by: Act, nowMs: number): Promise<void>;
+}
+
+export interface LettersFrom {
+  readonly queue: string;
+  /** Default: the oldest one. */
+  readonly place?: string | undefined;
+}
+
+export interface OldestLetter {
+  /** When it died, Unix ms; undefined where none was found among those that were looked at. */
+  readonly atMs: number | undefined;
+  /** There may be an older one among those that have not been looked at. */
+  readonly more: boolean;
+  /** All up to here are acknowledged, or were when they were looked at. */
+  readonly place: string | undefined;
 }
 
 export type AcknowledgeReceipt = "acknowledged" | "notFound" | "wrongState";

@@ -16,6 +16,7 @@ import {
 } from "./dead-letters/redrive.js";
 import { adoptLetters, readLetters } from "./dead-letters/letters.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./dead-letters/marks.js";
+import { oldestUnacknowledged } from "./dead-letters/oldest.js";
 import { discard, listTrash, purge, restore } from "./dead-letters/trash.js";
 import type { Database, Driver } from "./driver.js";
 import { enqueue } from "./enqueue.js";
@@ -92,6 +93,7 @@ const verbs = {
   purge,
   listTrash,
   acknowledge,
+  oldestUnacknowledged,
   quarantine,
   beginCopy,
   endCopy,

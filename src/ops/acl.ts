@@ -25,7 +25,7 @@ const shared = ["~holdfast:schema", "~holdfast:data*", "~holdfast:outages"];
 const reads = [
   ...words("info get mget hget hmget hgetall hvals hkeys hlen hexists hscan hrandfield"),
   ...words("lrange llen lindex lpos smembers sismember smismember scard srandmember zcard"),
-  ...words("zcount zrange zrangebyscore zscore zmscore zrandmember zscan xrange xrevrange ttl"),
+  ...words("zcount zrange zrangebyscore zrank zscore zmscore zrandmember zscan xrange xrevrange ttl"),
   ...words("pttl memory|usage acl|whoami"),
 ];
 const readKeys = [

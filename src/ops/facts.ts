@@ -1,6 +1,7 @@
 import type { OutcomeCount } from "../broker/outcome-counts.js";
 import type { QueueInfo } from "../core/info.js";
 import type { Growth } from "../inspector/growth.js";
+import type { Oldest } from "./oldest-letters.js";
 
 /** What one look at storage tells: metrics and alerts are both made of it, so that they never differ. */
 export interface Facts {
@@ -20,6 +21,8 @@ export interface QueueFacts {
   readonly consumers: number;
   /** Estimated; undefined where it has not been asked for yet. */
   readonly memoryBytes: number | undefined;
+  /** Of its dead letters that nobody has acknowledged; undefined where it is not known yet. */
+  readonly oldestLetter: Oldest | undefined;
   /** Dead letters that there is room for before some policy acts; undefined: there is no bound. */
   readonly headroom: number | undefined;
   /** Dead letters that a policy has taken out of storage, all-time, by cause. */

@@ -1,7 +1,10 @@
 import type { OutcomeCount } from "../broker/outcome-counts.js";
+import type { QueueInfo } from "../core/info.js";
+import { inTrips } from "../core/portions.js";
 import { DeadLetters, type DeadLettersBroker } from "../deadletter/dead-letters.js";
 import { growthOf } from "../inspector/growth.js";
 import { type Facts, type GroupFacts, maxGroups, type QueueFacts } from "./facts.js";
+import { type Oldest, OldestLetters } from "./oldest-letters.js";
 
 /** Memory is estimated from samples of every queue: seldom enough to be nothing. */
 const memoryEveryMs = 60_000;
@@ -29,6 +32,7 @@ export class Poll {
   #last: Facts | undefined;
   #nextAtMs = Number.NEGATIVE_INFINITY;
   readonly #letters: DeadLetters;
+  readonly #oldest = new OldestLetters(queuesPerTrip);
   #looks = 0;
   #groups: readonly GroupFacts[] | undefined;
   #memory: { readonly atMs: number; readonly bytes: ReadonlyMap<string, number> } | undefined;
@@ -51,10 +55,11 @@ export class Poll {
     const [infos, workers] = await Promise.all([this.#broker.queues(nowMs), this.#broker.workers(nowMs)]);
     const names = infos.map(({ name }) => name);
     const { deadLetters } = this.#broker;
-    const [memory, types, growth = []] = await Promise.all([
+    const [memory, oldest, types, growth = []] = await Promise.all([
       this.#memoryOf(names),
-      deadLetters && inTrips(names, (some) => deadLetters.outcomeCounts(some)),
-      deadLetters && inTrips(infos, (some) => growthOf(deadLetters, some, nowMs)),
+      this.#oldestOf(infos, nowMs),
+      deadLetters && inTrips(names, queuesPerTrip, (some) => deadLetters.outcomeCounts(some)),
+      deadLetters && inTrips(infos, queuesPerTrip, (some) => growthOf(deadLetters, some, nowMs)),
     ]);
     if (this.#looks % looksPerGroups === 0) this.#groups = await this.#groupsNow();
     this.#looks += 1;
@@ -67,6 +72,7 @@ export class Poll {
       info,
       consumers: consumers.get(info.name) ?? 0,
       memoryBytes: memory.get(info.name),
+      oldestLetter: oldest.get(info.name),
       headroom: growth[n]?.headroom,
       evicted: growth[n]?.evicted ?? {},
     }));
@@ -74,6 +80,20 @@ export class Poll {
     // A little early is fresh enough: a loop's pause is never exact.
     this.#nextAtMs = performance.now() + Math.max(this.#everyMs * 0.9, names.length * pausePerQueueMs);
     return this.#last;
+  }
+
+  async #oldestOf(infos: readonly QueueInfo[], nowMs: number): Promise<ReadonlyMap<string, Oldest | undefined>> {
+    const none = infos
+      .filter(({ counts }) => counts.archived === 0)
+      .map(({ name }) => [name, { atMs: undefined }] as const);
+    const some = infos.filter(({ counts }) => counts.archived > 0);
+    const names = some.map(({ name }) => name);
+    const { deadLetters } = this.#broker;
+    const found =
+      deadLetters === undefined
+        ? some.map(({ earliestAtMs }) => ({ atMs: earliestAtMs?.archived }))
+        : await this.#oldest.look(deadLetters, names, nowMs);
+    return new Map<string, Oldest | undefined>([...none, ...names.map((name, n) => [name, found[n]] as const)]);
   }
 
   /** To look at them brings them up to date, in bounded steps. */
@@ -91,7 +111,7 @@ export class Poll {
 
   async #memoryOf(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
     if (this.#memory !== undefined && performance.now() - this.#memory.atMs < memoryEveryMs) return this.#memory.bytes;
-    const bytes = await inTrips(names, (some) => this.#broker.memory(some));
+    const bytes = await inTrips(names, queuesPerTrip, (some) => this.#broker.memory(some));
     this.#memory = { atMs: performance.now(), bytes: new Map(names.map((name, n) => [name, bytes[n] ?? 0])) };
     return this.#memory.bytes;
   }
@@ -99,11 +119,3 @@ export class Poll {
 
 const withShortType = (one: OutcomeCount): OutcomeCount =>
   one.type.length <= longestType ? one : { ...one, type: one.type.slice(0, longestType) };
-
-async function inTrips<T, A>(all: readonly T[], ask: (some: readonly T[]) => Promise<readonly A[]>): Promise<A[]> {
-  const answers: A[] = [];
-  for (let at = 0; at < all.length; at += queuesPerTrip) {
-    for (const answer of await ask(all.slice(at, at + queuesPerTrip))) answers.push(answer);
-  }
-  return answers;
-}

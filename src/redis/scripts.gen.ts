@@ -1741,6 +1741,85 @@ export function deadNote(keys: DeadNoteKeys, head: DeadNoteHead, rows: readonly 
   return { script: deadNoteScript, keys: [keys.asynq, keys.holdfast], args };
 }
 
+export interface DeadOldestKeys {
+  readonly asynq: string;
+  readonly holdfast: string;
+}
+
+export interface DeadOldestHead {
+  readonly limit: Argument;
+  readonly asideId: Argument;
+  readonly asideScore: Argument;
+  readonly id: Argument;
+  readonly score: Argument;
+}
+
+export const deadOldestScript: Script = {
+  name: "dead-oldest",
+  sha1: "593a7f95e20f798edc837cbed449e487478a8bf4",
+  text: `-- The oldest dead letter of a queue that nobody has acknowledged. Looks at \`limit\` of each of its two archives, behind a place.
+-- Writes nothing.
+-- Reply, for each archive: when the first such one died, or ""; id and score of the last one before it that was looked at, or
+-- of the place; 1 where there may be more behind it.
+local asynq, holdfast = unpack(KEYS)
+local deadline_ms, limit, aside_id, aside_score, id, score = unpack(ARGV)
+-- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
+-- given it up and may have sent it again. TIME serves this alone; all else is decided by \`now\`.
+if tonumber(deadline_ms) > 0 then
+  local time = redis.call("TIME")
+  local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  if time_ms > tonumber(deadline_ms) then return redis.error_reply("STALE " .. time_ms) end
+end
+
+local function rank_behind(key, place_id, place_score)
+  if place_score == "" then return 0 end
+  if redis.pcall("ZSCORE", key, place_id) == place_score then return redis.pcall("ZRANK", key, place_id) + 1 end
+  -- It is gone, or died anew: those of its second are looked at again.
+  local before = redis.pcall("ZCOUNT", key, "-inf", "(" .. place_score)
+  return type(before) == "number" and before or 0
+end
+
+-- What is in the archive alone, and is no dead letter, is nobody's business.
+local function waits(letter, died_s)
+  local state, ack = unpack(redis.pcall("HMGET", asynq .. "t:" .. letter, "state", "hf_ack"), 1, 2)
+  if state ~= "archived" then return false end
+  local known, mark = pcall(cjson.decode, ack or "")
+  local stands = known
+    and type(mark) == "table"
+    and type(mark.at) == "number"
+    and type(mark.actor) == "string"
+    and mark.at >= died_s * 1000
+  return not stands
+end
+
+local reply = {}
+local function look(key, place_id, place_score)
+  local from = rank_behind(key, place_id, place_score)
+  local entries = redis.pcall("ZRANGE", key, from, from + limit - 1, "WITHSCORES")
+  if entries.err then entries = {} end
+  local found = ""
+  for n = 1, #entries, 2 do
+    if waits(entries[n], tonumber(entries[n + 1])) then
+      found = entries[n + 1]
+      break
+    end
+    place_id, place_score = entries[n], entries[n + 1]
+  end
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3] = found, place_id, place_score
+  reply[at + 4] = #entries == 2 * limit and 1 or 0
+end
+look(holdfast .. "archived", aside_id, aside_score)
+look(asynq .. "archived", id, score)
+return reply
+`,
+};
+
+export function deadOldest(keys: DeadOldestKeys, head: DeadOldestHead): ScriptCall {
+  const args: ScriptCall["args"][number][] = [deadline, head.limit, head.asideId, head.asideScore, head.id, head.score];
+  return { script: deadOldestScript, keys: [keys.asynq, keys.holdfast], args };
+}
+
 export interface DiscardKeys {
   readonly asynq: string;
   readonly holdfast: string;

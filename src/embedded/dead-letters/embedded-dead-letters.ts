@@ -8,7 +8,14 @@ import {
   textOf,
 } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
+import type {
+  AcknowledgeReceipt,
+  CopyBegun,
+  LettersFrom,
+  NewCopy,
+  OldestLetter,
+  QuarantineReceipt,
+} from "../../broker/letter-marks.js";
 import type { KnownCause, QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
@@ -163,6 +170,10 @@ export class EmbeddedDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]> {
     return this.#inParts(ids, (link, some) => link.call("acknowledge", { queue, ids: some, on, by, nowMs }));
+  }
+
+  async oldestUnacknowledged(from: readonly LettersFrom[], limit: number): Promise<OldestLetter[]> {
+    return this.#ask((link) => link.call("oldestUnacknowledged", { from, limit }));
   }
 
   async quarantine(

@@ -44,17 +44,16 @@ export const deadLetterRules: readonly Rule[] = [
   },
   {
     name: "DlqOldestAge",
-    says: "the oldest dead letter of a queue is old",
+    says: "the oldest dead letter of a queue that nobody has acknowledged is old",
     unit: "seconds",
     bad: "above",
     clearShare: 1,
     defaults: { ...usual, thresholds: { warning: 24 * 3_600, critical: 72 * 3_600 }, forMs: 10 * minute },
     mutedBy: [],
-    find: perQueue(({ info }, look) =>
-      ageS(info.counts.archived === 0 ? undefined : info.earliestAtMs?.archived, look),
-    ),
-    title: (labels, value) => `The oldest dead letter of ${inQueue(labels)} has waited ${value}`,
-    first: ({ queue }) => `holdfast task ls ${shellWord(queue ?? "")} --state archived`,
+    find: perQueue(({ oldestLetter }, look) => oldestLetter && ageS(oldestLetter.atMs, look)),
+    title: (labels, value) =>
+      `The oldest dead letter of ${inQueue(labels)} that nobody has acknowledged has waited ${value}`,
+    first: ({ queue }) => `holdfast dlq search ${searching("queue", queue, "-is:acknowledged")}`,
   },
   {
     name: "DlqOverflowSoon",

@@ -34,6 +34,6 @@ export function share(look: Look, rule: RuleName, labels: Labels, part: string, 
 
 /** For titles. */
 export const inQueue = ({ queue = "" }: Labels) => `queue "${queue}"`;
-/** A search for the dead letters of exactly this name, as one word for a shell. */
-export const searching = (field: "queue" | "type", name: string | undefined) =>
-  shellWord(printSearch(searchOf(field, name ?? "")));
+/** A search for the dead letters of exactly this name, and what else is asked of them, as one word for a shell. */
+export const searching = (field: "queue" | "type", name: string | undefined, ...more: readonly string[]) =>
+  shellWord([printSearch(searchOf(field, name ?? "")), ...more].join(" "));

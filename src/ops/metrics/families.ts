@@ -78,7 +78,7 @@ function queueFamilies(rows: readonly QueueRow[]): Family[] {
     ),
     gauge(
       "holdfast_queue_oldest_age_seconds",
-      "How long the next task to run has waited (pending), and the oldest dead letter (archived); 0 where there is none.",
+      "How long the next task to run has waited (pending), and the oldest dead letter that nobody has acknowledged (archived); 0 where there is none.",
       samples(({ pendingS, archivedS }) => [
         [{ state: "pending" }, pendingS],
         [{ state: "archived" }, archivedS],

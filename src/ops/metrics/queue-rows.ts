@@ -50,13 +50,13 @@ export function queueRows({ queues, atMs }: Facts, trail: Trail, most: number, c
 const toDo = ({ info: { counts } }: QueueFacts) => counts.archived + counts.pending + counts.retry;
 
 function rowOf(queue: QueueFacts, trail: Trail, nowMs: number): QueueRow {
-  const { info, consumers, memoryBytes, headroom, evicted } = queue;
+  const { info, consumers, memoryBytes, oldestLetter, headroom, evicted } = queue;
   const ago = (atMs: number | undefined) => (atMs === undefined ? undefined : Math.max(0, nowMs - atMs) / 1_000);
   return {
     queue: info.name,
     counts: info.counts,
     pendingS: info.latencyMs / 1_000,
-    archivedS: info.counts.archived === 0 ? 0 : ago(info.earliestAtMs?.archived),
+    archivedS: oldestLetter && (ago(oldestLetter.atMs) ?? 0),
     overdueS: {
       scheduled: ago(info.earliestAtMs?.scheduled) ?? 0,
       retry: ago(info.earliestAtMs?.retry) ?? 0,

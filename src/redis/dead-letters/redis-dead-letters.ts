@@ -2,7 +2,14 @@ import type { TaskRef } from "../../broker/broker.js";
 import type { DeadLetterStore } from "../../broker/dead-letters.js";
 import type { DocumentKind, DocumentReceipt, DocumentWrite, StoredDocument } from "../../broker/documents.js";
 import type { EvictionCause, EvictionReceipt, SeenLetter } from "../../broker/eviction.js";
-import type { AcknowledgeReceipt, CopyBegun, NewCopy, QuarantineReceipt } from "../../broker/letter-marks.js";
+import type {
+  AcknowledgeReceipt,
+  CopyBegun,
+  LettersFrom,
+  NewCopy,
+  OldestLetter,
+  QuarantineReceipt,
+} from "../../broker/letter-marks.js";
 import type { KnownCause, QueueGroups } from "../../broker/failure-groups.js";
 import type {
   ChooseReceipt,
@@ -30,6 +37,7 @@ import { failureGroups, groupMembers, indexDeadLetters, knownCauses } from "./gr
 import { adoptLetters, readLetters } from "./letters.js";
 import { countOutcomes, outcomeCounts } from "./outcome-counts.js";
 import { acknowledge, beginCopy, endCopy, quarantine } from "./marks.js";
+import { oldestUnacknowledged } from "./oldest.js";
 import { chooseDead, endRedrive, moveDead, noteRedriven, redrivenTasks, redriveStands } from "./redrive.js";
 import { discard, listTrash, purge, restore } from "./trash.js";
 
@@ -158,6 +166,10 @@ export class RedisDeadLetters implements DeadLetterStore {
     nowMs: number,
   ): Promise<AcknowledgeReceipt[]> {
     return this.#run((link) => acknowledge(link, queue, ids, on, by, nowMs));
+  }
+
+  async oldestUnacknowledged(from: readonly LettersFrom[], limit: number): Promise<OldestLetter[]> {
+    return this.#run((link) => oldestUnacknowledged(link, from, limit));
   }
 
   async quarantine(
