@@ -55,6 +55,9 @@ export interface Documents {
   writeDocuments(kind: DocumentKind, writes: readonly DocumentWrite[], nowMs: number): Promise<DocumentReceipt[]>;
 }
 
+/** Whether a document can hold it. */
+export const fitsDocument = (value: unknown): boolean => Buffer.byteLength(JSON.stringify(value)) <= maxDocumentBytes;
+
 /** A document's JSON; "" where it is to be deleted. @throws OPTION_INVALID */
 export function textOf(id: string, value: unknown): string {
   if (value === undefined) return "";

@@ -35,6 +35,8 @@ export interface GroupFacts {
   readonly type: string;
   readonly status: "open" | "acknowledged" | "snoozed" | "resolved" | "regressed";
   readonly count: number;
+  /** Those of its dead letters, the one with most of them first. */
+  readonly queues: readonly string[];
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
 }

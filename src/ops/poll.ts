@@ -18,6 +18,8 @@ const looksPerGroups = 3;
 const queuesPerTrip = 500;
 /** A look costs a server about 0.1 ms a queue: the pause that follows keeps it at a twentieth of the server's time. */
 const pausePerQueueMs = 2;
+/** Queues of a group that alerts are told by, those with most of its dead letters. */
+const mostGroupQueues = 50;
 /** A type in a label. Ours are shorter; other programs may write any. */
 const longestType = 256;
 
@@ -99,13 +101,14 @@ export class Poll {
   /** To look at them brings them up to date, in bounded steps. */
   async #groupsNow(): Promise<GroupFacts[]> {
     const { groups } = await this.#letters.groups();
-    return groups.slice(0, maxGroups).map(({ fingerprint, types, status, count, firstSeenAtMs, lastSeenAtMs }) => ({
-      fingerprint,
-      type: (types[0] ?? "").slice(0, longestType),
-      status,
-      count,
-      firstSeenMs: firstSeenAtMs,
-      lastSeenMs: lastSeenAtMs,
+    return groups.slice(0, maxGroups).map((group) => ({
+      fingerprint: group.fingerprint,
+      type: (group.types[0] ?? "").slice(0, longestType),
+      status: group.status,
+      count: group.count,
+      queues: group.queues.slice(0, mostGroupQueues).map(({ name }) => name),
+      firstSeenMs: group.firstSeenAtMs,
+      lastSeenMs: group.lastSeenAtMs,
     }));
   }
 

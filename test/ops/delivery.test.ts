@@ -78,6 +78,8 @@ describe("a webhook", () => {
       rule: "NoWorkers",
       severity: "critical",
       labels: { queue: "default" },
+      cause: expect.stringMatching(/^[0-9a-f]{32}$/),
+      related: [],
       value: 1,
       threshold: 0,
       firstAction: "holdfast worker ls",
@@ -94,7 +96,7 @@ describe("a webhook", () => {
 
     await empty(scene.broker);
     await until("its end is told", () => receiver.all.length === 2);
-    expect(receiver.notifications[1]).toMatchObject({ event: "resolved", key: told!.key });
+    expect(receiver.notifications[1]).toMatchObject({ event: "resolved", key: told!.key, cause: told!.cause });
   });
 
   it("is tried again with the same id, five times at the most, and no redirect is followed", async () => {

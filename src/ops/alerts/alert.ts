@@ -26,6 +26,15 @@ export interface Firing {
   readonly toldAtMs: number;
   /** Since when the condition does not hold any more. */
   readonly clearSinceMs?: number | undefined;
+  /** What it shares with others that began with it (`Kin`); none where an older version told it. */
+  readonly cause?: Cause | undefined;
+}
+
+export interface Cause {
+  /** For receivers to fold by: another each time. */
+  readonly key: string;
+  /** Since when the condition of the first of them holds. */
+  readonly sinceMs: number;
 }
 
 export type AlertEvent = "firing" | "escalated" | "repeated" | "resolved";

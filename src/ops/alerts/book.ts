@@ -1,7 +1,8 @@
-import type { Documents, StoredDocument } from "../../broker/documents.js";
+import { type Documents, fitsDocument, type StoredDocument } from "../../broker/documents.js";
 import type { Logger } from "../../core/log.js";
 import type { ResolvedMonitorConfig } from "../monitor-config.js";
-import { type Alert, dedupeKey, type Firing, step } from "./alert.js";
+import { type Alert, dedupeKey, type Firing, step, type Stepped } from "./alert.js";
+import { Kin } from "./kin.js";
 import { type Notice, withNotice } from "./notices.js";
 import { settingsFor } from "./rule-settings.js";
 import { type Look, type Rule, ruleNames } from "./rule.js";
@@ -17,6 +18,12 @@ export interface Entry {
 export interface Stored extends Entry {
   readonly id: string;
   readonly version: number;
+}
+
+/** One alert in a look: as it was, as it is, and what is to be told of it. */
+interface Standing extends Stepped {
+  readonly before: Alert;
+  readonly notices: readonly Notice[];
 }
 
 /** More than this are no alerts any more, but noise. */
@@ -44,21 +51,22 @@ export class AlertBook {
    */
   async evaluate(look: Look, only: readonly Rule[] = rules): Promise<Firing[]> {
     const stored = new Map((await this.read()).map((one) => [one.id, one]));
-    const after = new Map<string, Entry | undefined>();
+    const after = new Map<string, Standing>();
     const firing = new Set<string>();
     // Those that mute others come first.
     for (const rule of only.toSorted((a, b) => a.mutedBy.length - b.mutedBy.length)) {
       for (const { id, labels, value } of instancesOf(rule, look, stored.values())) {
         const before = stored.get(id)?.alert ?? { rule: rule.name, labels, since: {}, value: 0 };
         const muted = rule.mutedBy.some((other) => firing.has(`${other} ${labels["queue"]}`));
-        const entry = this.#stepped({ alert: before, notices: stored.get(id)?.notices ?? [] }, value, muted, look);
-        if (Object.keys(entry?.alert.since ?? {}).length > 0 || entry?.alert.firing !== undefined)
+        const { alert, event } = this.#stepped(before, value, muted, look);
+        if (Object.keys(alert?.since ?? {}).length > 0 || alert?.firing !== undefined)
           firing.add(`${rule.name} ${labels["queue"]}`);
-        after.set(id, entry);
+        after.set(id, { before, notices: stored.get(id)?.notices ?? [], alert, event });
       }
     }
-    await this.#write(stored, after, look.facts.atMs);
-    return [...after.values()].flatMap((entry) => entry?.alert.firing ?? []);
+    const entries = this.#told(after, look);
+    await this.#write(stored, entries, look.facts.atMs);
+    return [...entries.values()].flatMap((entry) => entry?.alert.firing ?? []);
   }
 
   /** Changes one alert, also where another has changed it meanwhile; `change` may be called again. */
@@ -72,27 +80,39 @@ export class AlertBook {
     }
   }
 
-  #stepped({ alert, notices }: Entry, value: number | undefined, muted: boolean, look: Look): Entry | undefined {
-    const nowMs = look.facts.atMs;
+  #stepped(alert: Alert, value: number | undefined, muted: boolean, look: Look): Stepped {
     const settings = settingsFor(this.#config, alert.rule, alert.labels);
-    const { repeatEveryMs, keepResolvedMs } = this.#config;
     // One that is muted waits: when the other is over, and this one is not, it is told after all.
     const held = muted ? { ...settings, forMs: Number.POSITIVE_INFINITY } : settings;
-    const how = { nowMs, repeatMs: muted ? Number.POSITIVE_INFINITY : repeatEveryMs };
-    const { alert: next, event } = step(alert, value, ruleOf(alert.rule), held, how);
-    if (next === undefined) return notices.length > 0 ? { alert, notices } : undefined;
+    const repeatMs = muted ? Number.POSITIVE_INFINITY : this.#config.repeatEveryMs;
+    return step(alert, value, ruleOf(alert.rule), held, { nowMs: look.facts.atMs, repeatMs });
+  }
+
+  /** Who is told of one hears what else fires: so all are looked at before any is told. */
+  #told(all: ReadonlyMap<string, Standing>, { facts }: Look): Map<string, Entry | undefined> {
+    const alerts = [...all.values()].flatMap(({ alert }) => alert ?? []);
+    const kin = [...all.values()].some(({ event }) => event !== undefined)
+      ? new Kin(facts, alerts, this.#config.environment)
+      : undefined;
+    return new Map([...all].map(([id, standing]) => [id, this.#entryOf(standing, kin, facts.atMs)]));
+  }
+
+  #entryOf({ before, notices, alert: next, event }: Standing, kin: Kin | undefined, nowMs: number): Entry | undefined {
+    if (next === undefined) return notices.length > 0 ? { alert: before, notices } : undefined;
     const isOver = next.firing === undefined && Object.keys(next.since).length === 0;
-    const isOld = isOver && nowMs - (next.resolvedAtMs ?? nowMs) > keepResolvedMs;
+    const isOld = isOver && nowMs - (next.resolvedAtMs ?? nowMs) > this.#config.keepResolvedMs;
     if (isOld && notices.length === 0) return undefined;
-    if (event === undefined) return { alert: next, notices };
-    const { severity, worst = severity } = (next.firing ?? alert.firing)!;
+    if (event === undefined || kin === undefined) return { alert: next, notices };
+    const alert = next.firing && { ...next, firing: { ...next.firing, cause: kin.causeOf(next) } };
+    const { severity, worst = severity } = (alert?.firing ?? before.firing)!;
     // Its end is told as the worst that it was, to all who have heard of it.
     const as = event === "resolved" ? worst : severity;
-    const told = event === "resolved" ? { ...next, firing: alert.firing } : next;
-    const notification = notificationOf(told, event, as, settings, this.#config, nowMs);
-    this.#log.info({ rule: alert.rule, ...alert.labels, event, severity: as }, notification.title);
+    const told = alert ?? { ...next, firing: before.firing };
+    const settings = settingsFor(this.#config, told.rule, told.labels);
+    const notification = notificationOf(told, event, as, settings, this.#config, nowMs, kin.of(told));
+    this.#log.info({ rule: told.rule, ...told.labels, event, severity: as }, notification.title);
     const channels = this.#config.channels.filter(({ from }) => !isWorse(from, as)).map(({ name }) => name);
-    return { alert: next, notices: withNotice(notices, notification, channels, nowMs) };
+    return { alert: alert ?? next, notices: withNotice(notices, notification, channels, nowMs) };
   }
 
   async #write(before: ReadonlyMap<string, Stored>, after: ReadonlyMap<string, Entry | undefined>, nowMs: number) {
@@ -112,7 +132,14 @@ export class AlertBook {
     });
     if (left > 0)
       this.#log.warn({ alerts: maxAlerts, left }, "there are too many alerts: the newest are told by nobody");
-    if (writes.length > 0) await this.#store.writeDocuments("alert", writes, nowMs);
+    // Another program may have chosen a name of any length: one such alert is not to keep all others from being written.
+    const kept = writes.filter(({ value }) => value === undefined || fitsDocument(value));
+    if (kept.length < writes.length)
+      this.#log.warn(
+        { alerts: writes.length - kept.length },
+        "alerts with names too long to be kept are told by nobody",
+      );
+    if (kept.length > 0) await this.#store.writeDocuments("alert", kept, nowMs);
   }
 }
 

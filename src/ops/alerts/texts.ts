@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { counted } from "../../core/counting.js";
-import type { Notification } from "../delivery/notification.js";
+import type { Notification, RelatedAlert } from "../delivery/notification.js";
 import { type Alert, type AlertEvent, dedupeKey } from "./alert.js";
+import type { FiringAlert, Related } from "./kin.js";
 import type { RuleName, RuleSettings, Unit } from "./rule.js";
 import { ruleOf } from "./rules.js";
 import type { Severity } from "./severity.js";
@@ -29,6 +30,7 @@ export function notificationOf(
   settings: RuleSettings,
   context: TextContext,
   nowMs: number,
+  related: Related,
 ): Notification {
   const rule = ruleOf(alert.rule);
   const sinceMs = alert.firing?.sinceMs ?? alert.resolvedAtMs ?? nowMs;
@@ -51,6 +53,7 @@ export function notificationOf(
           `How bad: ${value}${bound}`,
           `First: ${firstAction}`,
         ]),
+    ...relatedLine(related, isOver),
     `Runbook: ${runbook}`,
     ...(context.dashboard === undefined ? [] : [`Dashboard: ${context.dashboard}`]),
   ];
@@ -64,6 +67,9 @@ export function notificationOf(
     rule: alert.rule,
     severity,
     labels: alert.labels,
+    // What an older version began to tell has none.
+    cause: alert.firing?.cause?.key ?? key,
+    related: related.alerts.map((one) => relatedOf(one, context.environment)),
     title,
     text: lines.join("\n"),
     since: iso(sinceMs),
@@ -74,6 +80,17 @@ export function notificationOf(
     runbook,
     dashboard: context.dashboard ?? null,
   };
+}
+
+const relatedLine = ({ alerts, more }: Related, isOver: boolean) => {
+  const told = alerts.map((one) => `${one.rule} (${one.firing.severity}, ${placeOf(one)})`).join("; ");
+  return told === "" ? [] : [`${isOver ? "Still" : "Also"} firing: ${told}${more ? "; and more" : ""}`];
+};
+
+function relatedOf({ rule, labels, firing }: FiringAlert, environment: string): RelatedAlert {
+  const key = dedupeKey(environment, rule, labels);
+  const { severity, sinceMs, cause } = firing;
+  return { key, cause: cause?.key ?? key, rule, severity, labels, since: iso(sinceMs) };
 }
 
 const idOf = (key: string, event: string, nowMs: number) =>

@@ -63,6 +63,8 @@ function testNotification(environment: string, runbooks: string | undefined, ove
     rule: "Test",
     severity: "info",
     labels: {},
+    cause: "test",
+    related: [],
     title,
     text: [`TEST [info] ${title}`, `Where: ${environment}`, "First: nothing", `Runbook: ${runbook}`].join("\n"),
     since: at,
