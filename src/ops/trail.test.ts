@@ -1,5 +1,8 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { queueFacts } from "../../test/support/queue-facts.js";
+import { until } from "../../test/support/until.js";
 import type { Facts } from "./facts.js";
 import { counters, Trail } from "./trail.js";
 
@@ -10,6 +13,15 @@ const facts = (atMs: number, archived: number, more: Partial<Facts> = {}): Facts
   types: undefined,
   ...more,
 });
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What typed arrays take of memory, bytes; what is let go of may count for a moment. */
+function arrayBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().arrayBuffers;
+}
 
 it("counts what has come, also where as much has gone", () => {
   const trail = new Trail(60_000);
@@ -45,4 +57,28 @@ it("adds up a type's attempts over queues, and leaves out what no handler ended"
 
   expect(trail.increase(counters.type("x", "all"), 1_000, 1_000)).toEqual({ by: 15, whole: true });
   expect(trail.increase(counters.type("x", "failed"), 1_000, 1_000).by).toBe(5);
+});
+
+it("takes eight bytes for each counter of a queue that is at work, and no more the longer queues come and go", async () => {
+  const before = arrayBytes();
+  const takesAtMost = (bytes: number) => until(`it takes ${bytes} bytes at most`, () => arrayBytes() - before <= bytes);
+  const trail = new Trail(20_000);
+  const look = (n: number, names: readonly string[]) => {
+    const queues = names.map((name) => {
+      const { info, ...more } = queueFacts(name, { archived: n });
+      return { ...more, info: { ...info, processed: 10 + n } };
+    });
+    trail.add(facts(n * 1_000, 0, { queues }));
+  };
+  const named = (of: string, count: number) => Array.from({ length: count }, (_, n) => `${of}-${n}`);
+  for (let n = 0; n < 30; n += 1) look(n, named("stays", 1_000));
+
+  // Two of each are counted: what has come, and what has finished. Something else in this process may take a little, too.
+  await takesAtMost(trail.size * 2_500 * 8);
+  for (let n = 30; n < 80; n += 1) look(n, [...named("stays", 10), ...named(`of-${Math.floor(n / 5)}`, 300)]);
+
+  // Of 8,000 that there were.
+  await takesAtMost(trail.size * 6_000 * 8);
+  expect(trail.increase(counters.arrived("stays-1"), 10_000, 79_000)).toEqual({ by: 10, whole: true });
+  expect(trail.increase(counters.finished("stays-9"), 20_000, 79_000)).toEqual({ by: 20, whole: true });
 });

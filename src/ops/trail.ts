@@ -1,8 +1,8 @@
 import { lostCause } from "../broker/eviction.js";
 import type { Facts } from "./facts.js";
 
-/** Counters that grow, by a name of their own: what is asked of them is by how much, of late. */
-type Totals = ReadonlyMap<string, number>;
+/** Counters that grow, by their number in the trail; what is not there is 0. What is asked of them is by how much, of late. */
+type Totals = Float64Array;
 
 interface Sample {
   readonly atMs: number;
@@ -21,7 +21,10 @@ export class Trail {
   readonly #samples: Sample[] = [];
   readonly #arrived = new Map<string, number>();
   readonly #archived = new Map<string, number>();
-  #last: Totals = new Map();
+  /** The numbers of counters, by name: thousands of queues have some each, in each of a hundred samples. */
+  #numbers = new Map<string, number>();
+  #mostNumbers = 1_000;
+  #last: Totals = new Float64Array(0);
 
   constructor(longestMs: number) {
     this.#longestMs = longestMs;
@@ -37,11 +40,12 @@ export class Trail {
       this.#archived.set(info.name, info.counts.archived);
     }
     this.#forgetQueues(facts);
-    this.#last = totalsOf(facts, this.#arrived);
+    this.#last = this.#totalsOf(facts);
     this.#samples.push({ atMs: facts.atMs, totals: this.#last });
     this.#thin(facts.atMs);
     // One from before the window stays: a window begins there.
     while (this.#samples.length > 2 && this.#samples[1]!.atMs <= facts.atMs - this.#longestMs) this.#samples.shift();
+    this.#forgetCounters();
   }
 
   /** Dead letters that have come to a queue since this process looks. */
@@ -58,9 +62,10 @@ export class Trail {
   increase(counter: string, windowMs: number, nowMs: number): { readonly by: number; readonly whole: boolean } {
     const from = this.#samples.findLast(({ atMs }) => atMs <= nowMs - windowMs) ?? this.#samples[0];
     if (from === undefined) return { by: 0, whole: false };
-    const now = this.#last.get(counter) ?? 0;
+    const number = this.#numbers.get(counter) ?? -1;
+    const now = this.#last[number] ?? 0;
     // One that was not there yet has come since, unless all that is known of it is this look.
-    const then = from.totals.get(counter) ?? 0;
+    const then = from.totals[number] ?? 0;
     return { by: Math.max(0, now - then), whole: from.atMs <= nowMs - windowMs };
   }
 
@@ -69,6 +74,39 @@ export class Trail {
       const [before, after] = [this.#samples[at - 1]!.atMs, this.#samples[at + 1]!.atMs];
       if (after - before <= (nowMs - before) * coarseness) this.#samples.splice(at, 1);
     }
+  }
+
+  #totalsOf({ queues, types }: Facts): Totals {
+    const most = this.#numbers.size + 3 * queues.length + 2 * (types?.length ?? 0);
+    const totals = new Float64Array(most);
+    const add = (name: string, more: number) => {
+      if (more <= 0) return; // Most of thousands of queues are idle.
+      const number = this.#numbers.get(name) ?? this.#numbers.size;
+      this.#numbers.set(name, number);
+      totals[number]! += more;
+    };
+    for (const { info, evicted } of queues) {
+      add(counters.arrived(info.name), this.arrived(info.name));
+      add(counters.finished(info.name), info.processed - info.failed);
+      add(counters.lost(info.name), evicted[lostCause] ?? 0);
+    }
+    for (const { type, outcome, count } of types ?? []) {
+      if (!attempted.has(outcome)) continue;
+      add(counters.type(type, "all"), count);
+      if (outcome !== "completed") add(counters.type(type, "failed"), count);
+    }
+    return totals.slice(0, this.#numbers.size);
+  }
+
+  /** Those of queues that went long ago are in no sample any more: they make room, now and then. */
+  #forgetCounters(): void {
+    if (this.#numbers.size <= this.#mostNumbers) return;
+    const kept = [...this.#numbers].filter(([, number]) => this.#samples.some(({ totals }) => totals[number]! > 0));
+    for (const [at, { atMs, totals }] of this.#samples.entries())
+      this.#samples[at] = { atMs, totals: Float64Array.from(kept, ([, number]) => totals[number] ?? 0) };
+    this.#last = this.#samples.at(-1)!.totals;
+    this.#numbers = new Map(kept.map(([name], number) => [name, number]));
+    this.#mostNumbers = 2 * kept.length + 1_000;
   }
 
   #forgetQueues({ queues }: Facts): void {
@@ -89,24 +127,6 @@ export const counters = {
   lost: (queue: string) => `lost ${queue}`,
   type: (type: string, of: "failed" | "all") => `type ${of} ${type}`,
 };
-
-function totalsOf({ queues, types }: Facts, arrived: ReadonlyMap<string, number>): Totals {
-  const totals = new Map<string, number>();
-  // Most of thousands of queues are idle: what is not there is 0.
-  const set = (name: string, value: number) => void (value > 0 && totals.set(name, value));
-  for (const { info, evicted } of queues) {
-    set(counters.arrived(info.name), arrived.get(info.name) ?? 0);
-    set(counters.finished(info.name), info.processed - info.failed);
-    set(counters.lost(info.name), evicted[lostCause] ?? 0);
-  }
-  for (const { type, outcome, count } of types ?? []) {
-    if (!attempted.has(outcome)) continue;
-    const add = (name: string) => totals.set(name, (totals.get(name) ?? 0) + count);
-    add(counters.type(type, "all"));
-    if (outcome !== "completed") add(counters.type(type, "failed"));
-  }
-  return totals;
-}
 
 /** What a handler ended with; a task that was given back, or forgotten on purpose, is none of them. */
 const attempted: ReadonlySet<string> = new Set(["completed", "retry", "archived"]);
