@@ -4,24 +4,14 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { Client, connect, defineTask, Inspector } from "../../src/index.js";
 import { listAlerts } from "../../src/ops/index.js";
-import { started } from "../support/cli.js";
 import { describeRedis, RedisServer } from "../support/redis-server.js";
 import { until } from "../support/until.js";
+import { monitorOf } from "./monitor-process.js";
 import { WebhookReceiver } from "./receivers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-monitors-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const leaseMs = 15_000;
-
-/** `holdfast monitor` as a process, and what it serves. */
-async function monitorOf(url: string, config: string) {
-  const child = started(["monitor", "--url", url, "--config", config, "--port", "0"]);
-  let said = "";
-  child.stderr.on("data", (chunk) => (said += chunk));
-  const address = () => /metrics at (http:\S+\/metrics)\./.exec(said)?.[1];
-  await until("it watches", () => address() !== undefined, 20_000);
-  return { child, metrics: async () => (await fetch(address()!)).text() };
-}
 
 describeRedis("two monitors of one storage", () => {
   it("tell each thing once, and the other goes on when the one that does it is killed", async () => {
@@ -42,7 +32,9 @@ describeRedis("two monitors of one storage", () => {
       for (const queue of ["a", "b", "c"]) await enqueue(queue);
       await until("all are told", () => receiver.all.length === 3);
       const judges = await Promise.all(
-        monitors.map(async ({ metrics }) => (await metrics()).includes('alerts_firing{severity="critical"} 3')),
+        monitors.map(async ({ metrics }) =>
+          (await (await fetch(metrics)).text()).includes('alerts_firing{severity="critical"} 3'),
+        ),
       );
       expect(judges.filter(Boolean)).toHaveLength(1);
 
