@@ -78,13 +78,13 @@ describeTerminal("holdfast on a terminal", () => {
   });
 
   it.each([
-    ["y\r", 0, "2 tasks deleted", 0],
-    ["\r", 130, "nothing was done", 2],
+    ["asked\r", 0, "2 tasks deleted", 0],
+    ["y\r", 130, "nothing was done", 2],
     ["\u0003", 130, "nothing was done", 2],
   ])("asks before it deletes all of a state: %j", async (keys, status, says, left) => {
     await put("asked", ["a1", "a2"]);
     const asked = onTerminal("task delete asked -s pending");
-    await until("it asks", () => asked.output.includes("[y/N]"), 20_000);
+    await until("it asks", () => asked.output.includes("Type asked to go on:"), 20_000);
     asked.type(keys);
 
     expect(await asked.ended()).toBe(status);

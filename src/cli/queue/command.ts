@@ -133,7 +133,7 @@ function rmCommand(): Command {
     withStorageOpen(flags, async ({ inspector }) => {
       const tasks = taskCount(await inspector.queue(name));
       if (flags.force === true && tasks > 0) {
-        await confirmed(`Delete queue "${name}" with its ${count(tasks)} tasks, for good?`, flags);
+        await confirmed(`Delete queue "${name}" with its ${count(tasks)} tasks, for good?`, flags, name);
       }
       const act = await actOf(flags, inspector);
       const { dropped } = await untilStopped(async (signal) =>

@@ -121,7 +121,7 @@ function rmCommand(): Command {
     ) => {
       const spools = await opened(directory, flags);
       const force = flags.force === true;
-      if (force) await confirmed(`Delete ${name} with all tasks it holds, for good?`, flags);
+      if (force) await confirmed(`Delete ${name} with all tasks it holds, for good?`, flags, name);
       const { actor = thisProcess(), reason } = flags;
       const removed = spools.remove(name, { actor, force, ...(reason === undefined ? {} : { reason }) });
       if (flags.json === true) await printJson({ name, ...removed });

@@ -142,7 +142,8 @@ async function byState(verb: Verb, { inspector }: Opened, queue: string, state: 
     const which =
       type === undefined ? `${there} ${state} tasks` : `tasks of type "${type}" among ${there} ${state} ones`;
     const most = limit === undefined ? "" : `, ${count(limit)} of them at the most`;
-    await confirmed(`${asked[verb]} the ${which} of queue "${queue}"${most}?`, flags);
+    const word = verb === "delete" ? queue : undefined;
+    await confirmed(`${asked[verb]} the ${which} of queue "${queue}"${most}?`, flags, word);
   }
   const selection = {
     queue,
