@@ -47,6 +47,8 @@ describe("holdfast dlq, by cause", () => {
       "b",
       "c",
     ]);
+    // An error that stands above the list is not said with each dead letter once more.
+    expect((await holdfast("groups", groups[1].fingerprint)).stdout.split("no disk")).toHaveLength(2);
     expect((await json("groups", "--queue", "mail")).groups).toMatchObject([{ count: 1 }, { count: 1 }]);
   });
 

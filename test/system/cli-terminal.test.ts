@@ -6,7 +6,10 @@ import { delimiter, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Client, Inspector, connect, defineTask } from "../../src/index.js";
+import { DeadLetters } from "../../src/deadletter/index.js";
+import { newTask } from "../support/builders.js";
 import { holdfast, program } from "../support/cli.js";
+import { die } from "../support/dead.js";
 import { until } from "../support/until.js";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-terminal-"));
@@ -106,6 +109,35 @@ describeTerminal("holdfast on a terminal", () => {
     expect(watching.output).toContain(`\u001b[${lines}A`);
     expect(watching.output.indexOf("\u001b[?25l")).toBeLessThan(watching.output.indexOf("QUEUE"));
     expect(watching.output.trimEnd().endsWith("\u001b[?25h")).toBe(true);
+  });
+
+  it("fits dead letters; Ctrl-C lets go of a redrive, which goes on, and says how to stop it", async () => {
+    const ids = Array.from({ length: 20 }, (_, n) => `01a200c7-7172-7000-b243-eaf0f39e${1_000 + n}`);
+    const message = `connect ETIMEDOUT ${"10.0.0.1 ".repeat(30)}`;
+    await die(
+      url,
+      ids.map((id) => newTask({ id, queue: "billing-of-the-north", type: "invoice:charge" })),
+      { message },
+    );
+
+    // A line of progress is drawn over.
+    const wide = ({ lines }: { readonly lines: readonly string[] }) =>
+      lines.map((line) => line.split("\r").at(-1)!).filter((line) => line.length > 80);
+    const commands = ["ls", "groups", `show ${ids[0]}`, "search err~ETIMEDOUT"].map((one) => onTerminal(`dlq ${one}`));
+    expect(await Promise.all(commands.map(async (one) => one.ended()))).toEqual([0, 0, 0, 0]);
+    expect(commands.flatMap(wide)).toEqual([]);
+    const redrive = onTerminal(
+      "dlq redrive start --where queue:billing-of-the-north --rate 1 --ramp 0s --canary 0 --yes",
+    );
+    await until("it moves some", () => /\(Ctrl-C lets go\) moving: \d+ left, [1-9]/.test(redrive.output), 20_000);
+    redrive.type("\u0003");
+    await redrive.ended();
+
+    const [, id] = /holdfast dlq redrive cancel (\S+)/.exec(redrive.lines.join("\n")) ?? [];
+    expect(wide(redrive)).toEqual([]);
+    await using broker = connect(url);
+    expect(await new DeadLetters(broker).redrives.get(id!)).toMatchObject({ status: "running", isDriven: false });
+    await new DeadLetters(broker).redrives.cancel(id!);
   });
 
   it("shows how far a bulk act is; Ctrl-C stops it between two batches, and it goes on", async () => {

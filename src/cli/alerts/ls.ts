@@ -27,7 +27,15 @@ export function lsCommand(): Command {
       const nowMs = broker.clock.nowMs();
       if (flags.json === true) await printJson(alerts.map(alertJson));
       else if (alerts.length === 0) note("No alert fires.");
-      else await print(...table(columnsAt(nowMs), alerts));
+      else {
+        const isAllSent = alerts.every(({ undelivered }) => undelivered === 0);
+        await print(
+          ...table(
+            columnsAt(nowMs).filter((column) => column !== unsent || !isAllSent),
+            alerts,
+          ),
+        );
+      }
     }),
   );
 }
@@ -38,6 +46,12 @@ function alertJson({ sinceMs, severity, ...rest }: AlertInfo) {
 
 const colours = { critical: ansis.red, warning: ansis.yellow, info: ansis.blue } as const;
 
+const unsent: Column<AlertInfo> = {
+  head: "UNSENT",
+  cell: ({ undelivered }) => (undelivered === 0 ? "" : String(undelivered)),
+  align: "right",
+  rank: 1,
+};
 const columnsAt = (nowMs: number): Column<AlertInfo>[] => [
   {
     head: "STATE",
@@ -48,10 +62,5 @@ const columnsAt = (nowMs: number): Column<AlertInfo>[] => [
   { head: "WHERE", cell: ({ labels }) => Object.values(labels).join(" ") || "storage", min: 10 },
   { head: "VALUE", cell: ({ value }) => value, align: "right" },
   { head: "SINCE", cell: ({ sinceMs }) => span(Math.max(0, nowMs - sinceMs)), align: "right" },
-  {
-    head: "UNSENT",
-    cell: ({ undelivered }) => (undelivered === 0 ? "" : String(undelivered)),
-    align: "right",
-    rank: 1,
-  },
+  unsent,
 ];

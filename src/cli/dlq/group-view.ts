@@ -77,7 +77,12 @@ export function groupLines(group: FailureGroup, tasks: readonly TaskInfo[], nowM
   }
   if (tasks.length > 0) {
     lines.push("", ansis.bold(tasks.length < group.count ? `The last ${tasks.length}` : "Dead letters"));
-    lines.push(...taskListLines(tasks, "archived", nowMs, { queues: group.queues.length > 1 }));
+    lines.push(
+      ...taskListLines(tasks, "archived", nowMs, {
+        queues: group.queues.length > 1,
+        told: sample && firstLine(sample.message),
+      }),
+    );
   }
   lines.push("", ansis.bold("Next"), ...next(group).map((line) => `  ${ansis.cyan(line)}`));
   return lines;

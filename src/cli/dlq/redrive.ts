@@ -139,7 +139,8 @@ async function drive(letters: Letters, id: string, flags: StorageFlags, { broker
   const { draw, end } = drawing();
   let told = "";
   const onProgress = (redrive: RedriveInfo) => {
-    draw(`${progressText(redrive)} (Ctrl-C lets go)`);
+    // First, for a terminal of 80 columns cuts off the end.
+    draw(`(Ctrl-C lets go) ${progressText(redrive)}`);
     // On a pipe only what is new is told, and in words.
     const state = `${redrive.phase} ${redrive.status}`;
     if (!process.stderr.isTTY && flags.json !== true && state !== told) note(progressText(redrive));

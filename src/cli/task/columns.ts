@@ -13,17 +13,26 @@ export function taskListLines(
   tasks: readonly TaskInfo[],
   state: TaskState,
   nowMs: number,
-  { width = terminalColumns(), queues = false }: { readonly width?: number; readonly queues?: boolean } = {},
+  { width = terminalColumns(), queues = false, told: known = "" }: ListOptions = {},
 ): string[] {
   const told = columnsOf(state, nowMs).filter(({ cell }) => tasks.some((task) => cell(task) !== ""));
   const columns = [idColumn, ...(queues ? [queueColumn] : []), typeColumn, ...told];
   if (state !== "retry" && state !== "archived") return table(columns, tasks, width);
-  const beside = table([...columns, error], tasks, Number.POSITIVE_INFINITY);
+  const textOf = (task: TaskInfo) => (error.cell(task) === known ? "" : error.cell(task));
+  if (tasks.every((task) => textOf(task) === "")) return table(columns, tasks, width);
+  const beside = table([...columns, { ...error, cell: textOf }], tasks, Number.POSITIVE_INFINITY);
   if (beside.every((line) => widthOf(ansis.strip(line)) <= width)) return beside;
   // The error is what one looks for: it has a line of its own where it would be cut.
   const [head = "", ...rows] = table(columns, tasks, width);
-  const errors = tasks.map((task) => `  ${ansis.yellow(startOf(error.cell(task), width - 2))}`);
+  const errors = tasks.map((task) => `  ${ansis.yellow(startOf(textOf(task), width - 2))}`);
   return [head, ...rows.flatMap((row, i) => (errors[i]!.trim() === "" ? [row] : [row, errors[i]!]))];
+}
+
+interface ListOptions {
+  readonly width?: number;
+  readonly queues?: boolean;
+  /** An error that stands above the list already: not said with each once more. */
+  readonly told?: string | undefined;
 }
 
 type TaskColumn = Column<TaskInfo>;
