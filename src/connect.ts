@@ -51,7 +51,7 @@ export function connect(url: string, options: ConnectOptions = {}): Broker {
     const openSpool = spool === undefined ? undefined : spoolOpener(spool, options.log);
     const journal =
       spool === undefined ? undefined : new OutageFiles(typeof spool === "string" ? spool : spool.directory);
-    return openBroker({ ...others, url }, openSpool, (source) => new ProcessOutages(source, journal));
+    return openBroker("connect", { ...others, url }, openSpool, (source) => new ProcessOutages(source, journal));
   }
   // Only the scheme is shown: what follows may hold a password.
   throw invalidOption(

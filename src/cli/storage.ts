@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { invalidOption } from "../core/errors.js";
+import { HoldfastError, invalidOption } from "../core/errors.js";
 import { silent } from "../core/log.js";
 import { filePath } from "../embedded/file-url.js";
 import type * as Library from "../index.js";
@@ -34,11 +34,22 @@ export async function withStorageOpen<T>(
   const url = flags.url ?? storageUrl() ?? defaultUrl;
   // Loaded only now: help, completion and what is wrong with a call come three times as soon without it.
   const { Client, Inspector, connect } = await import("../index.js");
-  const broker = connect(url, optionsOf(url, how));
+  const broker = inTermsOf(flags, () => connect(url, optionsOf(url, how)));
   try {
     return await work({ broker, inspector: new Inspector(broker), Client });
   } finally {
     await broker.close();
+  }
+}
+
+/** What is wrong with a URL is told of the place where the user has written it. */
+export function inTermsOf<T>({ url }: StorageFlags, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!HoldfastError.is(error, "OPTION_INVALID") || !/^connect\.url\b/.test(error.data.option)) throw error;
+    const where = url === undefined ? "HOLDFAST_URL" : "--url";
+    throw invalidOption(error.data.option.replace("connect.url", where), error.data.problem);
   }
 }
 

@@ -15,5 +15,5 @@ export type { RedisBrokerOptions };
  * @throws OPTION_INVALID
  */
 export function redisBroker(options: RedisBrokerOptions = {}): Broker {
-  return openBroker(options);
+  return openBroker("redisBroker", options);
 }

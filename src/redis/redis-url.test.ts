@@ -110,6 +110,11 @@ describe("a Redis URL", () => {
     ["redis://:secret@localhost:0", "must have a port between 1 and 65535"],
     ["redis://:secret#1@localhost", "write # / ? @ : % as %23"],
     ["redis://:secret%@localhost", "has a % that is not followed by two hex digits"],
+    [
+      "redis://:p@ss/secret@localhost",
+      "has a / in its user or password (in a user or password, write # / ? @ : % as %23",
+    ],
+    ["redis-cluster://:p/secret@a,b", "has a / in its user or password"],
     ["redis://localhost/first", "must name a database by its number, such as /2"],
     ["redis://localhost/-1", "must name a database by its number"],
     ["redis://localhost/1/2", "must name a database by its number"],

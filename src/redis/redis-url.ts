@@ -169,7 +169,12 @@ function query(url: URL, names: readonly string[], option: string) {
   };
 }
 
-const databaseIn = (url: URL, option: string) => database(url.pathname.replace(/^\//, "").replace(/^$/, "0"), option);
+function databaseIn(url: URL, option: string): number {
+  const path = url.pathname.replace(/^\//, "");
+  // The @ behind a user and a password: a / among those has ended them early.
+  if (path.includes("@")) throw invalidOption(option, `has a / in its user or password (${encodeHint})`);
+  return database(path === "" ? "0" : path, option);
+}
 
 function timeoutOf(text: string, option: string): number {
   try {

@@ -61,7 +61,7 @@ class Lane {
 
 /** One that believes what it is told: what is answered for is released. */
 function hasty(url: string): Broker {
-  return openBroker({ ...link, url }, (broker) => {
+  return openBroker("connect", { ...link, url }, (broker) => {
     const storage: SpoolStorage = {
       label: broker.label,
       clock: broker.clock,

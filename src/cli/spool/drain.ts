@@ -4,7 +4,7 @@ import { homesIn } from "../../embedded/spool/home.js";
 import type { Spools } from "../../embedded/spool/open-spools.js";
 import type { SpoolKey } from "../../index.js";
 import type { ActFlags } from "../flags.js";
-import { actOf } from "../storage.js";
+import { actOf, inTermsOf } from "../storage.js";
 
 const lookMs = 200;
 
@@ -30,7 +30,7 @@ export async function drained(
   const names = dead.map(({ name }) => name.replace(/\.by-.*/, ""));
   const { connect, Inspector } = await import("../../index.js");
   const { directory } = spools;
-  const broker = connect(url, { spool: key === undefined ? directory : { directory, key } });
+  const broker = inTermsOf(flags, () => connect(url, { spool: key === undefined ? directory : { directory, key } }));
   try {
     const spool = broker.spool!;
     for (;;) {
