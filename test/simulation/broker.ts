@@ -20,8 +20,10 @@ import type { Signal, Subscription } from "../../src/broker/roles.js";
 import type { LeasedTask, LeaseRequest, TaskRef } from "../../src/broker/lease.js";
 import type { Spool } from "../../src/broker/spool.js";
 import { HoldfastError } from "../../src/core/errors.js";
+import { groupedBy } from "../../src/core/grouped-by.js";
 import type { QueueInfo, TaskInfo } from "../../src/core/info.js";
 import type { NewTask } from "../../src/core/message.js";
+import { Replicas } from "../../src/redis/replicas.js";
 import type { SpoolStorage } from "../../src/spool/delivery.js";
 import type { WorkerBroker } from "../../src/worker/options.js";
 import { keyOf } from "./data.js";
@@ -35,6 +37,7 @@ const renewAgainMs = 250;
 
 export interface SimBrokerOptions {
   readonly trustAfterMs: number;
+  readonly aloneAfterMs: number;
   /** Its clock is so far from the servers'. */
   readonly skewMs: number;
   /** A task of clients is about to be sent there. */
@@ -56,7 +59,8 @@ export class Wakes {
 
 /** Storage as one process sees it: each queue is on one of the shards, and each of those may be there or not. */
 export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorage, WorkerBroker {
-  readonly label = "simulated";
+  /** Its process' name: what it tells is told in whoever's doing it was. */
+  readonly label: string;
   readonly clock: { nowMs(): number };
   readonly trustAfterMs: number;
   readonly roads: readonly Road[];
@@ -64,10 +68,12 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
   readonly #world: World;
   readonly #process: Process;
   readonly #options: SimBrokerOptions;
+  readonly #replicas = new Replicas(() => this.#options.aloneAfterMs);
 
   constructor(world: World, owner: Process, shards: readonly Shard[], options: SimBrokerOptions) {
     this.#world = world;
     this.#process = owner;
+    this.label = owner.name;
     this.#options = options;
     this.trustAfterMs = options.trustAfterMs;
     this.clock = { nowMs: () => Math.floor(world.wallMs + options.skewMs) };
@@ -80,7 +86,7 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
 
   async enqueue(tasks: readonly NewTask[], nowMs: number, withinMs = timeoutMs): Promise<EnqueueReceipt[]> {
     const receipts = new Map<NewTask, EnqueueReceipt>();
-    const parts = [...grouped(tasks, ({ message }) => message.queue)];
+    const parts = [...groupedBy(tasks, ({ message }) => message.queue)];
     const ends = await Promise.allSettled(
       parts.map(async ([queue, part]) => {
         const road = this.#road(queue);
@@ -116,6 +122,10 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
     throwOf(await Promise.allSettled(roads.map((road) => road.call({ withinMs: timeoutMs, act: () => undefined }))));
   }
 
+  async probe(queue: string, withinMs = timeoutMs): Promise<void> {
+    await this.#road(queue).call({ withinMs, grows: true, act: () => undefined });
+  }
+
   async pending(queues: readonly string[], withinMs = timeoutMs): Promise<number[]> {
     return Promise.all(
       queues.map((queue) =>
@@ -125,14 +135,19 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
   }
 
   async incarnations(queues: readonly string[], withinMs: number): Promise<(Incarnation | undefined)[]> {
-    const parts = [...grouped(queues, (queue) => this.#road(queue))];
+    const parts = [...groupedBy(queues, (queue) => this.#road(queue))];
+    const askedMs = performance.now();
     const ends = await Promise.allSettled(
       parts.map(([road]) =>
         road.call({
           withinMs,
           // Who cannot ask the majority, and who is on a server that it does not mean, learns nothing.
-          act: (lineage, shard) =>
-            road.blind > 0 || (shard.outvoted && lineage === shard.stale) ? undefined : shard.incarnation(lineage),
+          act: (lineage, shard) => {
+            if (road.blind > 0 || (shard.outvoted && lineage === shard.stale)) return undefined;
+            const followers = shard.followers.filter((one) => one.isShownTo(lineage));
+            const replication = shard.replication(lineage);
+            return { incarnation: shard.incarnation(lineage), replication, look: { lineage, followers } };
+          },
         }),
       ),
     );
@@ -140,8 +155,23 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
     const found = new Map(parts.map(([road], n) => [road, ends[n]!]));
     return queues.map((queue) => {
       const end = found.get(this.#road(queue))!;
-      return end.status === "fulfilled" ? end.value : undefined;
+      if (end.status === "rejected" || end.value === undefined) return undefined;
+      const { incarnation, replication, look } = end.value;
+      const road = this.#road(queue);
+      road.saw(look);
+      return { ...incarnation, replicas: this.#replicasOf(road, incarnation.id, replication, askedMs) };
     });
+  }
+
+  #replicasOf(
+    { shard }: Road,
+    id: string,
+    replication: Record<string, string>,
+    askedMs: number,
+  ): Incarnation["replicas"] {
+    if (shard.followers.length === 0) return undefined;
+    const { aloneAfterMs } = this.#options;
+    return { haveUntilMs: this.#replicas.look(id, replication, askedMs), aloneAfterMs };
   }
 
   async find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {
@@ -163,9 +193,9 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
    * a shard that does not answer is told as such, unless it may have leased something.
    */
   async exchange(turn: Turn, nowMs: number): Promise<TurnReply> {
-    const settles = grouped([...turn.settle.entries()], ([, { task }]) => this.#road(task.lease.queue));
+    const settles = groupedBy([...turn.settle.entries()], ([, { task }]) => this.#road(task.lease.queue));
     const { lease } = turn;
-    const leases = grouped(lease?.queues ?? [], (queue) => this.#road(queue));
+    const leases = groupedBy(lease?.queues ?? [], (queue) => this.#road(queue));
     const [first, ...others] = leases.keys();
     const roads = this.roads.filter((road) => settles.has(road) || road === first);
     const whole = (road: Road) => lease && { ...lease, queues: leases.get(road)! };
@@ -281,7 +311,7 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
     queues: readonly string[],
     act: (road: Road, part: readonly string[]) => Promise<T>,
   ): Promise<T[]> {
-    const parts = [...grouped(queues, (queue) => this.#road(queue))];
+    const parts = [...groupedBy(queues, (queue) => this.#road(queue))];
     const ends = await Promise.allSettled(parts.map(([road, part]) => act(road, part)));
     if (ends.every(({ status }) => status === "rejected")) throwOf(ends);
     return ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
@@ -292,7 +322,7 @@ export class SimBroker implements Omit<Producing, "spool">, Gauging, SpoolStorag
   }
 
   async #renew(leases: readonly Lease[], leaseMs: number): Promise<LostLease[]> {
-    const parts = [...grouped(leases, ({ queue }) => this.#road(queue))];
+    const parts = [...groupedBy(leases, ({ queue }) => this.#road(queue))];
     const lost = await Promise.all(
       parts.map(([road, part]) =>
         road.call({
@@ -412,16 +442,6 @@ const mayHaveLeased = (end: PromiseSettledResult<unknown>) =>
   end.status === "rejected" &&
   HoldfastError.is(end.reason, "BROKER_UNAVAILABLE") &&
   end.reason.data.outcome === "unknown";
-
-function grouped<T, K>(items: readonly T[], keyFor: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyFor(item));
-    if (group === undefined) groups.set(keyFor(item), [item]);
-    else group.push(item);
-  }
-  return groups;
-}
 
 /** One error for all: what may have been carried out in part is unknown. */
 function throwOf(ends: readonly PromiseSettledResult<unknown>[]): void {

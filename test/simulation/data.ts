@@ -75,7 +75,8 @@ export class Data {
     for (const [n, { task, outcome }] of settle.entries()) {
       if (receipts[n] !== "settled") continue;
       const key = keyOf(task.lease);
-      if (!this.model.tasks.has(key)) this.#forget(key);
+      // The worker goes by what it was told with the lease: a task that is repeated by a spool since is not known as spooled.
+      if (!this.model.tasks.has(key)) this.#forget(key, task.spooled);
       else if (outcome.kind === "archived") this.reasons.set(key, outcome.failure.reason);
     }
     return receipts;
@@ -95,7 +96,8 @@ export class Data {
     this.model.nowMs = nowMs;
     return leases.filter((lease) => {
       const task = this.model.holds(lease);
-      if (task !== undefined) task.untilS = this.#untilS(leaseMs);
+      // A longer one stays as it is.
+      if (task !== undefined) task.untilS = Math.max(task.untilS, this.#untilS(leaseMs));
       return task === undefined;
     });
   }
@@ -116,7 +118,9 @@ export class Data {
   prune(queues: readonly string[], limit: number, nowMs: number): number {
     this.model.nowMs = nowMs;
     const count = this.model.prune(queues, limit);
-    if (count > 0) for (const key of this.messages.keys()) if (!this.model.tasks.has(key)) this.#forget(key);
+    if (count > 0)
+      for (const key of this.messages.keys())
+        if (!this.model.tasks.has(key)) this.#forget(key, this.#spooledMs.get(key));
     return count;
   }
 
@@ -149,13 +153,12 @@ export class Data {
     return ceilToS(this.model.nowMs + Math.max(leaseMs, minLeaseMs));
   }
 
-  #forget(key: string): void {
+  #forget(key: string, spooledMs = 0): void {
     const message = this.messages.get(key);
     this.messages.delete(key);
     this.reasons.delete(key);
-    const spooledMs = this.#spooledMs.get(key);
     this.#spooledMs.delete(key);
-    if (spooledMs === undefined || message === undefined || idTimeMs(message.id) === undefined) return;
+    if (spooledMs === 0 || message === undefined || idTimeMs(message.id) === undefined) return;
     // In a set of its own, and in no other.
     this.model.finished.delete(key);
     this.#spooledUntilMs.set(key, this.model.nowMs + Math.max(replayMarginMs, spooledMs));

@@ -1,4 +1,4 @@
-import type { Broker, LeasedTask, LeaseRequest, Settlement, Turn } from "../../src/broker/broker.js";
+import type { Broker, LeasedTask, LeaseRequest, Settlement, TaskRef, Turn } from "../../src/broker/broker.js";
 import type { NewTask } from "../../src/core/message.js";
 import { newTask, settled } from "../support/builders.js";
 import type { RedisServer } from "../support/redis-server.js";
@@ -19,6 +19,7 @@ const lockMs = 10 * 365 * 86_400_000;
 const waits = [1, 400, 1_000, 5_000, 8_000, 61_000];
 const workers = ["v", "w"];
 let sequences = 0;
+const lockOf = (queue: string, n: number) => `asynq:{${queue}}:unique:t:${n}`;
 
 /** The same calls, made of one seed, to the simulated data and to a Redis; ends with the first answers that differ. */
 export async function* differential(
@@ -67,16 +68,71 @@ class Both {
     return Promise.resolve({ call: `wait until ${this.#nowMs - this.#startMs}`, simulated: 0, real: 0 });
   }
 
-  /** Where every task is, and in which order they wait. */
+  /** All that is there in the end, and what is remembered of what is not. */
   async *rest(): AsyncGenerator<Answers, void, undefined> {
     for (const queue of this.#queues) {
       const { items } = await this.#broker.list({ queue, state: "pending" }, { limit: 100 });
       yield { call: `line ${queue}`, simulated: this.#data.model.line(queue), real: items.map(({ id }) => id) };
-      const refs = this.#ids.map((id) => ({ queue, id }));
-      const found = await this.#broker.find(refs);
-      const simulated = refs.map(({ id }) => this.#data.model.tasks.get(`${queue} ${id}`)?.state);
-      yield { call: `states ${queue}`, simulated, real: found.map((task) => task?.state) };
+      yield this.#tasks(queue);
+      yield this.#counters(queue);
+      yield this.#locks(queue);
+      yield this.#memory(queue);
     }
+  }
+
+  async #tasks(queue: string): Promise<Answers> {
+    const refs = this.#ids.map((id) => ({ queue, id }));
+    const found = await this.#broker.find(refs);
+    const simulated = refs.map((ref) => {
+      const task = this.#data.model.tasks.get(`${queue} ${ref.id}`);
+      const reason = task?.state === "archived" ? this.#data.reasons.get(`${queue} ${ref.id}`) : undefined;
+      return task && [task.state, task.retried, this.#data.messageOf(task).maxRetry, reason];
+    });
+    const real = found.map((task) => {
+      const reason = task?.state === "archived" ? task.failure?.reason : undefined;
+      return task && [task.state, task.message?.retried, task.message?.maxRetry, reason];
+    });
+    return { call: `tasks ${queue}`, simulated, real };
+  }
+
+  async #counters(queue: string): Promise<Answers> {
+    const [info] = await this.#broker.queues(this.#nowMs, [queue]);
+    const [pending] = await this.#broker.pending([queue]);
+    const { model } = this.#data;
+    const counts = model.counts(queue);
+    const none = { processed: 0, failed: 0 };
+    const { processed, failed } = info ?? none;
+    const shown = (of: object) =>
+      Object.entries(of)
+        .filter(([, count]) => count > 0)
+        .toSorted(([a], [b]) => a.localeCompare(b));
+    return {
+      call: `counters ${queue}`,
+      simulated: { ...(model.totals.get(queue) ?? none), counts: shown(counts), pending: counts.pending ?? 0 },
+      real: { processed, failed, counts: shown(info?.counts ?? {}), pending },
+    };
+  }
+
+  async #locks(queue: string): Promise<Answers> {
+    const names = [0, 1].map((n) => lockOf(queue, n));
+    const held = this.#data.locks(this.#startMs);
+    const real = await this.#server.admin.mget(...names);
+    return { call: `locks ${queue}`, simulated: names.map((name) => held.get(name) ?? null), real };
+  }
+
+  /** Each id once more, as a spool repeats it that has heard no answer. */
+  async #memory(queue: string): Promise<Answers> {
+    const clear = this.#ids.filter((id) => !this.#isUnclear({ queue, id }));
+    const tasks = clear.map((id) => newTask({ queue, id }, { repeat: true, spooled: 900_000 }));
+    const real = await this.#broker.enqueue(tasks, this.#nowMs);
+    return { call: `memory ${queue}`, simulated: this.#data.enqueue(tasks, this.#nowMs, this.#startMs), real };
+  }
+
+  /** Past the horizon storage may still remember, or have forgotten: nobody asks it then. */
+  #isUnclear(ref: TaskRef): boolean {
+    const { model } = this.#data;
+    model.nowMs = this.#nowMs;
+    return model.finished.has(`${ref.queue} ${ref.id}`) && !model.isFinishedLately(ref);
   }
 
   async #enqueue(): Promise<Answers> {
@@ -88,11 +144,8 @@ class Both {
   #task(): NewTask {
     const queue = this.#one(this.#queues);
     const id = this.#one(this.#ids);
-    const lock = this.#chance(0.3) ? `asynq:{${queue}}:unique:t:${this.#below(2)}` : "";
-    // Past the horizon storage may still remember, or have forgotten: nobody asks it then.
-    const unclear =
-      this.#data.model.finished.has(`${queue} ${id}`) && !this.#data.model.isFinishedLately({ queue, id });
-    const repeat = this.#chance(0.5) && !unclear;
+    const lock = this.#chance(0.3) ? lockOf(queue, this.#below(2)) : "";
+    const repeat = this.#chance(0.5) && !this.#isUnclear({ queue, id });
     return newTask(
       { queue, id, uniqueKey: lock, retentionMs: this.#chance(0.3) ? 5_000 : 0 },
       {

@@ -6,7 +6,7 @@ import type { Process, World } from "./world.js";
 
 export interface DiskEvents {
   /** These are about to leave the spool. */
-  readonly onReleased: (task: NewTask, outcome: SpoolOutcome) => void;
+  readonly onReleased: (task: NewTask, outcome: SpoolOutcome, by: Process) => void;
 }
 
 /** A machine's disk: what is on it outlives the processes that wrote it, and what was on its way to it does not. */
@@ -91,7 +91,7 @@ export class SimStore implements SpoolStore {
         if (task === undefined) continue;
         this.#ids.delete(sequence);
         if (outcome.status === "parked") this.#disk.parked.push(task);
-        this.#events.onReleased(task, outcome);
+        this.#events.onReleased(task, outcome, this.#owner);
       }
       void this.file.release(ended);
     });

@@ -1,4 +1,5 @@
 import type { Fleet } from "./fleet.js";
+import type { Follower } from "./follower.js";
 import type { Journal } from "./journal.js";
 import type { Road } from "./road.js";
 import { longestDoomedMs } from "./shard.js";
@@ -81,7 +82,8 @@ const faults: Readonly<Record<string, Fault>> = {
 /** A master is given up, by hand or because it is cut off from most, and goes on for a while all the same. */
 const failover: Fault = ({ world, fleet }) => {
   const shard = world.one(fleet.shards);
-  if (shard.stale !== undefined || shard.down > 0) return () => {};
+  const heirs = fleet.heirs(shard);
+  if (shard.stale !== undefined || shard.down > 0 || heirs.length === 0) return () => {};
   const roads = fleet.roads.filter((road) => road.shard === shard);
   const byHand = world.chance(0.4);
   const minority = roads.filter(() => byHand || world.chance(0.5));
@@ -91,7 +93,7 @@ const failover: Fault = ({ world, fleet }) => {
     minority.filter(() => !byHand && world.chance(0.5)),
     "blind",
   );
-  const outvote = shard.beginSplit();
+  const outvote = shard.beginSplit(world.one(heirs));
   const voteMs = byHand ? world.between(0, 500) : world.between(500, longestDoomedMs - 500);
   const vote = world.in(voteMs, outvote, shard.process);
   return () => {
@@ -103,16 +105,29 @@ const failover: Fault = ({ world, fleet }) => {
   };
 };
 
+/** What befalls replicas, one or all of a shard's. */
+const replicaFaults: Readonly<Record<string, Fault>> = {
+  replicasCut: (scene) => raised(someReplicas(scene), "cut"),
+  replicasBehind: (scene) => raised(someReplicas(scene), "behind"),
+};
+
+function someReplicas({ world, fleet }: Scene): Follower[] {
+  const { followers } = world.one(fleet.shards);
+  return world.chance(0.5) ? [...followers] : [world.one(followers)];
+}
+
 /** What goes wrong, and when, is the seed's; answers when the last of it will be over. */
 export function planFaults(scene: Scene): number {
   const { world, journal, fleet } = scene;
   const { busyMs, failsOver } = fleet.setting;
   const kinds = Object.entries({ ...faults, ...(failsOver && { failover, failoverAgain: failover }) });
+  const ofReplicas = Object.entries(replicaFaults);
   let overMs = 0;
-  for (let left = world.among(1, 5); left > 0; left -= 1) {
-    const [name, begin] = world.one(kinds);
+  for (let left = world.among(1, failsOver ? 7 : 5); left > 0; left -= 1) {
+    const [name, begin] = failsOver && world.chance(0.3) ? world.one(ofReplicas) : world.one(kinds);
     const atMs = world.between(500, busyMs);
-    const lastsMs = world.one([300, 1_500, 4_000, 9_000]) * world.between(0.5, 1.1);
+    const longer = name in replicaFaults ? world.among(1, 3) : 1;
+    const lastsMs = world.one([300, 1_500, 4_000, 9_000]) * world.between(0.5, 1.1) * longer;
     overMs = Math.max(overMs, atMs + lastsMs);
     world.in(
       atMs,

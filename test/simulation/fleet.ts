@@ -5,6 +5,7 @@ import { Disk } from "./disk.js";
 import type { Journal } from "./journal.js";
 import type { Setting } from "./plan.js";
 import { Producer } from "./producer.js";
+import type { Follower } from "./follower.js";
 import type { Road } from "./road.js";
 import { Shard } from "./shard.js";
 import type { Process, World } from "./world.js";
@@ -30,7 +31,7 @@ export class Fleet {
   readonly confirmed = new Map<string, Confirmation[]>();
   /** What no history shows. */
   readonly seen: { readonly invariant: string; readonly what: string }[] = [];
-  readonly breakers = new Map<string, { readonly process: Process; readonly state: string }>();
+  readonly breakers = new Map<string, { readonly process: Process; readonly state: string; readonly before: string }>();
   readonly #world: World;
   readonly #journal: Journal;
   readonly #wakes = new Wakes();
@@ -41,12 +42,9 @@ export class Fleet {
     this.#journal = journal;
     this.setting = setting;
     const forgot = (why: string) => journal.say({ e: "incarnation", why }, "supervisor");
-    this.shards = Array.from(
-      { length: setting.shards },
-      (_, n) => new Shard(world, `shard${n + 1}`, setting.persistence, forgot),
-    );
+    this.shards = Array.from({ length: setting.shards }, (_, n) => new Shard(world, `shard${n + 1}`, setting, forgot));
     this.disk = new Disk(world, setting.maxSpooled, {
-      onReleased: (task, outcome) => this.#onReleased(task, outcome),
+      onReleased: (...released) => this.#onReleased(...released),
     });
     for (const n of setting.producers.keys()) this.addProducer(n);
     for (const n of setting.workers.keys()) this.addConsumer(n);
@@ -58,6 +56,21 @@ export class Fleet {
 
   get roads(): Road[] {
     return [...this.producers, ...this.consumers].flatMap(({ broker }) => broker.roads);
+  }
+
+  /**
+   * One of these may be the next master: Sentinels and the network choose. Not, while another one may be, a replica that
+   * these have not seen follow before they looked: who does not know of it cannot wait for it.
+   */
+  heirs(shard: Shard, lookers: readonly Process[] = this.processes): Follower[] {
+    const able = shard.followers.filter((one) => one.mayLead);
+    const roads = this.producers
+      .filter(({ process }) => lookers.includes(process))
+      .flatMap(({ broker }) => broker.roads)
+      .filter((road) => road.looked === shard.current);
+    const isSeen = (one: Follower) => roads.every(({ seen }) => seen.get(one) === shard.current);
+    const known = able.filter((one) => one.follows || isSeen(one));
+    return known.length > 0 ? known : able;
   }
 
   addProducer(n: number): void {
@@ -91,16 +104,21 @@ export class Fleet {
     const key = `${this.#world.current!.name} ${id}`;
     const said = this.confirmed.get(key)?.shift();
     if (said === undefined) this.#see("dropped", `${key} was told to be settled, and storage has said nothing`);
-    return said === receipt;
+    return said === receipt || (said === "leaseLost" && receipt === "presumed");
   }
 
-  /** A breaker has told what it is now. */
-  heard(process: Process, shard: string, state: string): void {
-    const key = `${process.name} ${shard}`;
-    const before = this.breakers.get(key)?.state ?? "closed";
-    this.breakers.set(key, { process, state });
+  /** The breaker of a process has told what it is now; one that is dead has nothing to tell. */
+  heard(name: string, shard: string, state: string): void {
+    const process = this.processes.find((one) => one.name === name);
+    if (process === undefined) return;
+    const key = `${name} ${shard}`;
+    const known = this.breakers.get(key);
+    const before = known?.state ?? "closed";
+    this.breakers.set(key, { process, state, before });
     this.#world.say(`breaker of ${shard} ${before} -> ${state}`);
-    if (!mayBecome[before]!.includes(state)) this.#see("breaker", `${key}: from ${before} to ${state}`);
+    // What it was probed with while it was degraded may be answered when it has opened.
+    const isProbed = before === "open" && known?.before === "degraded" && state === "closed";
+    if (!isProbed && !mayBecome[before]!.includes(state)) this.#see("breaker", `${key}: from ${before} to ${state}`);
   }
 
   #born(name: string): Process {
@@ -113,6 +131,7 @@ export class Fleet {
     const { setting } = this;
     return new SimBroker(this.#world, owner, this.shards, {
       trustAfterMs: setting.trustAfterMs,
+      aloneAfterMs: setting.aloneAfterMs,
       skewMs: this.#world.between(-200, 200),
       tellsOfTasks: setting.tellsOfTasks,
       wakes: this.#wakes,
@@ -136,7 +155,7 @@ export class Fleet {
   }
 
   /** Whatever befalls storage now must not take it away any more. */
-  #onReleased(task: NewTask, outcome: SpoolOutcome): void {
+  #onReleased(task: NewTask, outcome: SpoolOutcome, by: Process): void {
     const key = keyOf(task.message);
     this.released.set(key, outcome);
     if (outcome.status !== "enqueued") return;
@@ -144,6 +163,8 @@ export class Fleet {
     const takenMs = shard.current.data.takenMs.get(key) ?? Infinity;
     const lateMs = takenMs - shard.safeUntilMs(this.setting.failsOver);
     if (lateMs > 0) this.#see("released early", `${task.message.headers["k"]}, ${Math.round(lateMs)} ms too young`);
+    if (shard.stale === undefined && this.heirs(shard, [by]).some((heir) => !heir.has(key)))
+      this.#see("released early", `${task.message.headers["k"]}, and a replica lacks it that may take over`);
   }
 
   #see(invariant: string, what: string): void {

@@ -1,4 +1,5 @@
 import type { EnqueueOptions } from "../../src/client/policy.js";
+import { longestSilenceMs, validityMs } from "./follower.js";
 import { longestDoomedMs, type Persistence } from "./shard.js";
 import type { World } from "./world.js";
 
@@ -8,7 +9,11 @@ export interface Setting {
   readonly persistence: Persistence;
   /** Another server may take over, so much is to be distrusted for longer. */
   readonly failsOver: boolean;
+  /** Of each shard. */
+  readonly replicas: number;
   readonly trustAfterMs: number;
+  /** So long after it was taken no replica that lacks a task is made the master. */
+  readonly aloneAfterMs: number;
   /** How each producer enqueues. */
   readonly producers: readonly Required<Pick<EnqueueOptions, "accept" | "whenDown">>[];
   readonly workers: readonly { readonly concurrency: number }[];
@@ -33,6 +38,8 @@ export function settingOf(world: World): Setting {
     shards: world.chance(0.3) ? 2 : 1,
     persistence,
     failsOver,
+    replicas: failsOver ? world.among(1, 2) : 0,
+    aloneAfterMs: longestSilenceMs + validityMs + longestDoomedMs,
     // Twice as long as a master may be doomed, as the real one; and what a power cut may take, and a look that sees it.
     trustAfterMs: failsOver ? 2 * longestDoomedMs : 5_000,
     producers: [...policies.slice(1), ...(world.chance(0.5) ? [policies[0]] : [])],

@@ -1,15 +1,18 @@
+import type { Incarnation } from "../../src/broker/incarnation.js";
 import { Breaker } from "../../src/client/breaker.js";
 import { Endpoint } from "../../src/client/endpoint.js";
 import type { NewTask } from "../../src/core/message.js";
+import { Replicas } from "../../src/redis/replicas.js";
 import { Delivery } from "../../src/spool/delivery.js";
 import { Doorbell } from "../../src/spool/doorbell.js";
 import { LocalSpool } from "../../src/spool/local-spool.js";
-import { ReleaseRule } from "../../src/spool/release.js";
+import { ReleaseRule, type Trust } from "../../src/spool/release.js";
 import { Troubles } from "../../src/spool/troubles.js";
 import { Model } from "../model/model.js";
 import { SimBroker } from "./broker.js";
 import { Data } from "./data.js";
 import { SimStore } from "./disk.js";
+import { longestSilenceMs } from "./follower.js";
 import { Road } from "./road.js";
 
 /** A bug that somebody might build. */
@@ -36,6 +39,26 @@ function instead<T extends object>(owner: { readonly prototype: T }, name: keyof
   };
 }
 
+/** A release rule that is told something else than what there is. */
+function misled(changes: { found?: (found: Incarnation) => Incarnation; trust?: (trust: Trust) => Trust }) {
+  const { found: changed = (found) => found, trust: other = (trust) => trust } = changes;
+  return instead(
+    ReleaseRule,
+    "look",
+    (real) =>
+      function (queue, found: Incarnation | undefined, askedMs, trust) {
+        return real.call(this, queue, found && changed(found), askedMs, other(trust));
+      },
+  );
+}
+
+const aloneAfter =
+  (change: (ms: number) => number) =>
+  (found: Incarnation): Incarnation => ({
+    ...found,
+    replicas: found.replicas && { ...found.replicas, aloneAfterMs: change(found.replicas.aloneAfterMs) },
+  });
+
 function alwaysIs<T extends object>(owner: { readonly prototype: T }, name: keyof T, value: unknown) {
   return () => {
     const { prototype } = owner;
@@ -52,40 +75,73 @@ export const planted: readonly Planted[] = [
   {
     bug: "a task leaves the spool as soon as it is answered",
     breaks: ["released early"],
-    plant: instead(
-      ReleaseRule,
-      "look",
-      (real) =>
-        function (queue, found, askedMs) {
-          return real.call(this, queue, found, askedMs, { afterMs: 0, afterSave: false });
-        },
-    ),
+    plant: misled({ trust: () => ({ afterMs: 0, afterSave: false }) }),
   },
   {
     bug: "other data than before go unnoticed",
     breaks: ["released early", "lost"],
     from: 39,
-    plant: instead(
-      ReleaseRule,
-      "look",
-      (real) =>
-        function (queue, found, askedMs, trust) {
-          return real.call(this, queue, found && { ...found, id: "the same" }, askedMs, trust);
-        },
-    ),
+    plant: misled({ found: (found) => ({ ...found, id: "the same" }) }),
   },
   {
     bug: "tasks do not wait for the snapshot that has them",
     breaks: ["released early"],
-    from: 19,
+    from: 9,
+    plant: misled({ trust: (trust) => ({ ...trust, afterSave: false }) }),
+  },
+  {
+    bug: "tasks do not wait for replicas",
+    breaks: ["released early", "lost"],
+    plant: misled({ found: (found) => ({ ...found, replicas: undefined }) }),
+  },
+  {
+    bug: "one replica that has a task is enough",
+    breaks: ["released early", "lost"],
+    from: 197,
     plant: instead(
-      ReleaseRule,
+      Replicas,
       "look",
       (real) =>
-        function (queue, found, askedMs, trust) {
-          return real.call(this, queue, found, askedMs, { ...trust, afterSave: false });
+        function (runId, info: Record<string, string>, askedMs) {
+          const offsetOf = (line: string) => Number(/offset=(\d+)/.exec(line)?.[1]);
+          const { master_repl_offset, ...slaves } = info;
+          const [furthest] = Object.entries(slaves).toSorted(([, a], [, b]) => offsetOf(b) - offsetOf(a));
+          return real.call(
+            this,
+            runId,
+            { master_repl_offset, ...Object.fromEntries(furthest === undefined ? [] : [furthest]) },
+            askedMs,
+          );
         },
     ),
+  },
+  {
+    bug: "a replica that is cut off is forgotten at once",
+    breaks: ["released early", "lost"],
+    from: 197,
+    plant: () => {
+      const forgetful = new WeakMap<Replicas, Replicas>();
+      return instead(
+        Replicas,
+        "look",
+        (real) =>
+          function (...args) {
+            if (!forgetful.has(this)) forgetful.set(this, new Replicas(() => -1));
+            return real.apply(forgetful.get(this), args);
+          },
+      )();
+    },
+  },
+  {
+    bug: "what a server alone has need not wait",
+    breaks: ["released early", "lost"],
+    plant: misled({ found: aloneAfter(() => 0) }),
+  },
+  {
+    bug: "whoever hears nothing any more is thought to know it at once",
+    breaks: ["released early", "lost"],
+    from: 1_120,
+    plant: misled({ found: aloneAfter((ms) => ms - longestSilenceMs) }),
   },
   // The spool
   {

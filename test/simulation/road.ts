@@ -1,4 +1,5 @@
 import { type CallOutcome, HoldfastError } from "../../src/core/errors.js";
+import type { Follower } from "./follower.js";
 import type { Lineage, Shard } from "./shard.js";
 import type { Process, World } from "./world.js";
 
@@ -33,6 +34,10 @@ export class Road {
   losesReplies = 0;
   /** It leads to the old master. */
   isStale = false;
+  /** The data that its process has looked at. */
+  looked: Lineage | undefined;
+  /** Which replicas its process has seen follow, and which data. */
+  readonly seen = new Map<Follower, Lineage>();
   /** Late calls are refused. */
   fenced = true;
   #arrivedMs = 0;
@@ -43,6 +48,12 @@ export class Road {
     this.#process = owner;
     this.shard = shard;
     this.label = label;
+  }
+
+  /** What it was told has come to its process: a look of which the reply is lost shows nothing. */
+  saw({ lineage, followers }: { readonly lineage: Lineage; readonly followers: readonly Follower[] }): void {
+    this.looked = lineage;
+    for (const one of followers) this.seen.set(one, lineage);
   }
 
   get isWell(): boolean {

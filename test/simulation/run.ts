@@ -38,7 +38,7 @@ export async function simulate(seed: number): Promise<Run> {
     const setting = settingOf(world);
     world.say(setting);
     const fleet = new Fleet(world, journal, setting);
-    const listen = listener(world, journal, fleet);
+    const listen = listener(journal, fleet);
     listen.on();
     try {
       enqueueNow(world, fleet);
@@ -56,7 +56,7 @@ export async function simulate(seed: number): Promise<Run> {
   });
 }
 
-function listener(world: World, journal: Journal, fleet: Fleet) {
+function listener(journal: Journal, fleet: Fleet) {
   const onTask = (message: unknown) => {
     const event = message as TaskEvent;
     if (event.event !== "settled") return;
@@ -66,7 +66,7 @@ function listener(world: World, journal: Journal, fleet: Fleet) {
   const onBroker = (message: unknown) => {
     const event = message as BrokerEvent;
     if (event.event === "leaseLost") journal.say({ e: "leaseLost", id: event.id });
-    if (event.event === "breaker") fleet.heard(world.current!, event.shard, event.state);
+    if (event.event === "breaker") fleet.heard(event.broker, event.shard, event.state);
   };
   return {
     on() {
