@@ -1,7 +1,7 @@
 import { acceptedAs, isLost, isThere, judgeCalls, judgeLocks } from "./acceptance.js";
 import type { FinalState, History } from "./events.js";
 import { type Life, Lives } from "./lives.js";
-import { judgeCounters, judgeEnds, judgeMemory, judgePlaces, judgeRest } from "./rest.js";
+import { judgeCounters, judgeEnds, judgeFlaps, judgeMemory, judgePlaces, judgeRest } from "./rest.js";
 import { judgeOrder, judgeRuns, type Repeat } from "./runs.js";
 import type { Verdict } from "./verdict.js";
 
@@ -27,6 +27,7 @@ export function check(history: History): Verdict {
       ...judgeCounters(lives, final),
       ...judgeRest(final),
       ...judgeMemory(events),
+      ...judgeFlaps(events),
     ],
     counts,
     duplicates,

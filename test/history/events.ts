@@ -20,6 +20,8 @@ export type Event = { readonly at: number; readonly by: string } & (
       readonly receipt: "settled" | "presumed" | "leaseLost";
     }
   | { readonly e: "leaseLost"; readonly id: string; readonly k?: string | undefined }
+  /** A process has told of this, as it told the program it is part of. */
+  | { readonly e: "alarm"; readonly event: string }
   | { readonly e: "process"; readonly name: string; readonly what: ProcessEvent }
   /** `calm`: the fault is over, and what it left behind is, too. */
   | { readonly e: "fault"; readonly fault: string; readonly what: "on" | "off" | "calm" }
@@ -27,7 +29,12 @@ export type Event = { readonly at: number; readonly by: string } & (
   | { readonly e: "incarnation"; readonly why: string }
   /** The server's time of day was changed: what was to come is due sooner, or later, from here on. */
   | { readonly e: "clock" }
-  | { readonly e: "memory"; readonly rss: number }
+  /** A producer's circuit breaker has changed. */
+  | { readonly e: "breaker"; readonly shard: string; readonly state: "closed" | "degraded" | "open" | "halfOpen" }
+  /** How many connections were opened in the time before, in place of how many. */
+  | { readonly e: "connects"; readonly count: number; readonly inPlaceOf: number; readonly withinMs: number }
+  /** What a process has of the system; and what of that is in use, told at first and where it may be too much. */
+  | { readonly e: "memory"; readonly rss: number; readonly kept?: number }
 );
 
 export type Acceptance = "enqueued" | "spooled" | "duplicate" | "idTaken";

@@ -100,7 +100,7 @@ export class Lives {
       }
       case "settled":
       case "leaseLost": {
-        const run = this.#byId.get(event.id)?.runs.findLast((one) => one.by === event.by);
+        const run = this.#runOf(event);
         // What was leased ahead may be given back, or lost, without a start.
         if (run === undefined) this.strays.push(event);
         else if (event.e === "settled") run.settled = event;
@@ -118,9 +118,22 @@ export class Lives {
         this.clocks.push(event.at);
         return;
       case "memory":
+      case "breaker":
+      case "alarm":
+      case "connects":
         return;
     }
     event satisfies never;
+  }
+
+  /**
+   * Which run it is of: that of this process. Of two that it has under way at once, for it has lost the task and got it
+   * again, the earlier one is lost, and one that has finished is settled.
+   */
+  #runOf({ e, id, by }: Of<"settled"> | Of<"leaseLost">): Run | undefined {
+    const runs = this.#byId.get(id)?.runs.filter((one) => one.by === by) ?? [];
+    const isOpen = ({ settled, lostAt }: Run) => settled === undefined && lostAt === undefined;
+    return runs.find((one) => isOpen(one) && (e === "leaseLost" || one.finish !== undefined)) ?? runs.at(-1);
   }
 
   #process({ name, what, at }: Of<"process">): void {

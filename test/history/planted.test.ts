@@ -22,6 +22,33 @@ describe("the history checker", () => {
     expect(violations.map(({ invariant }) => invariant)).toContain(breaks);
   });
 
+  it("takes a worker's two runs at once of what it lost and got again for those two", () => {
+    const { events, final } = scenario(1);
+    const run = { k: "again", id: "id-again", attempt: 1, hash: "hash" };
+    const its: Event[] = [
+      { at: 91_000, by: "p1", e: "invoke", k: "again", queue: "default", maxRetry: 3, hash: "hash", withinMs: 1_000 },
+      { at: 91_001, by: "p1", e: "accepted", k: "again", id: "id-again", how: "enqueued" },
+      { at: 91_010, by: "w1", e: "start", ...run, run: "first" },
+      { at: 91_020, by: "supervisor", e: "fault", fault: "cut", what: "on" },
+      { at: 97_000, by: "w1", e: "start", ...run, run: "second" },
+      { at: 97_100, by: "w1", e: "leaseLost", id: "id-again" },
+      { at: 98_000, by: "w1", e: "finish", k: "again", run: "first", how: "done" },
+      { at: 99_000, by: "w1", e: "finish", k: "again", run: "second", how: "done" },
+      { at: 99_001, by: "w1", e: "settled", id: "id-again", outcome: "completed", receipt: "settled" },
+    ];
+    const settledLate: Event[] = its.flatMap((one): Event[] => {
+      if (one.e === "leaseLost") return [];
+      const settled = { at: 98_001, by: "w1", e: "settled", id: "id-again", outcome: "completed" } as const;
+      return one.e === "finish" && one.run === "first" ? [one, { ...settled, receipt: "leaseLost" }] : [one];
+    });
+
+    for (const more of [its, settledLate]) {
+      const { violations, duplicates } = check({ final, events: [...events, ...more] });
+      expect(violations).toEqual([]);
+      expect(duplicates["lease lost"]).toBe(2);
+    }
+  });
+
   it("finds what is lost, and says how many", () => {
     const book = new Book(scenario(1));
     const all = book.all("invoke", ({ k }) => k.startsWith("plain")).slice(0, 40);
@@ -50,9 +77,11 @@ describe("the history checker", () => {
       check(history);
       return performance.now() - startMs;
     };
-    timed(5);
+    // The quickest of some, in turn: on a busy machine each may be held up.
+    const rounds = Array.from({ length: 4 }, () => [timed(5), timed(50)] as const);
+    const [few, tenfold] = [Math.min(...rounds.map(([ms]) => ms)), Math.min(...rounds.map(([, ms]) => ms))];
 
-    // Ten times the work, and what sorting and a busy machine add: a hundred times would be a square.
-    expect(timed(50)).toBeLessThan(40 * Math.max(5, timed(5)));
+    // Ten times the work, and what sorting adds: a hundred times would be a square.
+    expect(tenfold).toBeLessThan(40 * Math.max(5, few));
   });
 });

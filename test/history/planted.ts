@@ -347,6 +347,13 @@ export const planted: readonly Planted[] = [
   {
     bug: "what waits for storage is kept in memory without bound",
     breaks: "memory",
-    plant: (book) => book.add({ at: 50_000, by: "w1", e: "memory", rss: 4e8 }),
+    plant: (book) => book.add({ at: 50_000, by: "w1", e: "memory", rss: 4e8, kept: 4e8 }),
+  },
+  {
+    bug: "a breaker closes as soon as it is degraded, again and again",
+    breaks: "flaps",
+    plant: (book) => {
+      for (const at of [50_000, 52_000]) book.add({ at, by: "p1", e: "breaker", shard: "", state: "closed" });
+    },
   },
 ];

@@ -83,15 +83,33 @@ export function judgeEnds(lives: Lives): Found {
 
 const mostGrowth = 64 * 2 ** 20;
 
-/** Of each process from its first reading on. */
+/** Of what is in use of each process, from its first reading on. */
 export function judgeMemory(events: readonly Event[]): Found {
   const first = new Map<string, number>();
   const tooMuch = new Map<string, number>();
   for (const event of events) {
-    if (event.e !== "memory") continue;
-    const growth = event.rss - (first.get(event.by) ?? event.rss);
-    if (!first.has(event.by)) first.set(event.by, event.rss);
+    if (event.e !== "memory" || event.kept === undefined) continue;
+    const growth = event.kept - (first.get(event.by) ?? event.kept);
+    if (!first.has(event.by)) first.set(event.by, event.kept);
     if (growth > mostGrowth) tooMuch.set(event.by, Math.max(growth, tooMuch.get(event.by) ?? 0));
   }
   return [...tooMuch].map(([by, growth]) => violation("memory", `${by} grew by ${Math.round(growth / 2 ** 20)} MB`));
+}
+
+/** A breaker closes at most once in this time, less what clocks and journals may be off. */
+const closesEveryMs = 4_900;
+
+/** A breaker that opens and closes in turns sends tasks into what it knows to be broken. */
+export function judgeFlaps(events: readonly Event[]): Found {
+  const closed = new Map<string, number>();
+  const found: Violation[] = [];
+  for (const event of events) {
+    if (event.e !== "breaker" || event.state !== "closed") continue;
+    const name = `${event.by} ${event.shard}`;
+    const before = closed.get(name);
+    closed.set(name, event.at);
+    if (before !== undefined && event.at - before < closesEveryMs)
+      found.push(violation("flaps", `${name} closed twice in ${Math.round(event.at - before)} ms`, event));
+  }
+  return found;
 }

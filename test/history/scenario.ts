@@ -51,7 +51,12 @@ class Scenario {
       this.#say(0, "supervisor", { e: "process", name, what: "started" });
     for (let n = 0; n < 400; n += 1) this.#task(n, 1_000 + n * 25);
     this.#faults();
-    for (const by of ["w1", "w3"]) for (const rss of [9e7, 1.1e8]) this.#say(rss / 1e4, by, { e: "memory", rss });
+    for (const by of ["w1", "w3"])
+      for (const [rss, kept] of [
+        [9e7, 6e7],
+        [1.8e8, 7e7],
+      ] as const)
+        this.#say(rss / 1e4, by, { e: "memory", rss, kept });
     for (const name of ["p1", "p2", "w1", "w3"]) this.#say(90_000, "supervisor", { e: "process", name, what: "ended" });
     this.history.events.sort((a, b) => a.at - b.at);
   }

@@ -14,9 +14,11 @@ export type Invariant =
   | "payload"
   | "unsettled-call"
   | "memory"
+  | "flaps"
   | "counters"
   | "endless"
-  | "slow";
+  | "slow"
+  | "besides";
 
 export interface Violation {
   readonly invariant: Invariant;

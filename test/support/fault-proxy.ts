@@ -31,6 +31,7 @@ export class FaultProxy implements AsyncDisposable {
   #fault: Fault = { kind: "pass" };
   #listener: Server | undefined;
   #port = 0;
+  #opened = 0;
 
   static async to(port: number): Promise<FaultProxy> {
     const proxy = new FaultProxy(port);
@@ -53,6 +54,11 @@ export class FaultProxy implements AsyncDisposable {
   /** How many connections there are now. */
   get connections(): number {
     return this.#pairs.size;
+  }
+
+  /** How many there have been. */
+  get opened(): number {
+    return this.#opened;
   }
 
   /** From now on, for connections that are open and for new ones. What was held is delivered. */
@@ -104,6 +110,7 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
+    this.#opened++;
     client.on("error", () => undefined); // Its close follows, and ends the pair.
     if (this.#fault.kind === "resetNew") return void client.resetAndDestroy();
     const server = connect({ port: this.#target, host: "127.0.0.1", noDelay: true });

@@ -9,7 +9,7 @@ import { seeded } from "../../support/seeded.js";
 import { until } from "../../support/until.js";
 import { Children } from "./children.js";
 import { Journal, nowMs } from "./journal.js";
-import type { Row } from "./row.js";
+import type { Row, Span } from "./row.js";
 import { scanQueue, unfinished } from "./scan.js";
 import { Scene, type Stage } from "./scene.js";
 import { Watch } from "./watch.js";
@@ -20,16 +20,14 @@ export interface EpisodeOptions {
   readonly seed: number;
   /** Producers accept into a spool with these options. Default: into Redis alone. */
   readonly spool?: object | undefined;
+  /** Calls of each of the two producers. Default: 60. */
+  readonly perSecond?: number | undefined;
   readonly tell?: (line: string) => void;
 }
 
 /** One fault, and how long it took until all was well again. */
-export interface Injected {
+export interface Injected extends Span {
   readonly row: Row;
-  readonly fromMs: number;
-  readonly healedMs: number;
-  /** Until a call that began after the healing was accepted, and until a task was started; the later of the two. */
-  readonly recoveryMs: number;
 }
 
 export interface Episode {
@@ -44,6 +42,9 @@ const queues = ["default", "ordered"];
 /** Real leases are six times as long. */
 const leaseDuration = "5s";
 const longestRecoveryMs = 60_000;
+/** And three times as long as the fault, for what has gathered meanwhile. */
+const longestRestMs = 60_000;
+const longestAlarmMs = 60_000;
 /** After some seconds without storage the breaker's probes come 3.5 to 6.5 s apart. */
 const usualRecoverMs = 7_000;
 /** Longer than a doomed master was seen to go on. */
@@ -59,7 +60,9 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
   const journal = new Journal(join(folder, "supervisor.jsonl"));
   const worker = { concurrency: 10, leaseDuration, shutdownTimeout: "8s" } as const;
   const spool = options.spool && { directory: join(folder, "spool"), trustAfter, ...options.spool };
-  const children = new Children({ url: stage.url, worker, spool, node: stage.node }, folder, journal);
+  const { perSecond } = options;
+  const producers = perSecond === undefined ? {} : { perSecond, most: 4 * perSecond, burst: perSecond };
+  const children = new Children({ url: stage.url, worker, spool, node: stage.node, producers }, folder, journal);
   const scene = new Scene(stage, children, journal, folder, seeded(options.seed));
   const watch = new Watch(() => [journal.file, ...children.journals]);
   try {
@@ -73,7 +76,7 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
       options.tell?.(`${row.row} ${row.name}`);
       injected.push(await inject(row, scene, watch));
     }
-    const quiet = await finish(scene);
+    const quiet = await finish(scene, longestRestMs + 3 * Math.max(...options.rows.map(({ holdMs }) => holdMs)));
     for (const child of children.workers) await children.stop(child);
     watch.look();
     const scanned = await Promise.all(queues.map(async (name) => scanQueue(await stage.holder(name), name)));
@@ -89,7 +92,10 @@ export async function runEpisode(options: EpisodeOptions): Promise<Episode> {
       spool: options.spool !== undefined,
       injected,
       history,
-      verdict: { ...verdict, violations: [...verdict.violations, ...slow(injected)] },
+      verdict: {
+        ...verdict,
+        violations: [...verdict.violations, ...slow(injected), ...besides(injected, watch.events)],
+      },
     };
   } finally {
     await children.end();
@@ -107,6 +113,7 @@ async function inject(row: Row, scene: Scene, watch: Watch): Promise<Injected> {
   const fromMs = nowMs();
   await row.inject(scene);
   await sleep(row.holdMs);
+  if (row.alarm !== undefined) await alarmed(row.alarm, fromMs, watch);
   for (const undo of scene.undo.splice(0)) await undo();
   await row.heal?.(scene);
   scene.journal.say({ e: "fault", fault, what: "off" });
@@ -116,6 +123,15 @@ async function inject(row: Row, scene: Scene, watch: Watch): Promise<Injected> {
   await sleep(1_000);
   scene.journal.say({ e: "fault", fault, what: "calm" });
   return { row, fromMs, healedMs, recoveryMs };
+}
+
+/** Nobody would hear of this fault otherwise until it is too late. */
+async function alarmed(event: string, sinceMs: number, watch: Watch): Promise<void> {
+  const told = () => {
+    watch.look();
+    return watch.events.some((one) => one.e === "alarm" && one.event === event && one.at >= sinceMs);
+  };
+  await until(`workers tell "${event}"`, told, longestAlarmMs);
 }
 
 /** Waits until a call made since then has been accepted and a task has been started; answers how long that took, ms. */
@@ -141,16 +157,16 @@ async function busySince(sinceMs: number, watch: Watch): Promise<number> {
   return Math.max(acceptedMs!, startedMs!);
 }
 
-/** Producers end; what they have sent is worked off. False where it is not, in a minute. */
-async function finish({ children, stage }: Scene): Promise<boolean> {
-  await Promise.all(children.producers.map((producer) => children.stop(producer)));
+/** Producers end; what they have sent is worked off. False where it is not, in that time. */
+async function finish({ children, stage }: Scene, withinMs: number): Promise<boolean> {
+  await Promise.all(children.producers.map((producer) => children.stop(producer, withinMs + 40_000)));
   return until(
     "nothing waits or runs",
     async () => {
       const left = await Promise.all(queues.map(async (name) => unfinished(await stage.holder(name), name)));
       return left.every((count) => count === 0);
     },
-    longestRecoveryMs,
+    withinMs,
   ).catch(() => false);
 }
 
@@ -166,6 +182,15 @@ function withoutPlanted(queue: History["final"]["queues"][number]): History["fin
     tasks: queue.tasks.filter(({ id, state }) => isOurs(id) || state !== "archived"),
     places: { ...queue.places, broken: broken.filter(isOurs), archived: archived.filter(isOurs) },
   };
+}
+
+/** What a row asks for is looked for until the next one's fault came. */
+function besides(injected: readonly Injected[], events: readonly Event[]): Violation[] {
+  const ordered = events.toSorted((a, b) => a.at - b.at);
+  return injected.flatMap(({ row, ...span }, n) => {
+    const wrong = row.holds?.(ordered, { ...span, untilMs: injected[n + 1]?.fromMs ?? Infinity }) ?? [];
+    return wrong.map((what) => ({ invariant: "besides" as const, what: `${row.name}: ${what}`, evidence: [] }));
+  });
 }
 
 function slow(injected: readonly Injected[]): Violation[] {

@@ -1,6 +1,6 @@
 import type { Event } from "../../history/events.js";
 import type { Episode } from "./episode.js";
-import { judgement, type RowReport } from "./report.js";
+import { judgement, type NotRun, type RowReport } from "./report.js";
 
 const [width, height, left, top] = [900, 120, 40, 18];
 const binMs = 250;
@@ -17,7 +17,7 @@ export function pageOf(
   about: { readonly seed: number; readonly node: string; readonly redis: string },
   reports: readonly RowReport[],
   episodes: readonly Episode[],
-  notes: readonly string[],
+  notRun: readonly NotRun[],
 ): string {
   const found = reports.flatMap(({ row, name, violations }) =>
     violations.map((one) => `<li>row ${row}, ${text(name)}: ${text(one)}`),
@@ -46,7 +46,7 @@ and <span style="color:${lines[1]!.color}">started</span> a second; the shade is
 ${rows.join("\n")}
 </table>
 ${found.length === 0 ? "" : `<details><summary>What the checker found (${found.length})</summary><ul>${found.slice(0, mostFound).join("")}</ul></details>`}
-${notes.map((note) => `<p>Not run: ${text(note)}</p>`).join("\n")}
+${notRun.map(({ row, name, reason }) => `<p>NOT RUN: row ${row}, ${text(name)}: ${text(reason)}</p>`).join("\n")}
 ${episodes.map(timeline).join("\n")}
 </html>
 `;

@@ -1,6 +1,7 @@
 // A producer process of a chaos run: `producer.mjs <options JSON>`. Calls go on at their rate whatever storage does, until
 // "stop" comes; then it waits for those under way, empties its spool if it has one, and ends.
 import { hash as hashOf } from "node:crypto";
+import { subscribe } from "node:diagnostics_channel";
 import { setPriority } from "node:os";
 import { Client, connect, defineTask, HoldfastError, rawBytes } from "../../../dist/esm/index.js";
 import { now, openJournal, tellMemory } from "./journal.mjs";
@@ -43,7 +44,7 @@ function call(plan, ms = plan === "slow" ? 300 + Math.floor(Math.random() * 1_50
   if (plan === "ordered") Object.assign(invoke, { queue: "ordered", ordered: true });
   if (plan === "kept") given.retention = "1h";
   if (plan === "later") {
-    given.processIn = `${1 + Math.floor(Math.random() * 3)}s`;
+    given.processIn = `${ms === 0 ? 1 + Math.floor(Math.random() * 3) : ms / 1_000}s`;
     invoke.dueAt = Number(process.hrtime.bigint()) / 1e6 + Number.parseInt(given.processIn, 10) * 1_000;
   }
   given.queue = invoke.queue;
@@ -89,6 +90,7 @@ async function send(calls, promise) {
     accepted += calls.length;
     journal.say(...calls.map(({ k }, n) => ({ e: "accepted", k, id: receipts[n].id, how: receipts[n].status })));
     journal.sync();
+    return receipts.map(({ id }) => id);
   } catch (error) {
     // Only these say for certain that nothing was stored.
     const certain =
@@ -96,11 +98,16 @@ async function send(calls, promise) {
       HoldfastError.is(error, "SPOOL_FULL");
     const answer = certain ? { e: "rejected", code: error.code } : { e: "unknown" };
     journal.say(...calls.map(({ k }) => ({ ...answer, k })));
+    return [];
+  } finally {
+    underWay -= calls.length;
   }
-  underWay -= calls.length;
 }
 
 tellMemory(journal);
+subscribe("holdfast.broker", ({ event, shard, state }) => {
+  if (event === "breaker") journal.say({ e: "breaker", shard, state });
+});
 if (options.tells) {
   const tell = async () => {
     const spooled = (await broker.spool?.stats().catch(() => undefined))?.tasks ?? 0;
@@ -127,7 +134,8 @@ process.on("message", (message) => {
   if (message.do === "enqueue") {
     const calls = Array.from({ length: message.count }, () => call(message.plan, message.ms));
     journal.say(...calls.map(({ invoke }) => invoke));
-    void send(calls, clientNow().enqueueAll(calls.map(({ request }) => request)));
+    const sent = send(calls, clientNow().enqueueAll(calls.map(({ request }) => request)));
+    if (message.tells) void sent.then((ids) => process.send({ accepted: ids }));
   }
   if (message.do === "stop" && !stopping) void stop();
 });

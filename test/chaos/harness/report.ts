@@ -16,6 +16,13 @@ export interface RowReport {
   readonly alwaysLoses: boolean;
 }
 
+/** A row that is not in the figures, and why. */
+export interface NotRun {
+  readonly row: number;
+  readonly name: string;
+  readonly reason: string;
+}
+
 export function reportOf(row: Row, spool: boolean, episodes: readonly Episode[]): RowReport {
   const recoveries = episodes
     .flatMap(({ injected }) => injected.map(({ recoveryMs }) => recoveryMs))
@@ -51,20 +58,17 @@ export function judgement(report: RowReport): string {
   return report.lost > 0 ? `known: ${report.loses}` : "ok";
 }
 
-export function tableOf(reports: readonly RowReport[]): string {
+/** Variants have numbers above 100: 110 stands by 10. */
+const byRow = (a: { readonly row: number }, b: { readonly row: number }) => (a.row % 100) - (b.row % 100);
+
+export function tableOf(reports: readonly RowReport[], notRun: readonly NotRun[]): string {
   const head = ["row", "fault", "times", "tasks", "lost", "run twice, and why", "recovery p50 / p95 ms", ""];
-  const lines = reports.map((report) => [
-    `${report.row}`,
-    `${report.name}${report.spool ? ", with a spool" : ""}`,
-    `${report.times}`,
-    `${report.tasks}`,
-    `${report.lost}`,
-    Object.entries(report.duplicates)
-      .map(([cause, count]) => `${count} ${cause}`)
-      .join(", ") || "0",
-    `${report.recoveryMs.p50} / ${report.recoveryMs.p95}`,
-    judgement(report),
-  ]);
+  const run = reports.map((report) => ({ row: report.row, cells: cellsOf(report) }));
+  const left = notRun.map(({ row, name, reason }) => ({
+    row,
+    cells: [`${row}`, name, "0", "-", "-", "-", "-", `NOT RUN: ${reason}`],
+  }));
+  const lines = [...run, ...left].toSorted(byRow).map(({ cells }) => cells);
   const widths = head.map((title, n) => Math.max(title.length, ...lines.map((line) => line[n]!.length)));
   return [head, ...lines]
     .map((line) =>
@@ -75,3 +79,16 @@ export function tableOf(reports: readonly RowReport[]): string {
     )
     .join("\n");
 }
+
+const cellsOf = (report: RowReport) => [
+  `${report.row}`,
+  `${report.name}${report.spool ? ", with a spool" : ""}`,
+  `${report.times}`,
+  `${report.tasks}`,
+  `${report.lost}`,
+  Object.entries(report.duplicates)
+    .map(([cause, count]) => `${count} ${cause}`)
+    .join(", ") || "0",
+  `${report.recoveryMs.p50} / ${report.recoveryMs.p95}`,
+  judgement(report),
+];

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Redis } from "ioredis";
 import type { FaultProxy } from "../../support/fault-proxy.js";
 import type { RedisCluster } from "../../support/redis-cluster.js";
@@ -93,6 +94,28 @@ export class Scene {
   }
 
   readonly anyOf = <T>(list: readonly T[]): T => list[Math.floor(this.random() * list.length)]!;
+
+  /**
+   * Tasks that nobody takes in the next seconds are accepted: their ids. Whoever forgets what it was told last forgets
+   * these, and that does not hang on luck.
+   */
+  async promise(): Promise<readonly string[]> {
+    const { process: producer } = this.children.producers[0]!;
+    const answer = once(producer, "message");
+    producer.send({ do: "enqueue", plan: "later", count: 20, ms: 4_000, tells: true });
+    const [{ accepted }] = (await answer) as [{ accepted: readonly string[] }];
+    if (accepted.length === 0) throw new Error("nothing was accepted that could be lost");
+    return accepted;
+  }
+
+  /** The same, and a replica has none of them; it stands still until it is thawed. */
+  async promiseWithout(replica: RedisServer, master: RedisServer): Promise<void> {
+    replica.freeze();
+    // What is already on its way to it arrives when it thaws, so nothing more may set out.
+    await master.admin.call("CLIENT", "KILL", "TYPE", "replica");
+    this.forgets("the replica does not hear of it");
+    await this.promise();
+  }
 
   /** From now on storage may have forgotten what it had acknowledged. */
   forgets(why: string): void {

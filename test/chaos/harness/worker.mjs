@@ -17,6 +17,7 @@ subscribe("holdfast.task", ({ event, id, outcome, receipt }) => {
 });
 subscribe("holdfast.broker", ({ event, id }) => {
   if (event === "leaseLost") journal.say({ e: "leaseLost", id, k: running.get(id) });
+  if (event === "evicting") journal.say({ e: "alarm", event });
 });
 
 const broker = connect(url, connectOptions);

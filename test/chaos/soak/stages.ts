@@ -145,9 +145,20 @@ class SentinelStage implements SoakStage {
   crash = () => this.#again(false);
   lose = () => this.#again(true);
 
+  /** On a busy machine it may take longer than the Sentinels allow: then they give it up, and say so to nobody. */
   async maintain(): Promise<void> {
     const old = this.#master;
-    await this.#sentinels[0]!.admin.call("SENTINEL", "FAILOVER", name);
+    await until("the Sentinels know a replica that is fit", () => this.ready(), 60_000);
+    await until(
+      "there is another master",
+      async () => {
+        await this.#look();
+        if (this.#master !== old) return true;
+        if (await this.#isCalm()) await this.#sentinels[0]!.admin.call("SENTINEL", "FAILOVER", name);
+        return false;
+      },
+      120_000,
+    );
     await this.#replaced(old);
   }
 
@@ -155,8 +166,20 @@ class SentinelStage implements SoakStage {
   async ready(): Promise<boolean> {
     const replica = this.#nodes.find((node) => node !== this.#master)!;
     if (this.#former !== undefined || !(await follows(replica).catch(() => false))) return false;
-    const fields = (await this.#sentinels[0]!.admin.call("SENTINEL", "MASTER", name)) as string[];
-    return fields[fields.indexOf("flags") + 1] === "master";
+    return this.#isCalm();
+  }
+
+  /** No failover is under way, and the one that is asked for a failover knows the replica as one that follows. */
+  async #isCalm(): Promise<boolean> {
+    const [{ admin }] = this.#sentinels as [RedisServer];
+    const master = (await admin.call("SENTINEL", "MASTER", name)) as string[];
+    const [replica = []] = (await admin.call("SENTINEL", "REPLICAS", name)) as string[][];
+    const valueIn = (fields: readonly string[], of: string) => fields[fields.indexOf(of) + 1];
+    return (
+      valueIn(master, "flags") === "master" &&
+      valueIn(replica, "flags") === "slave" &&
+      valueIn(replica, "master-link-status") === "ok"
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { keysOf } from "../../../../src/redis/keys.js";
 import { slotOf } from "../../../../src/redis/slots.js";
 import { until } from "../../../support/until.js";
+import { noPauseOver } from "../besides.js";
 import { lacksHosts } from "../network.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
@@ -19,8 +20,14 @@ export const sentinelRows: readonly Row[] = [
     stage: "sentinel",
     holdMs: 0,
     loses: unreplicated,
+    alwaysLoses: true,
+    // The Sentinels notice after 1.5 s.
+    holds: noPauseOver(5_500),
     async inject(scene) {
-      await scene.sentinels.master.kill();
+      const { master, replica } = scene.sentinels;
+      await scene.promiseWithout(replica, master);
+      await master.kill();
+      replica.thaw();
       await promoted(scene);
       scene.forgets("failover");
     },
@@ -31,12 +38,17 @@ export const sentinelRows: readonly Row[] = [
     stage: "sentinel",
     holdMs: 0,
     loses: unreplicated,
+    alwaysLoses: true,
+    holds: noPauseOver(7_000),
     async inject(scene) {
-      scene.sentinels.master.freeze();
+      const { master, replica } = scene.sentinels;
+      await scene.promiseWithout(replica, master);
+      master.freeze();
+      replica.thaw();
       await sleep(9_000);
       await promoted(scene);
       scene.forgets("failover");
-      scene.sentinels.master.thaw();
+      master.thaw();
     },
   },
   {
@@ -97,9 +109,15 @@ export const sentinelRows: readonly Row[] = [
     lacks: lacksHosts,
     holdMs: 500,
     loses: unreplicated,
+    alwaysLoses: true,
     async inject(scene) {
+      const { master, replica } = scene.named;
+      await scene.promiseWithout(replica, master);
       scene.forgets("another server has the name");
-      await scene.named.move();
+      // It hears that it is the master before it can follow again.
+      const moved = scene.named.move();
+      replica.thaw();
+      await moved;
     },
   },
   {
@@ -125,9 +143,14 @@ export const clusterRows: readonly Row[] = [
     stage: "cluster",
     holdMs: 0,
     loses: unreplicated,
+    alwaysLoses: true,
+    // Nodes give each other up after 2 s.
+    holds: noPauseOver(5_000),
     async inject(scene) {
       const { cluster, replica } = scene;
+      await scene.promiseWithout(replica, cluster.masterOf(key));
       await cluster.masterOf(key).kill();
+      replica.thaw();
       const { admin } = replica;
       await until("its replica is the master", async () => (await admin.role())[0] === "master", 30_000);
       scene.forgets("failover");
@@ -172,11 +195,13 @@ export const clusterRows: readonly Row[] = [
     holdMs: 0,
     recoverMs: 20_000,
     loses: "what the old master took until it noticed is gone",
+    alwaysLoses: true,
     async inject(scene) {
       const { network } = scene.clusterHosts;
       scene.forgets("the first host is cut off");
       network.part();
       scene.undo.push(() => network.join());
+      await scene.promise();
       await sleep(12_000);
       scene.forgets("it is about to come back");
     },

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RedisServer } from "../../../support/redis-server.js";
+import { nothingTwice } from "../besides.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 import { lacksCompiler, shim } from "../shim.js";
@@ -32,11 +33,20 @@ async function cutPower({ server, folder }: Scene): Promise<void> {
 
 /** What becomes of the server's process, and of its file while it is gone. */
 export const processRows: readonly Row[] = [
-  { row: 1, name: "restarted in good order", holdMs: 1_000, inject: shutDown, heal: ({ server }) => server.start() },
+  {
+    row: 1,
+    name: "restarted in good order",
+    holdMs: 1_000,
+    recoverMs: 2_000,
+    holds: nothingTwice,
+    inject: shutDown,
+    heal: ({ server }) => server.start(),
+  },
   {
     row: 2,
     name: "killed with -9",
     holdMs: 1_000,
+    holds: nothingTwice,
     inject: ({ server }) => server.kill(),
     heal: ({ server }) => server.start(),
   },
@@ -82,11 +92,17 @@ export const processRows: readonly Row[] = [
     row: 6,
     name: "its file lacks the last bytes",
     holdMs: 500,
-    loses: "the last write is gone",
-    async inject({ server }) {
+    loses: "the last writes are gone",
+    alwaysLoses: true,
+    async inject(scene) {
+      const { server } = scene;
+      const [id] = await scene.promise();
       await server.kill();
       const file = journalOf(server);
-      truncateSync(file, readFileSync(file).length - 5);
+      const written = readFileSync(file);
+      // Through a write of which callers were told. What a spool has may not have been written yet.
+      const at = written.indexOf(id!);
+      truncateSync(file, at < 0 ? written.length - 5 : at);
     },
     async heal(scene) {
       scene.forgets("its file was cut");
@@ -126,6 +142,7 @@ export const processRows: readonly Row[] = [
     row: 10,
     name: "frozen for less than a lease",
     holdMs: 3_000,
+    holds: nothingTwice,
     inject: ({ server }) => server.freeze(),
     heal: ({ server }) => server.thaw(),
   },
@@ -133,6 +150,7 @@ export const processRows: readonly Row[] = [
     row: 110,
     name: "frozen for longer than a lease",
     holdMs: 9_000,
+    holds: nothingTwice,
     inject: ({ server }) => server.freeze(),
     heal: ({ server }) => server.thaw(),
   },

@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fullSpoolIsTold } from "../besides.js";
 import type { Row } from "../row.js";
 import { lacksCompiler, shim } from "../shim.js";
 import { fill, lacksRoot, mountMemory, unmount } from "./disk.js";
@@ -18,12 +19,35 @@ function restore(from: string, to: string): void {
   }
 }
 
+/** Something is wrong with each fsync of the spool while a sign is there. */
+const diskRow = (row: number, name: string, kind: "FAIL_WHILE" | "HANG_WHILE"): Row => ({
+  row,
+  name,
+  spool: {},
+  lacks: lacksCompiler,
+  producers: (folder) => ({
+    LD_PRELOAD: shim("failing", folder),
+    FAIL_OF: spoolIn(folder),
+    [kind]: join(folder, "sign"),
+  }),
+  holdMs: 3_000,
+  recoverMs: 15_000,
+  async inject(scene) {
+    await scene.server.kill();
+    const sign = join(scene.folder, "sign");
+    writeFileSync(sign, "");
+    scene.undo.push(() => rmSync(sign));
+  },
+  heal: ({ server }) => server.start(),
+});
+
 /** What becomes of those who enqueue, and of what they have accepted and not delivered. */
 export const producerRows: readonly Row[] = [
   {
     row: 9,
     name: "away until the spool is full",
     spool: { maxBytes: 40_000, trustAfter: "3s" },
+    holds: fullSpoolIsTold,
     recoverMs: 15_000,
     holdMs: 6_000,
     inject: ({ server }) => server.kill(),
@@ -81,25 +105,14 @@ export const producerRows: readonly Row[] = [
     heal: ({ server }) => server.start(),
   },
   {
-    row: 151,
-    name: "the spool's disk fails to fsync (EIO) while Redis is away",
-    spool: {},
-    lacks: lacksCompiler,
-    producers: (folder) => ({
-      LD_PRELOAD: shim("failing", folder),
-      FAIL_OF: spoolIn(folder),
-      FAIL_WHILE: join(folder, "failing"),
-    }),
-    holdMs: 3_000,
-    recoverMs: 15_000,
-    async inject(scene) {
-      await scene.server.kill();
-      const sign = join(scene.folder, "failing");
-      writeFileSync(sign, "");
-      scene.undo.push(() => rmSync(sign));
-    },
-    heal: ({ server }) => server.start(),
+    row: 52,
+    name: "the spool's files are damaged",
+    lacks: () => "a test damages them while nobody has them open: src/embedded/spool/damage.test.ts",
+    holdMs: 0,
+    inject: () => undefined,
   },
+  diskRow(151, "the spool's disk fails to fsync (EIO) while Redis is away", "FAIL_WHILE"),
+  diskRow(251, "the spool's disk hangs while Redis is away", "HANG_WHILE"),
   {
     row: 53,
     name: "eight producers on one spool, four killed with -9",

@@ -1,3 +1,4 @@
+import { connectsPerSecond } from "../besides.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
 
@@ -58,6 +59,7 @@ export const serverRows: readonly Row[] = [
     name: "allowed to evict",
     holdMs: 2_000,
     inject: set("maxmemory-policy", "allkeys-lru"),
+    alarm: "evicting",
     heal: set("maxmemory-policy", "noeviction"),
   },
   {
@@ -96,7 +98,20 @@ export const serverRows: readonly Row[] = [
     row: 23,
     name: "takes no more clients",
     holdMs: 3_000,
-    inject: setForAll("maxclients", "1"),
+    holds: connectsPerSecond(5),
+    async inject(scene) {
+      const { connections } = scene.proxy;
+      await setForAll("maxclients", "1")(scene);
+      const [opened, fromMs] = [scene.proxy.opened, performance.now()];
+      scene.undo.push(() =>
+        scene.journal.say({
+          e: "connects",
+          count: scene.proxy.opened - opened,
+          inPlaceOf: connections,
+          withinMs: performance.now() - fromMs,
+        }),
+      );
+    },
     heal: set("maxclients", "10000"),
   },
   {

@@ -1,3 +1,4 @@
+import { nothingTwice, runsAgain } from "../besides.js";
 import type { Child } from "../children.js";
 import type { Row } from "../row.js";
 import type { Scene } from "../scene.js";
@@ -12,6 +13,8 @@ export const workerRows: readonly Row[] = [
     row: 44,
     name: "a worker killed with -9",
     holdMs: 500,
+    // With leases of 30 s it is 40 s.
+    holds: runsAgain(15_000, 10),
     inject: (scene) => scene.children.replace(anyWorker(scene)),
   },
   {
@@ -28,12 +31,14 @@ export const workerRows: readonly Row[] = [
     row: 46,
     name: "a handler blocks the event loop for longer than a lease",
     holdMs: 9_000,
+    holds: nothingTwice,
     inject: (scene) => void enqueue(scene, "block", 1, 8_000),
   },
   {
     row: 47,
     name: "a worker out of its heap",
     holdMs: 500,
+    holds: runsAgain(15_000, 10),
     async inject(scene) {
       const worker = await scene.children.add("worker", { heapMb: 64 });
       const feeding = setInterval(() => enqueue(scene, "hog", 20), 200);
