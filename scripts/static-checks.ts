@@ -16,5 +16,7 @@ const checks: Readonly<Record<string, () => boolean>> = {
 
 for (const [name, run] of Object.entries(checks)) {
   console.log(`\n— ${name}`);
-  console.log(`— ${name}: ${run() ? "ok" : "FAILED"}`);
+  const ok = run();
+  console.log(`— ${name}: ${ok ? "ok" : "FAILED"}`);
+  if (!ok) process.exitCode = 1;
 }

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setupAlertTools } from "./alert-tools.js";
+import { notToBeHad } from "./node24.js";
 import { setupServers } from "./setup-servers.js";
 import { installTools } from "./tool.js";
 
@@ -67,17 +68,20 @@ if (!fast) {
 }
 step("build", () => node("node_modules/tsx/dist/cli.mjs", "scripts/build.ts"));
 
+/** In the background; answers how it ended, and what it said. */
+async function aside(script: string): Promise<{ status: number; said: string }> {
+  const told = join(root, ".cache", `${script}.log`);
+  mkdirSync(dirname(told), { recursive: true });
+  const output = openSync(told, "w");
+  const args = [join(root, "node_modules/tsx/dist/cli.mjs"), join(root, "scripts", script)];
+  const [status] = await once(spawn(process.execPath, args, { cwd: root, stdio: ["ignore", output, output] }), "exit");
+  return { status, said: readFileSync(told, "utf8") };
+}
+
 // Many tests wait for something: meanwhile there is time for the checks. What they say comes after the tests.
 installTools();
-const told = join(root, ".cache/static-checks.log");
-mkdirSync(dirname(told), { recursive: true });
-const output = openSync(told, "w");
-const checks = spawn(
-  process.execPath,
-  [join(root, "node_modules/tsx/dist/cli.mjs"), join(root, "scripts/static-checks.ts")],
-  { cwd: root, stdio: ["ignore", output, output] },
-);
-const checked = once(checks, "exit");
+const checked = aside("static-checks.ts");
+const onNode24 = fast ? undefined : checked.then(() => aside("node24.ts"));
 
 console.log("\n— tests");
 try {
@@ -90,13 +94,26 @@ try {
   totals.failed++;
 }
 
-await checked;
-const said = readFileSync(told, "utf8");
+const { said } = await checked;
 console.log(said);
 const fine = said.match(/^— .+: ok$/gm)?.length ?? 0;
 totals.passed += fine;
 // A check that did not get as far as to say so has failed.
 totals.failed += staticChecks - fine;
+
+if (onNode24 !== undefined) {
+  const { status, said: log } = await onNode24;
+  if (status === notToBeHad) {
+    missing.push(
+      "NPM COULD NOT GIVE NODE 24: the embedded engine's tests on SQLite as Node has it built in are skipped.",
+    );
+  }
+  const ok = status === 0 || (status === notToBeHad && process.env["CI"] !== "true");
+  step("the embedded engine on Node 24", () => {
+    console.log(ok ? log.split("\n").slice(-8).join("\n") : log);
+    return ok;
+  });
+}
 
 for (const one of missing) console.log(`\n${one}`);
 if (totals.skipped > 0) console.log(`${totals.skipped} skipped`);
