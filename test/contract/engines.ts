@@ -12,7 +12,7 @@ import { RedisSentinels } from "../support/redis-sentinels.js";
 import { RedisServer } from "../support/redis-server.js";
 
 /** What a test may need of an engine beyond the contract. */
-export type Need = "damage" | "pause" | "shared" | "signals" | "spool";
+export type Need = "damage" | "groups" | "pause" | "shared" | "signals" | "spool";
 
 /** One storage, with nothing in the queues of this test that it has not put there. */
 export interface Storage extends AsyncDisposable {
@@ -47,6 +47,7 @@ const memory: Engine = {
   name: "memory",
   gaps: {
     damage: "what is in memory can be reached by its own broker alone",
+    groups: "only Go peers make groups so far",
     pause: "what is in memory can be reached by its own broker alone",
     shared: "what is in memory belongs to one broker",
     signals: "what is in memory belongs to one broker",
@@ -71,7 +72,7 @@ const memory: Engine = {
 
 const file: Engine = {
   name: "file",
-  gaps: { spool: "it is on this machine itself" },
+  gaps: { groups: "only Go peers make groups so far", spool: "it is on this machine itself" },
   needsRedis: false,
   async start() {
     const folder = mkdtempSync(join(tmpdir(), "holdfast-contract-"));

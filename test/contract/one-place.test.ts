@@ -1,8 +1,10 @@
 import { expect } from "vitest";
 import type { LeasedTask } from "../../src/broker/broker.js";
 import { type Move, moves, type Place } from "../../src/core/state.js";
+import type { DeadMoving } from "../../src/broker/redriving.js";
+import { taskKey } from "../../src/redis/keys.js";
 import { settled, withToken } from "../support/builders.js";
-import { describeBroker, states, type Trial } from "./describe-broker.js";
+import { by, describeBroker, states, type Trial } from "./describe-broker.js";
 
 /** Late enough that whatever can run out or fall due has. */
 const muchLater = 30 * 86_400_000;
@@ -12,8 +14,14 @@ async function lease(t: Trial, retentionMs: number): Promise<LeasedTask> {
   return t.leaseOne();
 }
 
+/** As a Go peer's task of a group: only there it can be. */
+async function grouped(t: Trial): Promise<void> {
+  const key = taskKey(t.queue, "1");
+  await t.storage.server!(t.queue).hset(key, "group", "g");
+}
+
 /** Brings task "1" into a place; the answer is how its worker held it, if one did. */
-const bring: Record<Exclude<Place, "aggregating">, (t: Trial, retentionMs: number) => Promise<LeasedTask | void>> = {
+const bring: Record<Place, (t: Trial, retentionMs: number) => Promise<LeasedTask | void>> = {
   async new() {},
   async pending(t, retentionMs) {
     await t.enqueue([t.task("1", { retentionMs })]);
@@ -42,7 +50,18 @@ const bring: Record<Exclude<Place, "aggregating">, (t: Trial, retentionMs: numbe
     await t.settle([settled.completed(task)]);
     return task;
   },
+  async aggregating(t, retentionMs) {
+    await bring.scheduled(t, retentionMs);
+    await grouped(t);
+    await t.promote(muchLater);
+  },
 };
+
+async function intoTrash(t: Trial, retentionMs: number): Promise<LeasedTask | void> {
+  const task = await bring.archived(t, retentionMs);
+  await hands["discard: into the trash"]!(t, stranger(t, task), 0);
+  return task;
+}
 
 /** Every verb that might move a task, by the word that the table of moves has for it. */
 const verbs: Record<string, (t: Trial, held: LeasedTask, ms: number) => Promise<unknown>> = {
@@ -58,12 +77,35 @@ const verbs: Record<string, (t: Trial, held: LeasedTask, ms: number) => Promise<
   promote: (t, _held, ms) => t.promote(ms),
   prune: (t, _held, ms) => t.prune(ms),
 };
-/** What operators do. */
+/** What operators do, and what is done for them: as the table says it. */
 const hands: typeof verbs = {
   "move: run": (t, _held, ms) => t.move(["1"], "pending", { ms }),
   "move: archive": (t, _held, ms) => t.move(["1"], "archived", { ms }),
   "move: delete": (t, _held, ms) => t.move(["1"], "deleted", { ms }),
+  "moveDead: a redrive, to run at once": (t, _held, ms) => moveDead(t, ms, { to: "pending" }),
+  "moveDead: a redrive, to run later": (t, _held, ms) => moveDead(t, ms, { to: "scheduled", dueMs: t.at(ms + 60_000) }),
+  "moveDead: another queue has taken it": (t, _held, ms) => moveDead(t, ms, { to: "away" }),
+  "discard: into the trash": (t, _held, ms) => dead(t).discard(t.queue, ["1"], t.at(ms + 60_000), by, t.at(ms)),
+  "restore: out of the trash": (t, _held, ms) => dead(t).restore(t.queue, ["1"], by, t.at(ms)),
+  "evict: past a bound that somebody has set": async (t, _held, ms) => {
+    const found = await t.find("1");
+    const seen = { id: "1", archivedAtMs: found?.archivedAtMs ?? 0, message: found?.bytes ?? new Uint8Array() };
+    await dead(t).evict(t.queue, [seen], "age", by, t.at(ms));
+  },
+  async dropQueue(t, _held, ms) {
+    while ((await t.broker.dropQueue(t.queue, { force: true, limit: 100 }, by, t.at(ms))) === "more");
+  },
 };
+
+const dead = (t: Trial) => t.broker.deadLetters!;
+
+async function moveDead(t: Trial, ms: number, how: Pick<DeadMoving, "to" | "dueMs">): Promise<void> {
+  const message = (await t.find("1"))?.bytes ?? new Uint8Array();
+  const letters = [{ id: "1", expected: message, message, mark: "" }];
+  const rest = { attempts: 1, mostRedrives: 5, lookAtMs: 0, verb: "redrive" } as const;
+  await dead(t).moveDead("", t.queue, letters, { ...how, ...rest }, by, t.at(ms));
+}
+
 const settling = ["completed", "revoked", "retry", "archived", "released"];
 
 const stranger = (t: Trial, held: LeasedTask | void): LeasedTask =>
@@ -91,8 +133,9 @@ async function placeOf(t: Trial): Promise<Place> {
 function isMove(from: Place, to: Place, verb: string): boolean {
   if (to === from || (from === "new" && to === "gone")) return true;
   const start = from === "gone" ? "new" : from;
-  const word = verb in hands ? verb : verb.split(" ")[0]!;
-  return moves.some((move) => move.from === start && move.to === to && move.by.includes(word));
+  const says = (move: Move) =>
+    verb in hands ? move.by === verb : move.by.split(/[ :,]+/).includes(verb.split(" ")[0]!);
+  return moves.some((move) => [start, from].includes(move.from) && move.to === to && says(move));
 }
 
 type Walk = (t: Trial) => Promise<unknown>;
@@ -106,7 +149,11 @@ const walks: Record<string, Walk> = {
   "active → completed by exchange: completed with retention": (t) => bring.completed(t, 0),
   "active → retry by exchange: retry": (t) => bring.retry(t, 0),
   "active → archived by exchange: archived": (t) => bring.archived(t, 0),
-  "active → pending by exchange: released, or reclaim": async (t) => t.settle([settled.released(await lease(t, 0))]),
+  "active → pending by exchange: released": async (t) => t.settle([settled.released(await lease(t, 0))]),
+  "active → pending by reclaim: its time ran out": async (t) => {
+    await lease(t, 0);
+    await t.reclaim(muchLater);
+  },
   "active → archived by reclaim: quarantined, or an at-most-once task": async (t) => {
     await t.enqueue([t.task("1", {}, { atMostOnce: true })]);
     await t.leaseOne();
@@ -120,14 +167,24 @@ const walks: Record<string, Walk> = {
     await bring.retry(t, 0);
     await t.promote(muchLater);
   },
+  "scheduled → aggregating by promote: a Go peer's task that has a group": (t) => bring.aggregating(t, 0),
+  "retry → aggregating by promote: a Go peer's task that has a group": async (t) => {
+    await bring.retry(t, 0);
+    await grouped(t);
+    await t.promote(muchLater);
+  },
+  "gone → archived by restore: out of the trash": async (t) => {
+    const held = await intoTrash(t, 0);
+    await hands["restore: out of the trash"]!(t, stranger(t, held), 0);
+  },
   "completed → gone by prune": async (t) => {
     await bring.completed(t, 0);
     await t.prune(muchLater);
   },
 };
-for (const from of ["pending", "scheduled", "retry", "archived", "completed"] as const) {
+for (const from of states) {
   for (const [verb, act] of Object.entries(hands)) {
-    for (const to of ["pending", "archived", "gone"]) {
+    for (const to of ["pending", "scheduled", "archived", "gone"]) {
       walks[`${from} → ${to} by ${verb}`] = async (t) => {
         const held = await bring[from](t, 60_000);
         await act(t, stranger(t, held), 0);
@@ -135,23 +192,27 @@ for (const from of ["pending", "scheduled", "retry", "archived", "completed"] as
     }
   }
 }
-const nameOf = ({ from, to, by }: Move) => `${from} → ${to} by ${by}`;
+const nameOf = (move: Move) => `${move.from} → ${move.to} by ${move.by}`;
 
+const isOfGroups = (from: string, to: string) => [from, to].includes("aggregating");
+
+/** Who acts makes a difference to its worker's verbs alone, and the retention to what ends. */
 const groupsOfVerbs = [
-  { who: "verb", acts: verbs },
-  { who: "operator", acts: hands },
+  { mover: "verb", acts: verbs, retentions: [0, 60_000], actors: ["its worker", "a stranger"] },
+  { mover: "operator", acts: hands, retentions: [60_000], actors: ["a stranger"] },
 ] as const;
 
 describeBroker("one place", ({ it }) => {
-  const all = Object.entries(bring) as [Place, (typeof bring)["new"]][];
+  const places = Object.entries(bring).map(([place, there]) => [place as Place, place, there] as const);
+  const all = [...places, ["gone", "in the trash", intoTrash] as const];
   const both = all.flatMap((one) => groupsOfVerbs.map((group) => [...one, group] as const));
-  for (const [from, bringThere, { who: mover, acts }] of both) {
+  for (const [from, where, bringThere, { mover, acts, retentions, actors }] of both) {
     it(
-      `lets no ${mover} move a task that is ${from} but as the table says`,
+      `lets no ${mover} move a task that is ${where} but as the table says`,
       async (t) => {
         for (const [verb, act] of Object.entries(acts)) {
-          for (const retentionMs of [0, 60_000]) {
-            for (const who of ["its worker", "a stranger"]) {
+          for (const retentionMs of retentions) {
+            for (const who of actors) {
               const other = t.elsewhere();
               const held = await bringThere(other, retentionMs);
               if (who === "its worker" && held === undefined) continue;
@@ -165,17 +226,19 @@ describeBroker("one place", ({ it }) => {
           }
         }
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 60_000, ...(from === "aggregating" && { needs: "groups" }) },
     );
   }
 
-  // Only Go peers make groups so far: test/interop/steering.test.ts.
-  const tried = moves.filter(({ from, by }) => !by.includes("cannot be decoded") && from !== "aggregating");
-  for (const move of tried) {
-    it(`moves a task ${nameOf(move)}`, async (t) => {
-      await walks[nameOf(move)]!(t);
+  for (const move of moves.filter(({ by: verb }) => !verb.includes("cannot be decoded"))) {
+    it(
+      `moves a task ${nameOf(move)}`,
+      async (t) => {
+        await walks[nameOf(move)]!(t);
 
-      expect(await placeOf(t)).toBe(move.to);
-    });
+        expect(await placeOf(t)).toBe(move.to);
+      },
+      isOfGroups(move.from, move.to) ? { needs: "groups" } : {},
+    );
   }
 });
