@@ -35,7 +35,7 @@ export function fileSystemOf(directory: string): FileSystem {
 }
 
 /** `mounted` answers the name by which /proc/self/mountinfo knows it, if there is one. */
-function fileSystemBy(type: number, mounted: () => string | undefined): FileSystem {
+export function fileSystemBy(type: number, mounted: () => string | undefined): FileSystem {
   const network = networks[type];
   if (network !== undefined) return { kind: "network", name: network };
   const memory = memories[type];

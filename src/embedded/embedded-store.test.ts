@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { encodeMessage } from "../core/codec.js";
-import { newId } from "../core/ids.js";
 import type { QueueInfo } from "../core/info.js";
-import { message } from "../../test/support/builders.js";
+import { idMadeAt, message } from "../../test/support/builders.js";
 import {
   all,
   ask,
@@ -71,7 +70,7 @@ describe("embedded store", () => {
   });
 
   it("knows a repeated enqueue of a finished task of ours for two minutes, and forgets it then", () => {
-    const id = newId(t0);
+    const id = idMadeAt(t0);
     enqueue([row(id), row("by hand")]);
     settle(lease(), { to: "gone" });
     const again = (nowMs: number) => enqueue([row(id, { repeat: true }), row("by hand", { repeat: true })], nowMs);
@@ -92,9 +91,9 @@ describe("embedded store", () => {
     };
     const remembered = () => database.prepare("SELECT id FROM finished").all().length;
 
-    const madeAt = (nowMs: number, count: number) => Array.from({ length: count }, () => newId(nowMs));
+    const madeAt = (nowMs: number, count: number) => Array.from({ length: count }, () => idMadeAt(nowMs));
 
-    finish([newId(t0), "of the caller's own"], t0 + 61_000);
+    finish([idMadeAt(t0), "of the caller's own"], t0 + 61_000);
     expect(remembered()).toBe(0);
     finish(madeAt(t0 + 61_000, 4), t0 + 61_000);
     finish(madeAt(t0 + 300_000, 1), t0 + 300_000);

@@ -25,6 +25,12 @@ const persistence = {
 } satisfies Record<string, ServerOptions["config"]>;
 type Persistence = keyof typeof persistence;
 
+/** It has a replica, which follows it again when it has been started again by itself. */
+async function followed({ port, admin }: RedisServer): Promise<void> {
+  opened(await RedisServer.start({ config: { replicaof: `127.0.0.1 ${port}` } }));
+  await until("it is followed", async () => (await admin.info("replication")).includes("state=online"));
+}
+
 /** Tasks are accepted until Redis dies; the answer is how many there were, and how many of them are gone then. */
 async function afterDeath(server: RedisServer, options: EnqueueOptions, die: () => Promise<unknown>, leastMs = 0) {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-accept-"));
@@ -54,8 +60,11 @@ describeRedis("what was accepted, after Redis was killed with -9 and started aga
     ["snapshots", {}, "some"],
     ["always", {}, "none"],
     ["always", { accept: "fsync" }, "none"],
+    ["snapshots", { accept: "replicas" }, "some"],
+    ["always", { accept: "replicas" }, "none"],
   ])("with persistence %s and %j: %s of it is lost", async (kind, options, expected) => {
     const server = opened(await RedisServer.start({ config: persistence[kind] }));
+    if (options.accept === "replicas") await followed(server);
 
     const { accepted, lost } = await afterDeath(server, options, () => server.kill());
 
@@ -77,8 +86,12 @@ describeRedis("what was accepted, after a power cut under Redis", () => {
     ["everysec", { accept: "spool" }, "none"],
     ["always", {}, "none"],
     ["always", { accept: "fsync" }, "none"],
+    ["always", { accept: "spool" }, "none"],
+    ["everysec", { accept: "replicas" }, "some"],
+    ["always", { accept: "replicas" }, "none"],
   ])("with persistence %s and %j: %s of it is lost", async (kind, options, expected) => {
     const server = opened(await serverToCut(persistence[kind]));
+    if (options.accept === "replicas") await followed(server);
 
     const { lost } = await afterDeath(server, options, () => cutPower(server));
 

@@ -51,8 +51,12 @@ const missing = async (ids: ReadonlySet<string>, { admin }: RedisServer) => {
 };
 
 describeRedis("what was accepted of a process that was killed with -9 right after", () => {
-  it.each(["redis", "fsync"])('is there with accept "%s"', async (accept) => {
+  it.each(["redis", "fsync", "replicas"])('is there with accept "%s"', async (accept) => {
     const server = opened(await RedisServer.start({ config: { appendonly: "yes", appendfsync: "always" } }));
+    if (accept === "replicas") {
+      opened(await RedisServer.start({ config: { replicaof: `127.0.0.1 ${server.port}` } }));
+      await until("it is followed", async () => (await server.admin.info("replication")).includes("state=online"));
+    }
     const { child, ids } = producer(server.url, accept);
     await until("some are accepted", () => ids.size > 200, 20_000);
 

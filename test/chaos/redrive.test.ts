@@ -24,6 +24,8 @@ const tasks = 48;
 /** So many processes are killed before one may end it; HOLDFAST_REDRIVE_KILLS for more. */
 const kills = Number(process.env["HOLDFAST_REDRIVE_KILLS"] ?? 6);
 const moments = ["before", "sent", "after"] as const;
+/** Its tasks are let go of, it is written as ended, put away with those that are over, and taken from those that are not. */
+const finishWrites = 4;
 
 type Broker = ReturnType<typeof connect>;
 
@@ -70,12 +72,17 @@ describeRedis("a redrive whose processes are killed, and whose Redis is", () => 
         await broker.exchange({ settle: some.map((task) => settled.completed(task)) }, broker.clock.nowMs());
         ran.push(...some.map(({ lease }) => lease.id));
       };
-      const child = (nth: number, when: string) =>
-        fork(join(import.meta.dirname, "redrive-child.mjs"), [server.url, id, String(nth), when], { silent: true });
+      const child = (...rest: readonly (string | number)[]) =>
+        fork(join(import.meta.dirname, "redrive-child.mjs"), [server.url, id, ...rest.map(String)], { silent: true });
+      // One is killed while it ends the redrive, whoever comes that far first: of the writes there at the n-th.
+      const atFinish = 1 + Math.floor(random() * finishWrites);
+      let finished = "";
 
-      for (let n = 0; n < kills; n += 1) {
-        const doomed = child(1 + Math.floor(random() * 9), moments[n % moments.length]!);
-        const ended = once(doomed, "exit");
+      for (let n = 0; n < kills || (n === kills && finished === ""); n += 1) {
+        const nth = n < kills ? 1 + Math.floor(random() * 9) : 0;
+        const doomed = child(nth, moments[n % moments.length]!, finished === "" ? atFinish : 0);
+        doomed.stdout!.on("data", (text) => (finished += String(text)));
+        const ended = once(doomed, "close");
         let over = false;
         void ended.then(() => (over = true));
         if (n === Math.floor(kills / 2)) {
@@ -92,12 +99,12 @@ describeRedis("a redrive whose processes are killed, and whose Redis is", () => 
         );
         // As if its time had run out.
         const desk = { store: broker.deadLetters, broker, nowMs: () => broker.clock.nowMs() };
-        await changeRedrive(desk as unknown as Parameters<typeof changeRedrive>[0], id, (redrive) => ({
-          ...redrive,
-          driver: undefined,
-        }));
+        await changeRedrive(desk as unknown as Parameters<typeof changeRedrive>[0], id, (redrive) =>
+          redrive.phase === "ended" ? undefined : { ...redrive, driver: undefined },
+        );
       }
-      const last = child(0, "");
+      expect(finished).toBe("finish");
+      const last = child(0, "", 0);
       await until(
         "it is over",
         async () => {
@@ -119,6 +126,12 @@ describeRedis("a redrive whose processes are killed, and whose Redis is", () => 
         notMoved: 0,
       });
       expect(await server.admin.hget(`asynq:{${queue}}:t:task-0`, "hf_redrives")).toBe("1");
+      // Nothing of it stays for longer than it is to be looked at, and nobody drives it any more.
+      for (const key of await server.admin.keys(`holdfast:{${queue}}:redrive*:${id}`))
+        expect(await server.admin.pttl(key), key).toBeGreaterThan(0);
+      expect(await server.admin.hget(`holdfast:{${queue}}:redrive-counts:${id}`, "ended")).toMatch(/^\d+$/);
+      expect(await broker.deadLetters!.readDocuments("redrive")).toEqual([]);
+      expect(await broker.deadLetters!.readDocuments("redrive-ended")).toHaveLength(1);
     },
     30_000 + kills * 8_000,
   );

@@ -112,15 +112,20 @@ describeBroker("looking further", ({ it }) => {
 /** So many in a state, in order, some of equal times; ids sort as they come. */
 async function many(t: Trial, state: TaskState, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => String(n).padStart(4, "0"));
-  const processAt = (n: number) => ({ processAtMs: t.at(60_000 + Math.floor(n / 7) * 1_000) });
-  await t.enqueue(ids.map((id, n) => t.task(id, {}, state === "scheduled" ? processAt(n) : {})));
+  const laterMs = (n: number) => 60_000 + Math.floor(n / 7) * 1_000;
+  const processAt = (n: number) => ({ processAtMs: t.at(laterMs(n)) });
+  await t.enqueue(
+    ids.map((id, n) => t.task(id, { retentionMs: laterMs(n) }, state === "scheduled" ? processAt(n) : {})),
+  );
   if (state === "active") await t.leaseAll();
+  if (state === "retry") await t.settle((await t.leaseAll()).map((task, n) => settled.retry(task, t.at(laterMs(n)))));
+  if (state === "completed") await t.settle((await t.leaseAll()).map((task) => settled.completed(task)));
   if (state === "archived") await t.move(ids, "archived");
   return ids;
 }
 
 describeBroker("pages", ({ it }) => {
-  for (const state of ["pending", "active", "scheduled", "archived"] as const) {
+  for (const state of ["pending", "active", "scheduled", "retry", "archived", "completed"] as const) {
     const page = (t: Trial, cursor: string | undefined, backwards: boolean, limit = 10) =>
       t.broker.list({ queue: t.queue, state }, { limit, cursor, backwards });
     const told = ({ items }: { items: readonly { id: string }[] }) => items.map(({ id }) => id);

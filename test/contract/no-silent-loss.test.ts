@@ -22,10 +22,23 @@ const letter = fc.constantFrom(...ids);
 /** Sequences that are tried; HOLDFAST_LOSS_RUNS for more, SEED for others. */
 const numRuns = Number(process.env["HOLDFAST_LOSS_RUNS"] ?? 3);
 const command = fc.oneof(
-  { weight: 14, arbitrary: fc.record({ act: fc.constant("die" as const), id: letter }) },
+  { weight: 8, arbitrary: fc.record({ act: fc.constant("die" as const), id: letter }) },
   {
     weight: 3,
-    arbitrary: fc.record({ act: fc.constantFrom("run", "fail again", "discard", "restore", "delete"), id: letter }),
+    arbitrary: fc.record({
+      act: fc.constantFrom("run", "fail again", "discard", "restore", "purge", "delete"),
+      id: letter,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ act: fc.constant("trash ends" as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      act: fc.constant("edit" as const),
+      id: letter,
+      fails: fc.boolean(),
+      death: fc.option(fc.record({ nth: fc.integer({ min: 1, max: 2 }), when: fc.constantFrom("before", "after") })),
+    }),
   },
   {
     weight: 4,
@@ -42,6 +55,7 @@ const command = fc.oneof(
     arbitrary: fc.record({
       act: fc.constant("redrive" as const),
       failing: fc.subarray(ids),
+      quarantined: fc.option(letter),
       death: fc.option(
         fc.record({ nth: fc.integer({ min: 1, max: 14 }), when: fc.constantFrom("before", "after", "late") }),
       ),
@@ -90,8 +104,12 @@ class Model {
   }
 }
 
-/** Of all runs: spills, redrives and rules that were. */
-const interrupted = { spill: 0, redrive: 0, rule: 0 };
+/** Of all runs: spills, redrives, rules and edits that were. */
+const interrupted = { spill: 0, redrive: 0, rule: 0, edit: 0 };
+
+/** Later than any trash of these tests is kept. */
+const trashEndsMs = 30 * 86_400_000;
+let edits = 0;
 
 class Run {
   readonly t: Trial;
@@ -146,6 +164,16 @@ class Run {
         await t.move([next.id], "pending", { ms });
         await t.settle([settled.archived(await t.leaseOne({}, ms))], ms);
         return model.die(next.id);
+      case "purge":
+        await this.#letters.purge({ queue: t.queue, ids: [next.id] });
+        if (model.trash.delete(next.id)) model.finished.add(next.id);
+        return;
+      case "trash ends":
+        while ((await t.prune(trashEndsMs)) > 0);
+        for (const id of model.trash) model.finished.add(id);
+        return model.trash.clear();
+      case "edit":
+        return this.#edit(next);
       case "delete":
         await t.move([next.id], "deleted", { ms });
         if (isDead) model.finished.add(next.id);
@@ -223,6 +251,23 @@ class Run {
     return ran;
   }
 
+  /** Killed before or after any of its writes, and asked for again: the original is where it was, and one copy of it ran. */
+  async #edit({ id, fails, death: at }: Extract<Command, { act: "edit" }>): Promise<void> {
+    const { t, model } = this;
+    const options = { payload: "{}", anyBytes: true, requestId: `edit-${(edits += 1)}` };
+    const isDead = model.archived.includes(id);
+    const result = await this.#mortal(at)
+      .copy(t.queue, id, options)
+      .catch((error: unknown) => {
+        this.#survived(error, "edit");
+        return this.#letters.copy(t.queue, id, options);
+      });
+    expect(result.status === "copied").toBe(isDead);
+    if (result.status !== "copied") return;
+    expect(await this.#work(fails ? [result.id] : [])).toEqual([result.id]);
+    if (!fails) model.finished.add(result.id);
+  }
+
   /** What a process sent before it was taken for dead. */
   async #arrives(): Promise<void> {
     await this.#late?.();
@@ -233,8 +278,11 @@ class Run {
    * Killed before or after any of its writes, or taken for dead while one is on its way, cancelled, meddled with: each of
    * its tasks ran once, or is where it was.
    */
-  async #redrive({ failing, death: at, cancelAt, meddling }: Extract<Command, { act: "redrive" }>): Promise<void> {
+  async #redrive(how: Extract<Command, { act: "redrive" }>): Promise<void> {
+    const { failing, death: at, cancelAt, meddling, quarantined } = how;
     const { t } = this;
+    const apart = { queue: t.queue, ids: quarantined === null ? [] : [quarantined] };
+    await this.#letters.quarantine(apart, { reason: "one by one" });
     const { redrives } = this.#letters;
     const quick = { rate: 5_000, ramp: "0s", canary: 0, brake: 100, maxRedrives: 1_000 } as const;
     const { id } = await redrives.start(`queue:"${t.queue}"`, quick);
@@ -264,6 +312,8 @@ class Run {
     ran.push(...(await this.#work(failing)));
     const byRedrive = ran.filter((one) => one !== meddling?.id);
     expect(byRedrive.toSorted()).toEqual([...new Set(byRedrive)].toSorted());
+    expect(byRedrive).not.toContain(quarantined);
+    await this.#letters.unquarantine(apart, { reason: "looked at" });
     // What was kept to be seen goes, for its own retention is none.
     await t.prune(this.#nextMs());
   }
@@ -315,7 +365,7 @@ class Run {
     return new DeadLetters(broker, { actor: "test" });
   }
 
-  #survived(error: unknown, what: "redrive" | "rule"): void {
+  #survived(error: unknown, what: "redrive" | "rule" | "edit"): void {
     if (!(error instanceof Error && error.message === death)) throw error;
     interrupted[what] += 1;
   }
@@ -392,7 +442,9 @@ describeBroker("no silent loss", ({ it }) => {
       await fc.assert(
         fc.asyncProperty(fc.array(command, { minLength: 20, maxLength: 32 }), async (commands) => {
           const run = new Run(t.elsewhere());
-          for (const next of commands) {
+          // What is done to dead letters needs some.
+          const first = ids.slice(0, 5).map((id): Command => ({ act: "die", id }));
+          for (const next of [...first, ...commands]) {
             await run.carryOut(next);
             await run.agrees();
           }

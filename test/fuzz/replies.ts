@@ -101,18 +101,18 @@ export interface VerbTarget {
   /** What an honest server may answer; of some of it one is taken by chance. */
   readonly honest: readonly Replies[];
   readonly apart?: boolean;
+  /** As a target has it. */
+  readonly few?: number;
   readonly forgives?: boolean;
   /** Throws where the answer that was made of the replies is not sane. */
   readonly call: (link: RedisLink) => unknown;
 }
 
 /** A verb on a server that answers anything: there is a sane answer, or one of the errors that the contract has. */
-export function verbTarget({ name, honest, call, apart = false, forgives = false }: VerbTarget): Target<Replies> {
+export function verbTarget({ honest, call, apart = false, ...others }: VerbTarget): Target<Replies> {
   return {
-    name,
+    ...others,
     seeds: [Buffer.from("seed")],
-    few: 5_000,
-    forgives,
     input(mutator) {
       const replies = { ...mutator.pick(honest) };
       const names = Object.keys(replies);

@@ -26,6 +26,15 @@ export function message(fields: Partial<TaskMessage> = {}): TaskMessage {
   };
 }
 
+let idsMade = 0;
+
+/** An id of ours that was made at that time. `newId` never goes back: what it answers depends on who asked before in the process. */
+export function idMadeAt(ms: number): string {
+  const time = ms.toString(16).padStart(12, "0");
+  const tail = (idsMade += 1).toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${tail}`;
+}
+
 type HowToPut = Partial<Omit<NewTask, "message">>;
 
 /** A task on its way in: message fields first, then how it is to be put there. */

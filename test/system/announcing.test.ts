@@ -27,6 +27,15 @@ describeRedis("a worker that announces itself", () => {
   });
   const living = () => broker.workers(broker.clock.nowMs());
 
+  /** As one of Go's servers announces itself. */
+  async function goServes(queues: Record<string, number>, nowMs: number): Promise<void> {
+    const key = "asynq:servers:{go:2:b}";
+    const theirs = { host: "go", pid: 2, serverId: "b", concurrency: 1, queues };
+    const record = { strictPriority: false, status: "active", startedAtNs: 0n, activeWorkers: 0 };
+    await server.admin.set(key, encodeServer({ ...theirs, ...record }));
+    await server.admin.zadd("asynq:servers", Math.ceil(nowMs / 1_000) + 10, key);
+  }
+
   it("is seen at once, in asynq's places and for asynq's time, and takes leave when it stops", async () => {
     await worker.start();
     await until("it is seen", async () => (await living()).length === 1);
@@ -87,17 +96,29 @@ describeRedis("a worker that announces itself", () => {
       running: [],
     };
     expect(await broker.announce(info, 10_000, nowMs)).toEqual({ shared: [] });
-    const key = "asynq:servers:{go:2:b}";
-    const theirs = { host: "go", pid: 2, serverId: "b", concurrency: 1, queues: { q: 6, elsewhere: 1 } };
-    const record = { strictPriority: false, status: "active", startedAtNs: 0n, activeWorkers: 0 };
-    await server.admin.set(key, encodeServer({ ...theirs, ...record }));
-    await server.admin.zadd("asynq:servers", Math.ceil(nowMs / 1_000) + 10, key);
+    await goServes({ q: 6, elsewhere: 1 }, nowMs);
     await server.admin.zadd("asynq:servers", Math.ceil(nowMs / 1_000) + 10, "no server at all");
 
     expect(await broker.announce(info, 10_000, nowMs)).toEqual({ shared: ["q"] });
     expect((await living()).map(({ id }) => id).toSorted()).toEqual(["go:2:b", "me:1:a"]);
 
     expect(await broker.announce(info, 10_000, nowMs + 12_000)).toEqual({ shared: [] });
+  });
+
+  it("leases nothing ahead while Go's servers work on one of its queues, too", async () => {
+    const quick = defineTask("quick", { queue: "q" });
+    await goServes({ q: 1 }, broker.clock.nowMs());
+    await new Client(broker).enqueueAll(Array.from({ length: 1_500 }, () => quick()));
+    worker.handle(quick, () => new Promise((resolve) => setTimeout(resolve, 1)));
+    await worker.start();
+
+    let most = 0;
+    await until("most have run", async () => {
+      most = Math.max(most, await server.admin.llen("asynq:{q}:active"));
+      return worker.counters().completed > 1_000;
+    });
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(7);
   });
 
   it("works on when it cannot", async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Broker, Client, defineTask, Worker, type WorkerOptions } from "../../src/index.js";
+import { type Broker, Client, defineTask, Inspector, Worker, type WorkerOptions } from "../../src/index.js";
 import { embeddedBroker } from "../../src/embedded/index.js";
 import { until } from "../support/until.js";
 
@@ -98,14 +98,20 @@ describe("a worker that leases ahead", () => {
     for (const end of ends) end();
   });
 
-  it("gives back what waits when it stops, and when its queue is paused", async () => {
+  it.each([
+    ["when it stops", (worker: Worker) => worker.stop()],
+    ["when its queue is paused", () => new Inspector(broker).pause("default")],
+  ])("gives back what waits %s", async (_, end) => {
     await client.enqueueAll(numbers(5_000).map((n) => quick({ n })));
     const worker = newWorker({ concurrency: 2 }).handle(quick, () => sleep(2));
     await worker.start();
     await until("it leases ahead", async () => (await counts()).active > 20);
-    await worker.stop();
+    await end(worker);
+    await until("it holds nothing", async () => (await counts()).active === 0);
 
-    expect(await counts()).toMatchObject({ active: 0, pending: 5_000 - worker.counters().completed });
+    const { completed, released } = worker.counters();
+    expect(await counts()).toMatchObject({ active: 0, pending: 5_000 - completed });
+    expect(released).toBeGreaterThan(0);
   });
 
   it("runs at most so many of a type and of a queue at once", async () => {

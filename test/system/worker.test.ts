@@ -351,7 +351,24 @@ describe("worker", () => {
     expect(worker.counters()).toMatchObject({ completed: 1, released: 1, running: 0 });
   });
 
-  it("looks at queues by weight, and strictly by weight when told so", async () => {
+  it("gives a queue of little weight its share while one of more is full", async () => {
+    // At most once: none is leased ahead, so each is a turn of its own.
+    const mark = defineTask<string>("mark", { delivery: "at-most-once" });
+    await client.enqueueAll(
+      ["heavy", "light"].flatMap((queue) => Array.from({ length: 80 }, () => mark(queue, { queue }))),
+    );
+    const order: string[] = [];
+    await newWorker({ concurrency: 1, queues: { light: 1, heavy: 3 } })
+      .handle(mark, (name) => void order.push(name))
+      .drain();
+
+    // By chance a quarter of them: 20, and 5 or 40 once in 10,000 runs.
+    const light = order.slice(0, 80).filter((name) => name === "light").length;
+    expect(light).toBeGreaterThan(5);
+    expect(light).toBeLessThan(40);
+  });
+
+  it("looks at queues strictly by weight when told so", async () => {
     const order: string[] = [];
     const mark = defineTask<string>("mark");
     await client.enqueueAll([

@@ -9,20 +9,28 @@ const ofOne = (cause: string): RedriveStanding => ({
 const inQueues = (queues: number, causes: number) =>
   Array.from({ length: queues }, (_, n) => ofOne(`v1:${n % causes}`));
 
-function quickestMs(act: () => unknown): number {
-  const times = Array.from({ length: 5 }, () => {
-    const beganMs = performance.now();
-    act();
-    return performance.now() - beganMs;
-  });
-  return Math.min(...times);
+/** In turn, so that a machine that is busy for a while is so for each of them. */
+function quickestMs(...acts: (() => unknown)[]): number[] {
+  const quickest = acts.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < 7; round += 1) {
+    for (const [n, act] of acts.entries()) {
+      const beganMs = performance.now();
+      act();
+      quickest[n] = Math.min(quickest[n]!, performance.now() - beganMs);
+    }
+  }
+  return quickest;
 }
 
 it("adds up many queues in a time that their causes do not multiply", () => {
   const [few, many] = [inQueues(20_000, 1), inQueues(20_000, 100)];
 
   expect(added(many)).toMatchObject({ counts: { failedSame: 20_000, left: 0 }, causes: { "v1:7": { ended: 200 } } });
-  expect(quickestMs(() => added(many))).toBeLessThan(5 * quickestMs(() => added(few)));
+  const [fewMs, manyMs] = quickestMs(
+    () => added(few),
+    () => added(many),
+  );
+  expect(manyMs).toBeLessThan(5 * fewMs!);
 });
 
 it("keeps a hundred causes apart, and counts all others as one", () => {
