@@ -34,7 +34,7 @@ function unknownSettings(row: Row): string[] {
 const elsewhere = ({ setting }: Row) => /outside of Holdfast|not there yet/.test(setting);
 
 describe(`the table of ${page}`, () => {
-  const rows = rowsOf(read(page));
+  const rows = rowsOf(read(page).split("## How likely")[0]!);
 
   it("shows each recommendation by a test, or says that it is not Holdfast's to do", () => {
     expect(rows.length).toBeGreaterThan(30);
