@@ -9,7 +9,6 @@ import {
   ScriptedStorage,
 } from "../../test/support/scripted-storage.js";
 import { until } from "../../test/support/until.js";
-import { HoldfastError } from "../core/errors.js";
 
 describe("a client without a spool, while storage is away", () => {
   it("tries again until the timeout, then sends nothing until a ping is answered", async () => {
@@ -82,8 +81,7 @@ describe("a client without a spool, while storage is away", () => {
     const storage = new ScriptedStorage();
     const client = clientOn(storage);
     await openBreaker(client, storage);
-    const closed = () => Promise.reject(new HoldfastError("CLOSED", { what: "scripted" }));
-    Object.assign(storage, { ping: closed, enqueue: closed });
+    storage.close();
 
     await expect(put(client)).rejects.toMatchObject({ code: "CLOSED" });
     expect(client.health().storage[0]!.state).toBe("closed");

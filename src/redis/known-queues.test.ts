@@ -51,5 +51,7 @@ it("tries once more when it is closed, and is closed while the node is away", as
   node.away = true;
   await other.enter(link, ["b"], 1_000);
   await other.close(link);
-  expect(vi.getTimerCount()).toBe(0);
+  Object.assign(node, { away: false, sent: [] });
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(node.sent).toEqual([]);
 });

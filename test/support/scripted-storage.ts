@@ -31,13 +31,21 @@ export class ScriptedStorage implements Producing {
   /** Queues of which it cannot take a task, and when it says so. */
   readonly broken = new Map<string, Promise<void>>();
   pings = 0;
+  #closed = false;
 
   constructor(options: { spool?: MemorySpool; parts?: boolean } = {}) {
     this.spool = options.spool;
     if (options.parts === true) this.shardOf = (queue) => `node of ${queue}`;
+    // An open breaker would else go on probing through the tests that come after it in the same process.
+    onTestFinished(() => this.close());
+  }
+
+  close(): void {
+    this.#closed = true;
   }
 
   async enqueue(tasks: readonly NewTask[], _ = 0, withinMs = 0): Promise<EnqueueReceipt[]> {
+    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.label });
     this.calls.push(tasks);
     this.within.push(withinMs);
     const broken = tasks.map(({ message }) => this.broken.get(message.queue)).find((when) => when !== undefined);
@@ -56,6 +64,7 @@ export class ScriptedStorage implements Producing {
   }
 
   async ping(queue?: string): Promise<void> {
+    if (this.#closed) throw new HoldfastError("CLOSED", { what: this.label });
     this.pings += 1;
     this.#answer(queue !== undefined && this.away.has(queue));
   }
