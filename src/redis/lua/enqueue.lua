@@ -52,10 +52,8 @@ local function misfit_for(set, kind)
   return shared[set]
 end
 
--- Row by row, each whole or not at all.
-for i = 1, #ROWS, 3 do
-  local id, message, special = unpack(ROWS, i, i + 2)
-  local task = tasks[(i + 2) / 3]
+-- Whole or not at all. Answers an error where no write is taken.
+local function put(task, id, message, special)
   local due_s, lock_s, once, again, made, lock = "0", "0", "0", "0", "", ""
   if special ~= "" then
     due_s, lock_s, once, again, made, lock = special:match("^(%d+),(%d+),(%d),(%d+),(%d*),(.*)$")
@@ -64,48 +62,58 @@ for i = 1, #ROWS, 3 do
   if due_s == "0" then problem = misfit_for(pending, "list") else problem = misfit_for(scheduled, "zset") end
   local holder = lock ~= "" and redis.pcall("GET", lock)
   if type(holder) == "table" then problem = misfit(lock, "string") end
+  if problem then return "!" .. problem end
+  local answer = again ~= "0" and answer_again(task, id, message, made, again ~= "1" and again)
+  if answer then return answer end
+  if holder and not (again ~= "0" and holder == id) then return "d" .. holder end
 
-  local answer
-  if problem then
-    answer = "!" .. problem
-  elseif again ~= "0" then
-    answer = answer_again(task, id, message, made, again ~= "1" and again)
-  end
-  if answer then
-    -- Nothing is to be done.
-  elseif holder and not (again ~= "0" and holder == id) then
-    answer = "d" .. holder
-  else
-    local written = claim(task, message)
-    if written == 1 then
-      local state = due_s == "0" and "pending" or "scheduled"
-      local fields = { "msg", message, "state", state }
-      if due_s == "0" then
-        fields[5], fields[6] = "pending_since", now_ns
-        ready[#ready + 1] = id
-      else
-        later[#later + 1], later[#later + 2] = due_s, id
-      end
-      if lock ~= "" then
-        fields[#fields + 1], fields[#fields + 2] = "unique_key", lock
-      end
-      if once == "1" then
-        fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
-      end
-      if again ~= "0" and again ~= "1" then
-        fields[#fields + 1], fields[#fields + 2] = "hf_spool", again
-      end
-      written = redis.pcall("HSET", task, unpack(fields))
-      claimed_here[task] = true
-      answer = "+" .. state
-      if lock ~= "" and type(written) ~= "table" then redis.call("SET", lock, id, "EX", lock_s) end
+  local written = claim(task, message)
+  if written == 0 then return "t" end
+  local state = due_s == "0" and "pending" or "scheduled"
+  if written == 1 then
+    local fields = { "msg", message, "state", state }
+    if due_s == "0" then
+      fields[5], fields[6] = "pending_since", now_ns
+      ready[#ready + 1] = id
     else
-      answer = "t"
+      later[#later + 1], later[#later + 2] = due_s, id
     end
-    -- Memory is full, or this server takes no writes: true of the first write or of none.
-    if type(written) == "table" and not written.err:find("^WRONGTYPE") then return written end
+    if lock ~= "" then
+      fields[#fields + 1], fields[#fields + 2] = "unique_key", lock
+    end
+    if once == "1" then
+      fields[#fields + 1], fields[#fields + 2] = "hf_once", "1"
+    end
+    if again ~= "0" and again ~= "1" then
+      fields[#fields + 1], fields[#fields + 2] = "hf_spool", again
+    end
+    written = redis.pcall("HSET", task, unpack(fields))
+    claimed_here[task] = true
+    if lock ~= "" and type(written) ~= "table" then redis.call("SET", lock, id, "EX", lock_s) end
   end
-  reply[#reply + 1] = answer
+  if type(written) ~= "table" then return "+" .. state end
+  return written.err:find("^WRONGTYPE") and "t" or written
+end
+
+-- The same for nearly all tasks, which are new, ready and nothing special: all that is asked above costs a fifth of a call.
+local function put_plain(task, id, message)
+  local written = redis.pcall("HSET", task, "msg", message, "state", "pending", "pending_since", now_ns)
+  if type(written) == "table" then return written end
+  claimed_here[task] = true
+  ready[#ready + 1] = id
+  return "+pending"
+end
+
+local fit = not misfit_for(pending, "list")
+for i = 1, #ROWS, 3 do
+  local id, message, special = unpack(ROWS, i, i + 2)
+  local n = (i + 2) / 3
+  local task = tasks[n]
+  local plain = special == "" and unclaimed and fit and not claimed_here[task]
+  local answer = plain and put_plain(task, id, message) or put(task, id, message, special)
+  -- Memory is full, or this server takes no writes: true of the first write or of none.
+  if type(answer) == "table" then return answer end
+  reply[n] = answer
 end
 
 if #ready > 0 then redis.call("LPUSH", pending, unpack(ready)) end
