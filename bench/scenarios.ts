@@ -176,6 +176,8 @@ async function fourProcesses({ contender, url, name, server }: Bench): Promise<F
 async function pickUp({ contender }: Bench): Promise<Figures> {
   let started = (_atMs: number) => {};
   const worker = await contender.listen((atMs) => started(atMs));
+  await fill(contender, warmUp);
+  while ((await contender.left()) > 0) await sleep(50);
   await sleep(1_500);
   const samples: number[] = [];
   for (let n = 0; n < 60; n += 1) {
