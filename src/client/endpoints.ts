@@ -60,7 +60,7 @@ export class Endpoints implements Hearing {
     };
     return new Endpoint(label, shard, probe, (state, before) => {
       // Closed, or there again and not quite well: what waits in the spool can go.
-      if (state === "closed" || before === "halfOpen") spool?.nudge();
+      if (state === "closed" || (state === "degraded" && before === "halfOpen")) spool?.nudge();
       if (tally === undefined) return;
       if (state === "open" && before !== "halfOpen") tally.breakerOpened += 1;
       if (state === "degraded") tally.breakerDegraded += 1;

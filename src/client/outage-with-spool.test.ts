@@ -54,13 +54,17 @@ describe("a client with a spool", () => {
     expect(order.map(({ message }) => JSON.parse(Buffer.from(message.payload).toString()).n)).toEqual([1, 1, 2, 4]);
   });
 
-  it("tells the spool when storage is back", async () => {
+  it("tells the spool when storage is back, and not of probes in vain", async () => {
     const spool = new MemorySpool();
     const storage = new ScriptedStorage({ spool });
     await openBreaker(clientOn(storage), storage);
+    const { pings } = storage;
+    await until("one was in vain", () => storage.pings > pings + 1);
+    const inVain = spool.nudges;
     storage.weather = "fair";
 
     expect(await until("it is nudged", () => spool.nudges)).toBe(1);
+    expect(inVain).toBe(0);
   });
 
   it("accepts here first and calls no storage, when that is asked for", async () => {
