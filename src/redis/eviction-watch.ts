@@ -1,3 +1,4 @@
+import { type EvictedKeys, evictedKeysFrom, evictedSince } from "../core/evicted-keys.js";
 import { LinkError, type RedisLink, type RedisNode } from "./link.js";
 import { infoCalls, infoIn } from "./server-check.js";
 
@@ -12,7 +13,7 @@ export interface Evicting {
 
 interface Seen {
   readonly policy: string;
-  readonly evicted: number;
+  readonly evicted: EvictedKeys;
 }
 
 /** A policy can be changed at any time, and by then the look before the first call is long over. */
@@ -33,16 +34,17 @@ export class EvictionWatch {
   }
 
   async #lookAt(node: RedisNode, timeoutMs: number): Promise<void> {
-    const replies = await node.run(infoCalls(["memory", "stats"]), { timeoutMs, insist: false });
+    const replies = await node.run(infoCalls(["server", "memory", "stats"]), { timeoutMs, insist: false });
     if (replies.some((reply) => reply instanceof LinkError)) return;
-    const { maxmemory_policy: policy, evicted_keys: total } = infoIn(replies, this.#link);
-    if (policy === undefined) return;
+    const info = infoIn(replies, this.#link);
+    const { maxmemory_policy: policy } = info;
+    const keys = evictedKeysFrom(info, performance.now());
+    if (policy === undefined || keys === undefined) return;
     const { label } = node.address;
     const before = this.#seen.get(label);
-    const now = { policy, evicted: Number(total) || 0 };
-    this.#seen.set(label, now);
-    // What it deleted before anyone looked was hardly ours; and it counts from 0 when it was restarted.
-    const evicted = before === undefined ? 0 : now.evicted - (now.evicted < before.evicted ? 0 : before.evicted);
+    this.#seen.set(label, { policy, evicted: keys });
+    // What it deleted before anyone looked was hardly ours.
+    const evicted = before === undefined ? 0 : evictedSince(before.evicted, keys);
     if (policy === (before?.policy ?? "noeviction") && evicted === 0) return;
     this.#tell({ node: label.replace(/^.*:\/\//, ""), policy, evicted });
   }
