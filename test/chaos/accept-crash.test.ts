@@ -71,13 +71,17 @@ describeRedis("what was accepted, after Redis was killed with -9 and started aga
     expect(lost === 0 ? "none" : lost === accepted ? "all" : "some").toBe(expected);
   });
 
-  it("with persistence everysec: nothing is lost but what Redis held back for two seconds while its disk was busy", async () => {
-    const server = opened(await RedisServer.start({ config: persistence.everysec }));
+  it.each<EnqueueOptions>([{}, { accept: "replicas" }])(
+    "with persistence everysec and %j: nothing is lost but what Redis held back for two seconds while its disk was busy",
+    async (options) => {
+      const server = opened(await RedisServer.start({ config: persistence.everysec }));
+      if (options.accept === "replicas") await followed(server);
 
-    const { lostOfOld } = await afterDeath(server, {}, () => server.kill(), 3_500);
+      const { lostOfOld } = await afterDeath(server, options, () => server.kill(), 3_500);
 
-    expect(lostOfOld).toBe(0);
-  });
+      expect(lostOfOld).toBe(0);
+    },
+  );
 });
 
 describeRedis("what was accepted, after a power cut under Redis", () => {
