@@ -2,11 +2,13 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { check } from "../history/check.js";
 import { describeRedis } from "../support/redis-server.js";
 import { type Episode, runEpisode } from "./harness/episode.js";
+import { judgement, reportOf, type RowReport } from "./harness/report.js";
 import { rows } from "./harness/rows/all.js";
 import { stageOf } from "./harness/stages.js";
 
+const rowOf = (number: number) => rows.find(({ row }) => row === number)!;
 /** Those that fit into a minute; the others by `npm run chaos`. */
-const chosen = [2, 15, 25, 10, 44, 27];
+const chosen = [2, 15, 25, 10, 44, 27].map(rowOf);
 const longestHoldMs = 3_000;
 const seed = Number(process.env["CHAOS_SEED"] ?? 20_261_122);
 
@@ -14,8 +16,7 @@ describeRedis("producers and workers while faults come and go", () => {
   let episode: Episode;
 
   beforeAll(async () => {
-    const some = chosen.map((number) => rows.find(({ row }) => row === number)!);
-    const short = some.map((row) => ({ ...row, holdMs: Math.min(row.holdMs, longestHoldMs) }));
+    const short = chosen.map((row) => ({ ...row, holdMs: Math.min(row.holdMs, longestHoldMs) }));
     episode = await runEpisode({ stage: (folder) => stageOf({}, folder), rows: short, seed });
   }, 180_000);
   afterAll(() => {
@@ -44,5 +45,30 @@ describeRedis("producers and workers while faults come and go", () => {
 
     expect(counts.lost).toBe(10);
     expect(violations.filter(({ invariant }) => invariant === "lost")).toHaveLength(10);
+  });
+});
+
+describeRedis("a Redis whose file lacks the last bytes when it is started again", () => {
+  const row = rowOf(6);
+  let alone: RowReport;
+  let spooled: RowReport;
+
+  beforeAll(async () => {
+    const stage = (folder: string) => stageOf(row, folder);
+    const run = (spool?: object) => runEpisode({ stage, rows: [row], seed, spool, perSecond: 30 });
+    // What is cut off was written a moment before.
+    const episodes = await Promise.all([run(), run({ trustAfter: "3s" })]);
+    [alone, spooled] = [reportOf(row, false, [episodes[0]]), reportOf(row, true, [episodes[1]])];
+  }, 120_000);
+
+  it("has lost what it had acknowledged: the checker finds it, and the report says that it is known for that", () => {
+    expect(alone.lost).toBeGreaterThan(0);
+    expect(judgement(alone)).toBe("known: the last writes are gone");
+  });
+
+  it("gets it from the spool where there is one, and nothing is lost", () => {
+    expect(spooled.tasks).toBeGreaterThan(50);
+    expect(spooled.violations).toEqual([]);
+    expect(judgement(spooled)).toBe("ok");
   });
 });
