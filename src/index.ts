@@ -66,6 +66,7 @@ export type {
   TaskInfo,
   WorkerInfo,
 } from "./core/info.js";
+export type { QueueList, UnavailableQueue } from "./core/queue-list.js";
 export { openSpools, type SpooledTaskInfo, type SpoolPart, type Spools } from "./embedded/spool/open-spools.js";
 export type { EncryptionKey as SpoolKey } from "./core/encryption-key.js";
 export type { Broker, EnqueueReceipt } from "./broker/broker.js";

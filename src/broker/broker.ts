@@ -2,6 +2,7 @@ import type { AuditStore } from "./audit.js";
 import type { Clock } from "../core/clock.js";
 import type { Page, PageRequest, QueueInfo, Selection, TaskInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import type { QueueList } from "../core/queue-list.js";
 import type { DeadLetterStore } from "./dead-letters.js";
 import type { OutageStore, Tallied } from "./outage.js";
 import type { Outcome } from "../core/outcome.js";
@@ -154,6 +155,11 @@ export interface Maintaining {
 export interface Looking {
   /** By name: all there are, or those of `names` that there are. */
   queues(nowMs: number, names?: readonly string[]): Promise<QueueInfo[]>;
+  /**
+   * The same for who would rather hear of some than of none: storage in several parts tells of the queues of those that
+   * answer, and which others there are. Absent where storage is one.
+   */
+  queuesThere?(nowMs: number, names?: readonly string[]): Promise<QueueList>;
   find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]>;
   /** Pending in the order of running, the others by time. @throws QUEUE_NOT_FOUND never: an unknown queue is empty */
   list(selection: Selection, page: PageRequest): Promise<Page<TaskInfo>>;

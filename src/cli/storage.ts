@@ -77,6 +77,6 @@ export async function actOf(
 
 async function whoWeAre(inspector: Library.Inspector): Promise<string> {
   const { nodes } = await inspector.storage();
-  const redisUser = nodes[0]?.fields["acl_user"];
+  const redisUser = nodes.find(({ fields }) => "acl_user" in fields)?.fields["acl_user"];
   return redisUser === undefined ? thisProcess() : `${thisProcess()}, Redis user ${redisUser}`;
 }

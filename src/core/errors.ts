@@ -40,9 +40,13 @@ const sentences = {
     taskIds: readonly string[];
     /** The tasks are in, and fewer replicas than wanted have confirmed it in time. */
     acknowledged?: { readonly replicas: number; readonly wanted: number };
+    /** Only these could not be asked. */
+    queues?: readonly string[];
   }) =>
-    `${d.broker} ${d.problem.startsWith("NOPERM") ? "does not let this user" : "is unavailable"}: ${d.problem} ` +
-    `(${outcomeSentences[d.outcome]})`,
+    d.queues !== undefined
+      ? `${d.broker} is unavailable in part: ${d.problem}`
+      : `${d.broker} ${d.problem.startsWith("NOPERM") ? "does not let this user" : "is unavailable"}: ${d.problem} ` +
+        `(${outcomeSentences[d.outcome]})`,
   BROKER_FAILED: (d: { broker: string; problem: string }) => `${d.broker} failed: ${d.problem}`,
   BROKER_INCOMPATIBLE: (d: { broker: string; problem: string }) => `${d.broker} cannot be used: ${d.problem}`,
   BULK_INTERRUPTED: (d: BulkDone) =>

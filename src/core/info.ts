@@ -111,7 +111,12 @@ export interface RunningTask {
  */
 export interface StorageInfo {
   readonly kind: "redis" | "embedded";
-  readonly nodes: readonly { readonly label: string; readonly fields: Readonly<Record<string, string>> }[];
+  readonly nodes: readonly {
+    readonly label: string;
+    readonly fields: Readonly<Record<string, string>>;
+    /** Why a node of a Cluster could not be asked: nothing is known of it then. */
+    readonly problem?: string;
+  }[];
 }
 
 /** Some tasks of one queue: these ids, or all of a state. */

@@ -7,6 +7,7 @@ import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo, WorkerInfo 
 import { storedName } from "../core/names.js";
 import { encodeWithin, json, rawBytes } from "../core/payload.js";
 import { portions } from "../core/portions.js";
+import { type QueueList, queueList, unavailableQueues } from "../core/queue-list.js";
 import { resolve } from "../core/settings.js";
 import { shownTask, shownTasks } from "../core/shown-task.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
@@ -60,17 +61,23 @@ export class Inspector {
     this.#maxPayloadBytes = maxPayloadBytes;
   }
 
-  /** All queues, by name. */
-  async queues(): Promise<QueueInfo[]> {
-    return this.#broker.queues(this.#broker.clock.nowMs());
+  /**
+   * All queues, by name. While a node of a Cluster is away: those of the others, and as `unavailable` which could not be
+   * asked, and why.
+   * @throws BROKER_UNAVAILABLE where storage as a whole is away, or the node that has the names of all queues
+   */
+  async queues(): Promise<QueueList> {
+    return this.#queues();
   }
 
   /** @throws QUEUE_NOT_FOUND */
   async queue(name: string): Promise<QueueInfo> {
     const queue = storedName(name, "queue");
-    const [found] = await this.#broker.queues(this.#broker.clock.nowMs(), [queue]);
-    if (found === undefined) throw new HoldfastError("QUEUE_NOT_FOUND", { queue });
-    return found;
+    const found = await this.#queues([queue]);
+    const [missing] = found.unavailable;
+    if (missing !== undefined) throw unavailableQueues(this.#broker.label, [missing]);
+    if (found[0] === undefined) throw new HoldfastError("QUEUE_NOT_FOUND", { queue });
+    return found[0];
   }
 
   /** Estimated bytes that each of these queues takes in storage, in the same order; 0 for one that there is not. */
@@ -281,6 +288,11 @@ export class Inspector {
     const fromMs = this.#broker.clock.nowMs() - (sinceMs ?? Number.POSITIVE_INFINITY);
     const outages = outagesFrom((await this.#broker.readOutages?.()) ?? []);
     return outages.filter(({ endedAtMs }) => (endedAtMs ?? Number.POSITIVE_INFINITY) >= fromMs);
+  }
+
+  async #queues(names?: readonly string[]): Promise<QueueList> {
+    const nowMs = this.#broker.clock.nowMs();
+    return this.#broker.queuesThere?.(nowMs, names) ?? queueList(await this.#broker.queues(nowMs, names));
   }
 
   async #move(

@@ -1,7 +1,8 @@
+import { HoldfastError } from "../core/errors.js";
 import type { DayStats, StorageInfo } from "../core/info.js";
-import { listOf, numberIn, totalOf } from "./answers.js";
+import { listOf, numberIn, totalOf, unavailable } from "./answers.js";
 import { groupKey, groupsKey, keysOf } from "./keys.js";
-import { LinkError, type RedisLink, type Reply } from "./link.js";
+import { LinkError, type RedisLink, type RedisNode, type Reply } from "./link.js";
 import { memory as memoryCall } from "./scripts.gen.js";
 import { infoOf } from "./server-check.js";
 
@@ -47,17 +48,28 @@ function countOf(link: RedisLink, reply: Reply): number {
   return typeof reply === "number" ? totalOf(reply) : 0;
 }
 
+/** Of a Cluster also while some nodes are away: then it says which. @throws BROKER_UNAVAILABLE where none answers */
 export async function storage(link: RedisLink): Promise<StorageInfo> {
   const nodes = await link.nodes();
-  const fields = await Promise.all(
-    nodes.map(async (node) => {
-      const [info, user] = await node.run([
-        { name: "INFO", args: [] },
-        { name: "ACL", args: ["WHOAMI"] },
-      ]);
-      // Not every user may ask who it is.
-      return { ...infoOf(info, link), ...(user instanceof LinkError ? {} : { acl_user: String(user) }) };
+  const answers = await Promise.all(nodes.map((node) => fieldsOf(link, node).catch(unavailable)));
+  const failed = answers.filter((answer) => answer instanceof HoldfastError);
+  if (failed.length === nodes.length) throw failed[0]!;
+  return {
+    kind: "redis",
+    nodes: answers.map((answer, n) => {
+      const { label } = nodes[n]!.address;
+      return answer instanceof HoldfastError
+        ? { label, fields: {}, problem: answer.data.problem }
+        : { label, fields: answer };
     }),
-  );
-  return { kind: "redis", nodes: nodes.map(({ address }, n) => ({ label: address.label, fields: fields[n]! })) };
+  };
+}
+
+async function fieldsOf(link: RedisLink, node: RedisNode): Promise<Record<string, string>> {
+  const [info, user] = await node.run([
+    { name: "INFO", args: [] },
+    { name: "ACL", args: ["WHOAMI"] },
+  ]);
+  // Not every user may ask who it is.
+  return { ...infoOf(info, link), ...(user instanceof LinkError ? {} : { acl_user: String(user) }) };
 }

@@ -16,9 +16,9 @@ import { queues as queuesCall } from "./scripts.gen.js";
 
 const valuesPerQueue = 22;
 const queuesPerCall = 50;
-const queuesPerTrip = 500;
+export const queuesPerTrip = 500;
 /** Groups of one queue that are counted; asynq counts them all, however many. */
-const maxGroups = 1_000;
+export const maxGroups = 1_000;
 
 export async function queues(link: RedisLink, nowMs: number, wanted?: readonly string[]): Promise<QueueInfo[]> {
   const names = (wanted === undefined ? await allQueues(link) : await existing(link, [...new Set(wanted)])).toSorted();
@@ -30,7 +30,7 @@ export async function queues(link: RedisLink, nowMs: number, wanted?: readonly s
   return names.map((name, n) => queueInfo(name, values.slice(n * valuesPerQueue, (n + 1) * valuesPerQueue), nowMs));
 }
 
-async function allQueues(link: RedisLink): Promise<string[]> {
+export async function allQueues(link: RedisLink): Promise<string[]> {
   const [members] = await link.run([{ name: "SMEMBERS", args: [queuesKey] }]);
   return listOf(link.label, members).map(String);
 }
@@ -43,7 +43,8 @@ export async function existing(link: RedisLink, wanted: readonly string[]): Prom
   return wanted.filter((_, n) => there[n] === 1);
 }
 
-function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
+/** Reads what the script tells of one queue. */
+export function queueInfo(name: string, values: readonly Reply[], nowMs: number): QueueInfo {
   const counted = values.slice(0, 11).map(totalOf);
   const [paused = 0, pending = 0, active = 0, scheduled = 0, retry = 0, archived = 0, aside = 0, completed = 0] =
     counted;

@@ -42,6 +42,7 @@ import type {
   WorkerInfo,
 } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import type { QueueList } from "../core/queue-list.js";
 import { UnderWay } from "../core/under-way.js";
 import { announce, type Foreigners, withdraw, workers } from "./announce.js";
 import { isUnreadable } from "./answers.js";
@@ -67,6 +68,7 @@ import { promote, prune, reclaim } from "./maintain.js";
 import { openerOf } from "./open-link.js";
 import { readOutages, writeOutages } from "./outages.js";
 import { probe } from "./probe.js";
+import { queuesThere } from "./queues-there.js";
 import { remember } from "./remember.js";
 import { report } from "./report.js";
 import type { ServerCheck } from "./server-check.js";
@@ -220,6 +222,10 @@ export class RedisBroker implements Broker {
 
   async queues(nowMs: number, names?: readonly string[]): Promise<QueueInfo[]> {
     return this.#run((link) => queues(link, nowMs, names));
+  }
+
+  async queuesThere(nowMs: number, names?: readonly string[]): Promise<QueueList> {
+    return this.#run((link) => queuesThere(link, nowMs, names, (error) => this.#recorder?.failed(error)));
   }
 
   async find(refs: readonly TaskRef[]): Promise<(TaskInfo | undefined)[]> {

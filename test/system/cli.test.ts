@@ -86,7 +86,7 @@ function commands(url: () => string): void {
     const stats = await json("stats");
     const text = await done("stats");
 
-    expect(Object.keys(stats)).toEqual(["at", "storage", "queues"]);
+    expect(Object.keys(stats)).toEqual(["at", "storage", "queues", "unavailable"]);
     expect(stats.storage.nodes).toHaveLength(1);
     expect(stats.queues[0]).toMatchObject({ name: "email", today: { processed: 3, failed: 2 } });
     expect(text).toMatch(/^QUEUE +PENDING +ACTIVE +SCHED +RETRY +DEAD +DONE +WAIT +TODAY +FAILED$/m);

@@ -20,7 +20,7 @@ export const whereOption = () => new Option("--where <SEARCH>", "all that a sear
 
 /** Ids of a queue; one id alone, of whatever queue it is; or a search. @throws OPTION_INVALID TASK_NOT_FOUND */
 export async function chosen(
-  opened: Pick<Opened, "inspector">,
+  opened: Pick<Opened, "broker" | "inspector">,
   words: readonly string[],
   { queue, where }: ChosenFlags,
 ): Promise<Chosen> {

@@ -63,8 +63,9 @@ export function editCommand(): Command {
     "What you write is what is stored: numbers keep their digits, keys their order. Exit code 4: not made, for another task holds its unique lock, or this is no dead letter.",
   ).action(async (first: string | undefined, second: string | undefined, flags: Flags) => {
     const words = [first, second].filter((word) => word !== undefined);
-    await withDeadLetters(flags, async ({ inspector, letters }) => {
-      const task = await taskOf(inspector, words, flags);
+    await withDeadLetters(flags, async (opened) => {
+      const { inspector, letters } = opened;
+      const task = await taskOf(opened, words, flags);
       const { queue, id, message } = task;
       if (message === undefined)
         throw invalidOption("ID", "what is stored of this task cannot be decoded; holdfast task show prints its bytes");
@@ -98,15 +99,15 @@ export function editCommand(): Command {
 }
 
 async function taskOf(
-  inspector: Parameters<typeof findAnywhere>[0]["inspector"],
+  opened: Parameters<typeof findAnywhere>[0],
   words: readonly string[],
   flags: { readonly queue?: string },
 ): Promise<TaskInfo> {
-  if (words.length === 1 && flags.queue === undefined) return findAnywhere({ inspector }, words[0]!);
+  if (words.length === 1 && flags.queue === undefined) return findAnywhere(opened, words[0]!);
   const [queue, [id, more]] = queueAndRest(flags, words);
   if (id === undefined) throw invalidOption("ID", "which dead letter? Give its id");
   if (more !== undefined) throw invalidOption("ID", "give one id: the queue is named by --queue already");
-  return inspector.require(queue, id);
+  return opened.inspector.require(queue, id);
 }
 
 async function definitionOf(type: string, { definition: file }: Flags) {

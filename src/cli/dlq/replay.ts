@@ -46,9 +46,10 @@ export function replayCommand(): Command {
   ).action(async (id: string, file: string, flags: Flags) => {
     if (flags.local !== true)
       throw invalidOption("--local", "must be given: a worker runs the task by holdfast task run");
-    await withDeadLetters(flags, async ({ inspector, letters }) => {
+    await withDeadLetters(flags, async (opened) => {
+      const { inspector, letters } = opened;
       const task =
-        flags.queue === undefined ? await findAnywhere({ inspector }, id) : await inspector.require(flags.queue, id);
+        flags.queue === undefined ? await findAnywhere(opened, id) : await inspector.require(flags.queue, id);
       const type = task.message?.type ?? "";
       const { handler, definition } = await loadModule(file, "HANDLER", type, flags.export);
       if (handler === undefined)

@@ -40,9 +40,10 @@ function lsCommand(): Command {
     .option("--limit <N>", "of each queue, 1 … 500", wholeNumber("--limit", 1, 500), 30);
   return teaching(withStorage(command), ["holdfast dlq trash ls", "holdfast dlq trash ls billing --json"]).action(
     async (word: string | undefined, flags: StorageFlags & { queue?: string; limit: number }) =>
-      withDeadLetters(flags, async ({ broker, inspector, letters }) => {
+      withDeadLetters(flags, async ({ broker, letters }) => {
         const named = flags.queue ?? word;
-        const queues = named === undefined ? (await inspector.queues()).map(({ name }) => name) : [named];
+        const queues =
+          named === undefined ? (await broker.queues(broker.clock.nowMs())).map(({ name }) => name) : [named];
         const pages = await Promise.all(queues.map((queue) => letters.trash(queue, { limit: flags.limit })));
         const items = pages.flatMap((page) => page.items);
         if (flags.json === true) {

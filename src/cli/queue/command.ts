@@ -1,8 +1,7 @@
 import { Command } from "commander";
 import { count } from "../../core/counting.js";
-import { HoldfastError } from "../../core/errors.js";
 import { printable } from "../../core/printable.js";
-import type { QueueInfo } from "../../index.js";
+import { unavailableQueues } from "../../core/queue-list.js";
 import { confirmed } from "../confirm.js";
 import { type ActFlags, type StorageFlags, teaching, wholeNumber, withActing, withStorage } from "../flags.js";
 import { queueJson } from "../json-shapes.js";
@@ -30,15 +29,17 @@ function lsCommand(): Command {
   return teaching(
     withStorage(command),
     ["holdfast queue ls", "holdfast queue ls --json | jq '.[].name'"],
-    "What queues do right now: holdfast stats. One of them: holdfast queue show QUEUE",
+    "What queues do right now: holdfast stats. One of them: holdfast queue show QUEUE. Exit code 5: some queues could not be asked, for a node of the Cluster is away; the others are listed.",
   ).action(async (flags: StorageFlags) =>
     withStorageOpen(flags, async ({ broker, inspector }) => {
       const queues = await inspector.queues();
       const memory = await inspector.memory(queues.map(({ name }) => name));
+      const { unavailable } = queues;
       if (flags.json === true) {
         await printJson(queues.map((queue, i) => queueJson(queue, memory[i])));
-      } else if (queues.length === 0) note(`There are no queues in ${printable(broker.label)}.`);
-      else await print(...queueListLines(queues, memory, broker.clock.nowMs()));
+      } else if (queues.length > 0) await print(...queueListLines(queues, memory, broker.clock.nowMs()));
+      else if (unavailable.length === 0) note(`There are no queues in ${printable(broker.label)}.`);
+      if (unavailable.length > 0) throw unavailableQueues(broker.label, unavailable);
     }),
   );
 }
@@ -57,8 +58,7 @@ function showCommand(): Command {
     "holdfast queue show default --json | jq '.[0].history'",
   ]).action(async (names: readonly string[], flags: StorageFlags & { days: number }) =>
     withStorageOpen(flags, async ({ broker, inspector }) => {
-      const all = await inspector.queues();
-      const queues = names.map((name) => required(all, name));
+      const queues = await Promise.all(names.map((name) => inspector.queue(name)));
       const memory = await inspector.memory(names);
       const history = await Promise.all(names.map((name) => inspector.history(name, flags.days)));
       if (flags.json === true) {
@@ -71,12 +71,6 @@ function showCommand(): Command {
       }
     }),
   );
-}
-
-function required(queues: readonly QueueInfo[], name: string): QueueInfo {
-  const found = queues.find((queue) => queue.name === name);
-  if (found === undefined) throw new HoldfastError("QUEUE_NOT_FOUND", { queue: name });
-  return found;
 }
 
 function pauseCommand(): Command {
@@ -105,8 +99,7 @@ function resumeCommand(): Command {
 async function setPaused(names: readonly string[], paused: boolean, flags: ActFlags): Promise<void> {
   await withStorageOpen(flags, async ({ inspector }) => {
     const act = await actOf(flags, inspector);
-    const all = await inspector.queues();
-    for (const name of names) required(all, name); // All or none: a wrong name is told before anything is done.
+    await Promise.all(names.map((name) => inspector.queue(name))); // All or none: a wrong name is told before anything is done.
     const word = paused ? "paused" : "resumed";
     const done = [];
     for (const name of names) {

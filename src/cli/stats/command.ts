@@ -6,7 +6,7 @@ import { type StorageFlags, teaching, withStorage } from "../flags.js";
 import { print, printJson, printJsonLine } from "../output.js";
 import { withStorageOpen } from "../storage.js";
 import { type Stats, lookAt } from "./look.js";
-import { statsJson, statsLines } from "./view.js";
+import { missingFrom, statsJson, statsLines } from "./view.js";
 import { watch } from "./watch.js";
 
 interface Flags extends StorageFlags {
@@ -30,15 +30,20 @@ export function statsCommand(): Command {
       "holdfast stats --watch 5s",
       "holdfast stats --json | jq '.queues[] | select(.counts.archived > 0) | .name'",
     ],
-    "On a terminal --watch redraws in place, and ends with q or Ctrl-C; elsewhere it prints one look after the other, with --json one line each. Then: holdfast queue show QUEUE",
+    "On a terminal --watch redraws in place, and ends with q or Ctrl-C; elsewhere it prints one look after the other, with --json one line each. Exit code 5: some queues could not be asked, for a node of the Cluster is away; the others are told. Then: holdfast queue show QUEUE",
   ).action(async (flags: Flags) =>
     withStorageOpen(flags, async ({ broker, inspector }) => {
       const look = async () => lookAt(broker, inspector);
       if (flags.watch !== undefined) {
         const everyMs = flags.watch === true ? defaultEveryMs : flags.watch;
         await watch({ look, everyMs, json: flags.json === true ? oneLine : undefined });
-      } else if (flags.json === true) await printJson(statsJson(await look()));
-      else await print(...statsLines(await look()));
+        return;
+      }
+      const stats = await look();
+      if (flags.json === true) await printJson(statsJson(stats));
+      else await print(...statsLines(stats));
+      const missing = missingFrom(stats);
+      if (missing !== undefined) throw missing;
     }),
   );
 }

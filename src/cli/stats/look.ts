@@ -1,6 +1,6 @@
 import type { DayStats, StorageInfo } from "../../core/info.js";
 import { inTrips } from "../../core/portions.js";
-import type { Broker, Inspector, QueueInfo } from "../../index.js";
+import type { Broker, Inspector, QueueInfo, UnavailableQueue } from "../../index.js";
 
 const queuesPerCall = 1_000;
 
@@ -10,6 +10,8 @@ export interface Stats {
   readonly label: string;
   readonly storage: StorageInfo;
   readonly queues: readonly QueueStats[];
+  /** Those that could not be asked. */
+  readonly unavailable: readonly UnavailableQueue[];
 }
 
 export interface QueueStats {
@@ -26,5 +28,6 @@ export async function lookAt(broker: Broker, inspector: Inspector): Promise<Stat
     label: broker.label,
     storage,
     queues: queues.map((queue, i) => ({ queue, today: history[i]?.[0] ?? { processed: 0, failed: 0 } })),
+    unavailable: queues.unavailable,
   };
 }

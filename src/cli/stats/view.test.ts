@@ -14,6 +14,7 @@ const stats = (queues: readonly QueueStats[]) => ({
   label: "redis://h",
   storage: { kind: "redis" as const, nodes },
   queues,
+  unavailable: [],
 });
 const plain = (lines: readonly string[]) => lines.map((line) => ansis.strip(line));
 const first = (lines: readonly string[]) => plain(lines).map((line) => line.split(/ {2,}/)[0]);

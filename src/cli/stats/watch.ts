@@ -5,7 +5,7 @@ import { print } from "../output.js";
 import { untilStopped } from "../stopping.js";
 import { wrapped } from "../terminal.js";
 import type { Stats } from "./look.js";
-import { statsLines } from "./view.js";
+import { missingFrom, statsLines } from "./view.js";
 
 interface Watching {
   readonly look: () => Promise<Stats>;
@@ -25,8 +25,7 @@ export async function watch({ look, everyMs, json }: Watching): Promise<void> {
     while (!signal.aborted) {
       const seen = await orUnavailable(look);
       if (screen !== undefined) {
-        const lines = seen instanceof HoldfastError ? unavailableLines(seen) : statsLines(seen, screen.rows);
-        screen.draw([...lines, ansis.dim(`every ${everyMs / 1_000} s; q quits`)]);
+        screen.draw([...linesOf(seen, screen.rows), ansis.dim(`every ${everyMs / 1_000} s; q quits`)]);
       } else if (seen instanceof HoldfastError) process.stderr.write(`${unavailableLines(seen).join("\n")}\n`);
       else if (!(await (json === undefined ? printBlock(seen, first) : json(seen)))) return;
       first = false;
@@ -44,10 +43,17 @@ async function orUnavailable(look: () => Promise<Stats>): Promise<Stats | Holdfa
   }
 }
 
+function linesOf(seen: Stats | HoldfastError, room = Number.POSITIVE_INFINITY): string[] {
+  if (seen instanceof HoldfastError) return unavailableLines(seen);
+  const missing = missingFrom(seen);
+  const below = missing === undefined ? [] : ["", ...unavailableLines(missing)];
+  return [...statsLines(seen, room - below.length), ...below];
+}
+
 const unavailableLines = ({ message }: HoldfastError) =>
   wrapped(`${message}; trying again`).map((line) => ansis.red(line));
 
-const printBlock = async (stats: Stats, first: boolean) => print(...(first ? [] : [""]), ...statsLines(stats));
+const printBlock = async (stats: Stats, first: boolean) => print(...(first ? [] : [""]), ...linesOf(stats));
 
 /** Lines that are drawn over and over in place, each in one write, so that nothing flickers. */
 class Screen implements Disposable {
