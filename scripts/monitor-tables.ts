@@ -23,7 +23,7 @@ export function monitorTables(): Record<string, string> {
 }
 
 function metricTable(): string {
-  const nothing = { atMs: 0, queues: [], groups: undefined, types: undefined };
+  const nothing = { atMs: 0, queues: [], groups: undefined, types: undefined, servers: [] };
   const own = ownFamilies({ storageUp: true, failing: {}, firing: new Map(), counts: new Map(), undelivered: {} });
   const rows = [...new StorageMetrics(resolveMonitorConfig(), new Trail(1)).families(nothing), ...own].map(
     ({ name, type, help }) => [`\`${name}\``, type, help],

@@ -1,4 +1,5 @@
 import type { OutcomeCount } from "../broker/outcome-counts.js";
+import type { EvictedKeys } from "../core/evicted-keys.js";
 import type { QueueInfo } from "../core/info.js";
 import type { Growth } from "../inspector/growth.js";
 import type { Oldest } from "./oldest-letters.js";
@@ -13,6 +14,14 @@ export interface Facts {
   readonly groups: readonly GroupFacts[] | undefined;
   /** What became of attempts, all-time; undefined where storage never can tell. */
   readonly types: readonly OutcomeCount[] | undefined;
+  /** Redis servers that say how they are; none where they may not be asked. */
+  readonly servers: readonly ServerFacts[];
+}
+
+export interface ServerFacts {
+  /** "host:port" */
+  readonly node: string;
+  readonly evicted: EvictedKeys;
 }
 
 export interface QueueFacts {

@@ -159,7 +159,7 @@ export class Monitor implements AsyncDisposable {
     const nowMs = this.#broker.clock.nowMs();
     const downS = this.#downSinceMs === undefined ? 0 : Math.max(1, nowMs - this.#downSinceMs) / 1_000;
     const find = () => [{ labels: {}, value: downS }];
-    const facts: Facts = { atMs: nowMs, queues: [], groups: undefined, types: undefined };
+    const facts: Facts = { atMs: nowMs, queues: [], groups: undefined, types: undefined, servers: [] };
     await this.#ownBook.evaluate(this.#lookWith(facts), [{ ...ruleOf("StorageDown"), find }]);
   }
 

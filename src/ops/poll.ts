@@ -1,9 +1,10 @@
 import type { OutcomeCount } from "../broker/outcome-counts.js";
-import type { QueueInfo } from "../core/info.js";
+import { evictedKeysFrom } from "../core/evicted-keys.js";
+import type { QueueInfo, StorageInfo } from "../core/info.js";
 import { inTrips } from "../core/portions.js";
 import { DeadLetters, type DeadLettersBroker } from "../deadletter/dead-letters.js";
 import { growthOf } from "../inspector/growth.js";
-import { type Facts, type GroupFacts, maxGroups, type QueueFacts } from "./facts.js";
+import { type Facts, type GroupFacts, maxGroups, type QueueFacts, type ServerFacts } from "./facts.js";
 import { type Oldest, OldestLetters } from "./oldest-letters.js";
 
 /** Memory is estimated from samples of every queue: seldom enough to be nothing. */
@@ -54,7 +55,11 @@ export class Poll {
 
   async #anew(): Promise<Facts> {
     const nowMs = this.#broker.clock.nowMs();
-    const [infos, workers] = await Promise.all([this.#broker.queues(nowMs), this.#broker.workers(nowMs)]);
+    const [infos, workers, storage] = await Promise.all([
+      this.#broker.queues(nowMs),
+      this.#broker.workers(nowMs),
+      this.#broker.storage(),
+    ]);
     const names = infos.map(({ name }) => name);
     const { deadLetters } = this.#broker;
     const [memory, oldest, types, growth = []] = await Promise.all([
@@ -78,7 +83,8 @@ export class Poll {
       headroom: growth[n]?.headroom,
       evicted: growth[n]?.evicted ?? {},
     }));
-    this.#last = { atMs: nowMs, queues, groups: this.#groups, types: types?.map(withShortType) };
+    const servers = serversOf(storage, nowMs);
+    this.#last = { atMs: nowMs, queues, groups: this.#groups, types: types?.map(withShortType), servers };
     // A little early is fresh enough: a loop's pause is never exact.
     this.#nextAtMs = performance.now() + Math.max(this.#everyMs * 0.9, names.length * pausePerQueueMs);
     return this.#last;
@@ -119,6 +125,12 @@ export class Poll {
     return this.#memory.bytes;
   }
 }
+
+const serversOf = ({ nodes }: StorageInfo, nowMs: number): ServerFacts[] =>
+  nodes.flatMap(({ label, fields }) => {
+    const evicted = evictedKeysFrom(fields, nowMs);
+    return evicted === undefined ? [] : [{ node: label.replace(/^.*:\/\//, ""), evicted }];
+  });
 
 const withShortType = (one: OutcomeCount): OutcomeCount =>
   one.type.length <= longestType ? one : { ...one, type: one.type.slice(0, longestType) };

@@ -11,6 +11,7 @@ const facts = (atMs: number, archived: number, more: Partial<Facts> = {}): Facts
   queues: [queueFacts("mail", { archived })],
   groups: undefined,
   types: undefined,
+  servers: [],
   ...more,
 });
 

@@ -1,4 +1,5 @@
 import { lostCause } from "../broker/eviction.js";
+import { type EvictedKeys, evictedSince } from "../core/evicted-keys.js";
 import type { Facts } from "./facts.js";
 
 /** Counters that grow, by their number in the trail; what is not there is 0. What is asked of them is by how much, of late. */
@@ -21,6 +22,7 @@ export class Trail {
   readonly #samples: Sample[] = [];
   readonly #arrived = new Map<string, number>();
   readonly #archived = new Map<string, number>();
+  readonly #evicted = new Map<string, { readonly last: EvictedKeys; readonly total: number }>();
   /** The numbers of counters, by name: thousands of queues have some each, in each of a hundred samples. */
   #numbers = new Map<string, number>();
   #mostNumbers = 1_000;
@@ -39,6 +41,11 @@ export class Trail {
       this.#arrived.set(info.name, (this.#arrived.get(info.name) ?? 0) + more);
       this.#archived.set(info.name, info.counts.archived);
     }
+    for (const { node, evicted: now } of facts.servers) {
+      const before = this.#evicted.get(node);
+      const total = before === undefined ? 0 : before.total + evictedSince(before.last, now);
+      this.#evicted.set(node, { last: now, total });
+    }
     this.#forgetQueues(facts);
     this.#last = this.#totalsOf(facts);
     this.#samples.push({ atMs: facts.atMs, totals: this.#last });
@@ -51,6 +58,11 @@ export class Trail {
   /** Dead letters that have come to a queue since this process looks. */
   arrived(queue: string): number {
     return this.#arrived.get(queue) ?? 0;
+  }
+
+  /** Keys that a server has deleted for want of memory since this process looks. */
+  evicted(node: string): number {
+    return this.#evicted.get(node)?.total ?? 0;
   }
 
   /** Samples that are kept. */
@@ -76,8 +88,8 @@ export class Trail {
     }
   }
 
-  #totalsOf({ queues, types }: Facts): Totals {
-    const most = this.#numbers.size + 3 * queues.length + 2 * (types?.length ?? 0);
+  #totalsOf({ queues, types, servers }: Facts): Totals {
+    const most = this.#numbers.size + 3 * queues.length + 2 * (types?.length ?? 0) + servers.length;
     const totals = new Float64Array(most);
     const add = (name: string, more: number) => {
       if (more <= 0) return; // Most of thousands of queues are idle.
@@ -95,6 +107,7 @@ export class Trail {
       add(counters.type(type, "all"), count);
       if (outcome !== "completed") add(counters.type(type, "failed"), count);
     }
+    for (const { node } of servers) add(counters.evicted(node), this.evicted(node));
     return totals.slice(0, this.#numbers.size);
   }
 
@@ -125,6 +138,7 @@ export const counters = {
   arrived: (queue: string) => `arrived ${queue}`,
   finished: (queue: string) => `finished ${queue}`,
   lost: (queue: string) => `lost ${queue}`,
+  evicted: (node: string) => `evicted ${node}`,
   type: (type: string, of: "failed" | "all") => `type ${of} ${type}`,
 };
 

@@ -19,6 +19,7 @@ const rules = {
   FinalFailureRatio: { for: "1500ms", keepFiring: "300ms", window: "1500ms" },
   QueueLatency: { warning: "500ms", critical: "30s", for: "500ms", keepFiring: "300ms" },
   NoWorkers: { for: "300ms", keepFiring: "100ms" },
+  RedisEvicting: { window: "1s", keepFiring: "100ms" },
 } as const;
 
 describeRedis("an alert drill", () => {
@@ -147,5 +148,24 @@ describeRedis("an alert drill", () => {
         (one) => !/^(Dlq(SizeHigh|Growing)|FinalFailureRatio) flood$|^NewFailureGroup v1:\w+ flood:one$/.test(one),
       ),
     ).toEqual([]);
+  });
+
+  it("tells that Redis deletes keys to make room, and that it does no more", async () => {
+    const from = receiver.all.length;
+    // What has an end is deleted alone: alerts are kept there, too.
+    await redis.admin.config("SET", "maxmemory-policy", "volatile-lru");
+    await redis.admin.set("big", "x".repeat(1_000_000), "EX", 600);
+    await redis.admin.config("SET", "maxmemory", "1");
+    await until("it is deleted", async () => (await redis.admin.exists("big")) === 0);
+    await redis.admin.config("SET", "maxmemory", "0");
+
+    await until("it is told", () => firing().includes(`RedisEvicting ${redis.place}`), 15_000);
+    await until("all is well", () => firing().length === 0, 15_000);
+    const [first] = receiver.notifications.slice(from);
+    expect(first).toMatchObject({ rule: "RedisEvicting", severity: "critical", labels: { node: redis.place } });
+    expect(told(from)).toEqual(new Set([`RedisEvicting ${redis.place}`]));
+    expect(await monitor.metrics()).toMatch(
+      new RegExp(`^holdfast_redis_evicted_keys_total\\{node="${redis.place}"\\} [1-9]`, "m"),
+    );
   });
 });

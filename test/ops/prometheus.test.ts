@@ -120,6 +120,11 @@ const causes: Record<
     quiet: "1m",
     fires: "4m",
   },
+  RedisEvicting: {
+    series: { 'holdfast_redis_evicted_keys_total{node="10.0.0.1:6379"}': "0x5 3x30" },
+    quiet: "4m",
+    fires: "7m",
+  },
   StorageDown: { series: { holdfast_monitor_storage_up: "1x5 0x30" }, quiet: "4m", fires: "20m" },
 };
 

@@ -19,6 +19,8 @@ const by = { actor: "ann", reason: "a test" };
 /** A storage and a monitor's looks at it, by a clock that is set by hand: rules are as they are shipped. */
 class Watch implements AsyncDisposable {
   nowMs = Date.now();
+  /** What the server says that it has deleted, and which run of it that is. */
+  server = { evicted_keys: "7", run_id: "one", uptime_in_seconds: "9000000" };
   readonly broker: Broker;
   readonly letters: DeadLetters;
   readonly inspector: Inspector;
@@ -35,7 +37,9 @@ class Watch implements AsyncDisposable {
       const value: unknown = Reflect.get(this.#real, name);
       return typeof value === "function" ? value.bind(this.#real) : value;
     };
-    this.broker = new Proxy(this.#real, { get: (_, name) => (name === "clock" ? clock : bound(name)) });
+    const storage = async () => ({ kind: "redis", nodes: [{ label: "redis://db:6379", fields: this.server }] });
+    const own: Partial<Record<string | symbol, unknown>> = { clock, storage };
+    this.broker = new Proxy(this.#real, { get: (_, name) => own[name] ?? bound(name) });
     this.letters = new DeadLetters(this.broker, { actor: "ann" });
     this.inspector = new Inspector(this.broker, { actor: "ann" });
   }
@@ -206,6 +210,15 @@ const cases: readonly Case[] = [
     thenMs: 2 * minute,
     end: async ({ broker, nowMs }) => broker.reclaim([queue], 10, nowMs),
     overMs: 7 * minute,
+  },
+  {
+    rule: "RedisEvicting",
+    because: "Redis deleted keys, and another server behind its name no longer does",
+    quietMs: 10 * minute,
+    trigger: async (watch) => (watch.server = { ...watch.server, evicted_keys: "9" }),
+    thenMs: minute,
+    end: async (watch) => (watch.server = { ...watch.server, evicted_keys: "5000", run_id: "other" }),
+    overMs: 12 * minute,
   },
   {
     rule: "FinalFailureRatio",

@@ -23,6 +23,7 @@ async function told(archived: readonly number[], channels: readonly object[]) {
       queues: [queueFacts("mail", { archived: count })],
       groups: undefined,
       types: undefined,
+      servers: [],
     };
     const settingsOf = settingsFor.bind(undefined, config);
     const look = { facts, trail: new Trail(1), settingsOf, failing: {}, undelivered: {} };
@@ -89,6 +90,7 @@ async function deploy(minutes: readonly { at: number; cause: number; size: numbe
       queues: [queueFacts("billing", { archived: size }), queueFacts("mail", { archived: mail })],
       groups: cause === 0 ? [] : [{ ...group, queues: ["billing"], firstSeenMs: 0, lastSeenMs: 0 }],
       types,
+      servers: [],
     };
     const settingsOf = settingsFor.bind(undefined, config);
     const look = { facts, trail: new Trail(1), settingsOf, failing: {}, undelivered: {} };
@@ -179,7 +181,7 @@ it("tells of the others when a name is too long for a document", async () => {
   }
   const config = resolveMonitorConfig({ rules: { DlqSizeHigh: { for: "0s" } } });
   const queues = ["mail", "x".repeat(70_000)].map((name) => queueFacts(name, { archived: 5_000 }));
-  const facts = { atMs: 0, queues, groups: undefined, types: undefined };
+  const facts = { atMs: 0, queues, groups: undefined, types: undefined, servers: [] };
   const settingsOf = settingsFor.bind(undefined, config);
   const book = new AlertBook(new Bounded(), config, silent);
   await book.evaluate({ facts, trail: new Trail(1), settingsOf, failing: {}, undelivered: {} }, [

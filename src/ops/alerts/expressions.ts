@@ -79,6 +79,8 @@ function plainExpression(rule: RuleName, scope: Scope, threshold: number, settin
       return `holdfast_monitor_duty_failing_seconds > ${threshold}`;
     case "NotificationsFailing":
       return `holdfast_alert_channel_failing_seconds > ${threshold}`;
+    case "RedisEvicting":
+      return `increase(holdfast_redis_evicted_keys_total[${window}]) > ${threshold}`;
     case "StorageDown":
       return "holdfast_monitor_storage_up == 0";
   }

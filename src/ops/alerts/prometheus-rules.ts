@@ -65,5 +65,5 @@ function alertLines(rule: Rule, scope: Scope, settings: RuleSettings, config: Re
 
 /** Prometheus fills these in. */
 const templates: Labels = Object.fromEntries(
-  ["queue", "type", "fingerprint", "duty", "channel"].map((name) => [name, `{{ $labels.${name} }}`]),
+  ["queue", "type", "fingerprint", "duty", "channel", "node"].map((name) => [name, `{{ $labels.${name} }}`]),
 );

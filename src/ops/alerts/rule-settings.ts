@@ -102,6 +102,7 @@ function thresholdSetting(unit: Unit) {
   const allowed = {
     tasks: "a whole number of tasks, or null",
     letters: "a whole number of dead letters, or null",
+    keys: "a whole number of keys, or null",
     seconds: 'a duration such as "30s", or null',
     ratio: "a share between 0 and 1, or null",
   }[unit];

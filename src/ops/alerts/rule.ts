@@ -21,6 +21,7 @@ export const ruleNames = [
   "LeasesExpired",
   "DutyFailing",
   "NotificationsFailing",
+  "RedisEvicting",
   "StorageDown",
 ] as const;
 export type RuleName = (typeof ruleNames)[number];
@@ -60,7 +61,7 @@ export interface RuleSettings {
   readonly minimum: number;
 }
 
-export type Unit = "tasks" | "letters" | "seconds" | "ratio";
+export type Unit = "tasks" | "letters" | "keys" | "seconds" | "ratio";
 
 export interface Rule {
   readonly name: RuleName;

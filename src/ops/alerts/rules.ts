@@ -1,7 +1,8 @@
 import { shellWord } from "../../core/shell-word.js";
 import { deadLetterRules } from "./dead-letter-rules.js";
-import { minute, usual } from "./finding.js";
+import { grown, minute, usual } from "./finding.js";
 import { queueRules } from "./queue-rules.js";
+import { counters } from "../trail.js";
 import type { Rule, RuleName } from "./rule.js";
 
 /** Of the monitor itself, and what it stands on. */
@@ -30,6 +31,22 @@ const monitorRules: readonly Rule[] = [
       Object.entries(undelivered).map(([channel, ms]) => ({ labels: { channel }, value: ms / 1_000 })),
     title: ({ channel }, value) => `The channel "${channel}" has taken no notification for ${value}`,
     first: ({ channel }) => `holdfast alerts test ${shellWord(channel ?? "")}`,
+  },
+  {
+    name: "RedisEvicting",
+    says: "Redis deletes keys to make room, and tasks may be among them",
+    unit: "keys",
+    bad: "above",
+    clearShare: 1,
+    defaults: { ...usual, thresholds: { critical: 0 }, windowMs: 5 * minute },
+    mutedBy: [],
+    find: (look) =>
+      look.facts.servers.map(({ node }) => ({
+        labels: { node },
+        value: grown(look, "RedisEvicting", { node }, counters.evicted(node)),
+      })),
+    title: ({ node }, value) => `Redis ${node} has deleted ${value} for want of memory`,
+    first: ({ node }) => `redis-cli -u ${shellWord(`redis://${node}`)} config set maxmemory-policy noeviction`,
   },
   {
     name: "StorageDown",

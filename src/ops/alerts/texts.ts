@@ -119,6 +119,8 @@ export function valueText(value: number, unit: Unit): string {
       return counted(value, "task");
     case "letters":
       return counted(value, "dead letter");
+    case "keys":
+      return counted(value, "key");
     case "seconds":
       return durationText(value);
     case "ratio":

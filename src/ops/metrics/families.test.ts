@@ -12,7 +12,14 @@ const died = (queue: string, type: string, count: number, reason = "timeout") =>
   reason,
   count,
 });
-const facts = (more: Partial<Facts>): Facts => ({ atMs: 0, queues: [], groups: undefined, types: undefined, ...more });
+const facts = (more: Partial<Facts>): Facts => ({
+  atMs: 0,
+  queues: [],
+  groups: undefined,
+  types: undefined,
+  servers: [],
+  ...more,
+});
 const metrics = (queues: number, types: number) =>
   new StorageMetrics({ metricQueues: queues, metricTypes: types }, new Trail(1));
 /** The samples of a metric, as lines without its name. */

@@ -54,6 +54,11 @@ export class StorageMetrics {
       gauge("holdfast_types_folded", "Types that are told together, as the type other; they have fewest attempts.", [
         { labels: { type: other }, value: types.folded },
       ]),
+      counter(
+        "holdfast_redis_evicted_keys_total",
+        "Keys that a Redis server has deleted for want of memory since this monitor runs, tasks perhaps among them.",
+        facts.servers.map(({ node }) => ({ labels: { node }, value: this.#trail.evicted(node) })),
+      ),
     ];
   }
 }
