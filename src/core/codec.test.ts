@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { message } from "../../test/support/builders.js";
-import { decodeMessage, encodeMessage } from "./codec.js";
+import { decodeMessage, encodeMessage, hadNegative } from "./codec.js";
 import { HoldfastError } from "./errors.js";
 import type { TaskMessage } from "./message.js";
 import { goldenMessages } from "../../test/support/golden-messages.js";
@@ -125,6 +125,12 @@ describe("codec", () => {
 
     expect(plain(read)).toEqual(plain(message({ type: "", id: "", queue: "", maxRetry: 0, timeoutMs: 0, ...fields })));
     expect(plain(decodeMessage(encodeMessage(read)))).toEqual(plain(read));
+  });
+
+  it("tells where a count or a time was negative", () => {
+    const told = ["28ffffffffffffffffff01", "28ffffffff0f", "40ffffffffffffffffff01", "2801", "4080808080808080808001"];
+
+    expect(told.map((bytes) => hadNegative(decodeMessage(hex(bytes))))).toEqual([true, true, true, false, true]);
   });
 
   it.each([

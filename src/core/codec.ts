@@ -128,8 +128,13 @@ export function decodeMessage(stored: Uint8Array): TaskMessage {
         reader.skip(tag);
     }
   }
+  if (reader.hadNegative) negative.add(message);
   return message;
 }
+
+const negative = new WeakSet<TaskMessage>();
+/** Whether a time or a count was negative where this was decoded from, and is read as none. */
+export const hadNegative = (message: TaskMessage): boolean => negative.has(message);
 
 function mapEntry(reader: Reader): [name: string, value: string] {
   let name = "";

@@ -107,6 +107,8 @@ export class Reader {
   /** Where this buffer begins in the message, so that errors name the place in the whole. */
   readonly #base: number;
   #at = 0;
+  /** A count or a time was below nothing. */
+  hadNegative = false;
 
   constructor(stored: Uint8Array, base = 0) {
     this.#buffer = Buffer.isBuffer(stored) ? stored : Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
@@ -148,8 +150,11 @@ export class Reader {
 
   /** A count of asynq's: negative ones, which have no meaning, are read as 0. */
   int32(): number {
-    const value = this.#number();
-    return typeof value === "number" ? value : Math.max(0, Number(BigInt.asIntN(32, value)));
+    const read = this.#number();
+    if (typeof read === "number") return read;
+    const value = Number(BigInt.asIntN(32, read));
+    this.hadNegative ||= value < 0;
+    return Math.max(0, value);
   }
 
   /** Seconds as ms; negative times, which have no meaning, are read as none. */
@@ -157,6 +162,7 @@ export class Reader {
     const read = this.#number();
     if (typeof read === "number") return read * 1_000;
     const value = BigInt.asIntN(64, read);
+    this.hadNegative ||= value < 0n;
     if (value <= 0n) return 0;
     return Number(value > maxSeconds ? maxSeconds : value) * 1_000;
   }

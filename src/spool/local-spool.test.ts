@@ -3,6 +3,7 @@ import { newTask } from "../../test/support/builders.js";
 import { away, ids, localSpools } from "../../test/support/local-spools.js";
 import { until } from "../../test/support/until.js";
 import { newId } from "../core/ids.js";
+import { silent } from "../core/log.js";
 
 describe("a broker's spool", () => {
   const open = localSpools();
@@ -208,6 +209,27 @@ describe("a broker's spool", () => {
     storage.incarnation = { id: "two", persistence: "aof" };
     await until("it was sent again", () => storage.sent.length === 2);
     expect(storage.calls.flat().map(({ spooled }) => spooled)).toEqual([8_160_000, 960_000]);
+  });
+
+  it("warns where it is to trust storage sooner than storage keeps what it takes, and not where it waits as long", async () => {
+    const warned = async (trustAfterMs: number) => {
+      const sentences: string[] = [];
+      const log = {
+        ...silent,
+        warn: (fields: object, sentence: string) => sentences.push(JSON.stringify(fields), sentence),
+      };
+      const { storage, spool, accept } = open({ trustAfterMs, log });
+      storage.trustAfterMs = 60;
+      await accept(["a"]);
+      await until("it is answered for", () => spool.counters().delivered === 1);
+      return sentences;
+    };
+
+    expect(await warned(20)).toEqual([
+      '{"trustAfterMs":20,"advisedMs":60}',
+      expect.stringContaining("trustAfter is shorter than this Redis may take to lose what it acknowledged"),
+    ]);
+    expect(await warned(60)).toEqual([]);
   });
 
   it("keeps to a rate where it is given one", async () => {

@@ -1,5 +1,6 @@
 import { type Cancellation, type Lease, type LeasedTask, type LostLease, maxCrashes } from "../broker/broker.js";
 import type { Clock } from "../core/clock.js";
+import { hadNegative } from "../core/codec.js";
 import type { RunningTask } from "../core/info.js";
 import { HoldfastError } from "../core/errors.js";
 import type { Outcome } from "../core/outcome.js";
@@ -55,6 +56,8 @@ export class Crew {
   /** When the last task ended, or the first began after none was running. */
   #busySinceMs = 0;
   #lineIsWatched = false;
+  /** Types of which it was said that a task has negative numbers: once is enough, and so are that many types. */
+  readonly #negative = new Set<string>();
   /** Others, of another program, serve the same queues: nothing is to be held back from them. */
   shared = false;
 
@@ -228,6 +231,7 @@ export class Crew {
     const { type } = task.message;
     const isBounded = this.#handlers.limitOf(type) !== undefined;
     if (this.waits(task)) this.#events.onLate(task);
+    if (hadNegative(task.message)) this.#warnOfNegative(task);
     const attempt = new Attempt(task, this.#handlers, this.#options, this.#clock, {
       onProgress: this.#events.onProgress,
       remember: this.#events.remember,
@@ -245,6 +249,13 @@ export class Crew {
     this.#running.add(attempt);
     if (isBounded) this.#runningOf.set(type, (this.#runningOf.get(type) ?? 0) + 1);
     attempt.start();
+  }
+
+  /** Another client wrote it: asynq's takes a timeout of -1 s, and its server ends such a task at once. */
+  #warnOfNegative({ message: { type, id }, lease: { queue } }: LeasedTask): void {
+    if (this.#negative.has(type) || this.#negative.size >= 100) return;
+    this.#negative.add(type);
+    this.#options.log.warn({ queue, type, id }, "a time or a count of this task is negative: it is read as none");
   }
 
   #keepPace(): void {
