@@ -4,6 +4,9 @@ import type { GoTask } from "./witness.js";
 
 export const queue = "q";
 export const group = "g";
+/** What handlers fail with, and what they answer. */
+export const boom = "boom";
+export const result = Buffer.from("result");
 
 /** asynq, or Holdfast, doing to one queue what both can do. What is not given away by its name is told. */
 export interface Side {
@@ -27,6 +30,12 @@ export interface Side {
   resume(): Promise<void>;
   drop(): Promise<void>;
   cancel(id: string): Promise<void>;
+  /** A server says that it is there, and takes what is pending. */
+  appear(): Promise<void>;
+  /** It says again that it is there, and what it runs, and goes on holding it. */
+  beat(): Promise<void>;
+  /** It says that it goes. */
+  leave(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,6 +44,8 @@ export interface Operation {
   readonly name: string;
   readonly arrange: Act;
   readonly act: Act;
+  /** Told as well: what servers say of themselves. */
+  readonly withServers?: boolean;
 }
 
 const bytes = (text: string) => Buffer.from(text);
@@ -80,6 +91,8 @@ const due =
     for (const id of await admin.zrange(`asynq:{${queue}}:${key}`, 0, "-1"))
       await admin.zadd(`asynq:{${queue}}:${key}`, Math.floor(Date.now() / 1_000) - 5, id);
   };
+/** A server runs a task. */
+const beating = after(put(task("a")), (side) => side.appear());
 /** So that a server does its duties, and leaves the tasks where they are. */
 const paused: Act = async ({ admin }) => {
   await admin.set(`asynq:{${queue}}:paused`, "1");
@@ -100,6 +113,7 @@ const states = {
 } satisfies Partial<Record<TaskState, Act>>;
 
 const operation = (name: string, arrange: Act, act: Act): Operation => ({ name, arrange, act });
+const ofServer = (...given: Parameters<typeof operation>): Operation => ({ ...operation(...given), withServers: true });
 const nothing: Act = async () => {};
 
 function ofStates(
@@ -172,5 +186,12 @@ export const operations: readonly Operation[] = [
       grouped("f"),
     ),
     (side) => side.drop(),
+  ),
+  ofServer("a server comes", nothing, (side) => side.appear()),
+  ofServer("a server's beat, with a task that it runs: the lease is extended", beating, (side) => side.beat()),
+  ofServer(
+    "a server goes",
+    (side) => side.appear(),
+    (side) => side.leave(),
   ),
 ];

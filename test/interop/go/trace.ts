@@ -2,59 +2,21 @@ import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import type { RedisServer } from "../../support/redis-server.js";
 import { until } from "../../support/until.js";
+import { Lists } from "./lists.js";
+import { mutationsOf } from "./mutations.js";
 
-/** What was written to a server, one mutation a line, each told once, sorted. */
+/** What was written to a server, a mutation a line, as often as it happened, sorted. */
 export type Trace = readonly string[];
 
-/** All that reads; whatever is neither here nor below fails the test, so that no write goes unseen. */
-const reads = new Set(
-  `AUTH CLIENT CLUSTER COMMAND CONFIG ECHO EVAL EVALSHA EXISTS GET HELLO HGET HGETALL HMGET HRANDFIELD INFO KEYS LINDEX LLEN
-  LPOS LRANGE MEMORY MGET MONITOR PING PTTL ROLE SCRIPT SELECT SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SUBSCRIBE TIME TTL
-  TYPE UNSUBSCRIBE XREVRANGE ZCARD ZCOUNT ZMSCORE ZRANDMEMBER ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCORE SCAN`.split(/\s+/),
-);
-
-const everyOther = (list: readonly string[]) => list.filter((_, n) => n % 2 === 0);
-
-/** A write as what it does to which key: commands that do the same are told alike. */
-const writes: Record<string, (args: readonly string[]) => readonly string[]> = {
-  HSET: ([key, ...pairs]) => everyOther(pairs).map((field) => `set ${key} ${field}`),
-  HSETNX: ([key, field]) => [`set ${key} ${field}`],
-  HINCRBY: ([key, field]) => [`set ${key} ${field}`],
-  HDEL: ([key, ...fields]) => (ownKey(key!) ? [`remove from ${key}`] : fields.map((field) => `unset ${key} ${field}`)),
-  LPUSH: ([key]) => [`push to the head of ${key}`],
-  RPUSH: ([key]) => [`push to the tail of ${key}`],
-  RPOPLPUSH: ([from, to]) => [`remove from ${from}`, `push to the head of ${to}`],
-  LSET: ([key]) => [`overwrite in ${key}`],
-  LREM: ([key]) => [`remove from ${key}`],
-  LTRIM: ([key]) => [`remove from ${key}`],
-  RPOP: ([key]) => [`remove from ${key}`],
-  ZADD: ([key, option]) => [`${option === "XX" ? "renew in" : "add to"} ${key}`],
-  ZREM: ([key]) => [`remove from ${key}`],
-  ZREMRANGEBYSCORE: ([key]) => [`remove from ${key}`],
-  ZREMRANGEBYRANK: ([key]) => [`remove from ${key}`],
-  SADD: ([key]) => [`add to ${key}`],
-  SREM: ([key]) => [`remove from ${key}`],
-  SET: ([key, , ...options]) => [`set ${key}${options.includes("EX") ? ", expiring" : ""}`],
-  SETNX: ([key]) => [`set ${key}`],
-  SETEX: ([key]) => [`set ${key}, expiring`],
-  INCR: ([key]) => [`count ${key}`],
-  INCRBY: ([key]) => [`count ${key}`],
-  EXPIRE: ([key]) => [`expire ${key}`],
-  PEXPIRE: ([key]) => [`expire ${key}`],
-  EXPIREAT: ([key]) => [`expire ${key}`],
-  DEL: (keys) => keys.map((key) => `delete ${key}`),
-  UNLINK: (keys) => keys.map((key) => `delete ${key}`),
-  XADD: ([key]) => [`append to ${key}`],
-  XTRIM: ([key]) => [`trim ${key}`],
-  PUBLISH: ([channel]) => [`publish on ${channel}`],
-};
-
-const ownKey = (key: string) => key.startsWith("holdfast:");
+interface Seen {
+  readonly nowS: number;
+  readonly words: string[];
+}
 
 /** Records what is written to a server while something is done, with MONITOR. */
 export class Recorder {
   readonly #redis: Redis;
-  readonly #seen: string[][] = [];
+  readonly #seen: Seen[] = [];
   #marks = "";
 
   static async on(server: RedisServer): Promise<Recorder> {
@@ -70,18 +32,26 @@ export class Recorder {
     this.#redis = admin;
     this.#client = client;
     this.#monitor = monitor;
-    monitor.on("monitor", (_time: string, args: string[]) => {
-      if (args[0]!.toUpperCase() === "ECHO") this.#marks = args[1]!;
-      else this.#seen.push(args);
+    monitor.on("monitor", (time: string, words: string[]) => {
+      if (words[0]!.toUpperCase() === "ECHO") this.#marks = words[1]!;
+      else this.#seen.push({ nowS: Number(time), words });
     });
   }
 
-  async record(act: () => Promise<void>): Promise<Trace> {
+  /** `withServers`: also what they say of themselves. */
+  async record(act: () => Promise<void>, withServers = false): Promise<Trace> {
+    const lists = await Lists.of(this.#redis);
     await this.#mark();
     this.#seen.length = 0;
     await act();
     await this.#mark();
-    return traceOf(this.#seen);
+    const left = withServers ? otherRounds : rounds;
+    const lines = this.#seen.flatMap(({ nowS, words }) =>
+      mutationsOf(words, { nowS, lists })
+        .filter((line) => !left.test(line))
+        .map(withoutNames),
+    );
+    return lines.filter((line, n) => !isOwn(line) || lines.indexOf(line) === n).toSorted();
   }
 
   close(): void {
@@ -97,18 +67,15 @@ export class Recorder {
   }
 }
 
-function traceOf(commands: readonly (readonly string[])[]): Trace {
-  const told = new Set<string>();
-  for (const [command, ...args] of commands) {
-    const name = command!.toUpperCase();
-    if (reads.has(name)) continue;
-    if (writes[name] === undefined) throw new Error(`is ${name} a read or a write? Add it to this file`);
-    for (const line of writes[name](args)) if (!round.test(line)) told.add(withoutDays(line));
-  }
-  return [...told].toSorted();
-}
+/** What is done now and then, whatever the tasks are: looking for sets that are over, marking the data, saying that one lives. */
+const otherRounds = /aggregation_sets|asynq:schedulers\b|holdfast:data\b/;
+const rounds = new RegExp(`${otherRounds.source}|asynq:(servers|workers)\\b`);
 
-/** What is done now and then, whatever the tasks are: saying that one lives, looking for sets that are over, marking the data. */
-const round = /asynq:(servers|workers|schedulers)\b|aggregation_sets|holdfast:data\b/;
-const withoutDays = (line: string) =>
-  line.replaceAll(/\b\d{4}-\d\d-\d\d\b/g, "<day>").replaceAll(/(done|req):\S+/g, "$1:…");
+/** How often what is ours alone is written tells nothing of asynq's data: once will do. */
+const isOwn = (line: string) => /holdfast:|hf_/.test(line);
+
+const withoutNames = (line: string) =>
+  withoutServer(line.replaceAll(/\b\d{4}-\d\d-\d\d\b/g, "<day>").replaceAll(/(done|req):\S+/g, "$1:…"));
+
+/** Keys of a server are named after its host, its process and a chance id. */
+export const withoutServer = (text: string) => text.replaceAll(/\{[^{}]+:\d+:[\da-f-]{36}\}/g, "{<server>}");

@@ -4,9 +4,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { describeRedis, RedisServer } from "../../support/redis-server.js";
 import { asynqPart } from "./asynq-part.js";
 import { differences, type Difference } from "./differences.js";
-import { operations, type Side } from "./operations.js";
+import { type Operation, operations, type Side } from "./operations.js";
 import { buildTimeoutMs, describeGo, goProgram } from "./programs.js";
-import { GoSide, InspectorSide, OurSide } from "./sides.js";
+import { GoSide } from "./go-side.js";
+import { InspectorSide, OurSide } from "./our-side.js";
 import { Recorder, type Trace } from "./trace.js";
 
 const recorded = join(import.meta.dirname, "traces.json");
@@ -19,14 +20,15 @@ interface Told {
 }
 type Traces = Record<string, Told>;
 
-async function traces(server: RedisServer, open: () => Promise<Side>): Promise<Traces> {
+/** Of all operations, or of some. */
+async function traces(server: RedisServer, open: () => Promise<Side>, of = operations): Promise<Traces> {
   const recorder = await Recorder.on(server);
   const told: Traces = {};
-  for (const { name, arrange, act } of operations) {
+  for (const { name, arrange, act, withServers } of of) {
     await server.admin.flushall();
     const side = await open();
     await arrange(side);
-    const writes = await recorder.record(() => act(side));
+    const writes = await recorder.record(() => act(side), withServers);
     told[name] = { writes, leaves: await asynqPart(server.admin) };
     await side.close();
   }
@@ -42,8 +44,17 @@ describe("what Holdfast and asynq write", () => {
     beforeAll(() => goProgram("witness"), buildTimeoutMs);
 
     it("writes, for each operation, what is recorded of it", async () => {
-      await using server = await RedisServer.start();
-      const told = await traces(server, () => GoSide.open(server));
+      // A server beats every five seconds: meanwhile the others are done.
+      const some = async (of: readonly Operation[]) => {
+        await using server = await RedisServer.start();
+        return await traces(server, () => GoSide.open(server), of);
+      };
+      const ofServers = ({ withServers = false }: Operation) => withServers;
+      const [others, servers] = await Promise.all([
+        some(operations.filter((one) => !ofServers(one))),
+        some(operations.filter(ofServers)),
+      ]);
+      const told = { ...others, ...servers };
 
       fresh = told;
       await expect(`${JSON.stringify(told, undefined, 2)}\n`).toMatchFileSnapshot(recorded);
@@ -103,7 +114,15 @@ function leavings(tree: unknown, path: string): string[] {
   return Object.entries(tree).flatMap(([name, below]) => leavings(below, `${path} ${name}`));
 }
 
-const only = (of: readonly string[], others: readonly string[]) => of.filter((line) => !others.includes(line));
+/** Lines that are there more often than among the others, as often as that. */
+function only(of: readonly string[], others: readonly string[]): string[] {
+  const left = [...others];
+  return of.filter((line) => {
+    const at = left.indexOf(line);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+}
 
 const ruleOf = (name: string, side: SideName, line: string) =>
   differences.find((rule) => (rule.in ?? /./).test(name) && rule[side]?.test(line) === true);
@@ -114,10 +133,10 @@ function pageOf(explained: readonly Explained[]): string {
     const of = explained.filter((one) => one.rule === rule);
     const names = operations.map(({ name }) => name).filter((name) => of.some((one) => one.name === name));
     const parts = (["asynq", "holdfast"] as const).flatMap((side) => {
-      const lines = new Set(of.filter((one) => one.side === side).map(({ line }) => line));
-      if (lines.size === 0) return [];
+      const lines = linesOnPage(of.filter((one) => one.side === side));
+      if (lines.length === 0) return [];
       const name = side === "asynq" ? "asynq" : "Holdfast";
-      return [`${name} alone:`, "", ...[...lines].toSorted().map((line) => `- \`${line}\``), ""];
+      return [`${name} alone:`, "", ...lines.map((line) => `- ${line}`), ""];
     });
     const where = names.length > 20 ? `In ${names.length} of the operations.` : `In: ${names.join(" · ")}.`;
     return [`## ${rule.title}`, "", rule.why, "", where, "", ...parts].join("\n");
@@ -125,15 +144,29 @@ function pageOf(explained: readonly Explained[]): string {
   return `${preface}\n${sections.join("\n")}`;
 }
 
+/** Each once, with how often it comes in one operation at most. */
+function linesOnPage(explained: readonly Explained[]): string[] {
+  const times = new Map<string, number>();
+  for (const { name, line } of explained) {
+    const here = explained.filter((one) => one.name === name && one.line === line).length;
+    times.set(line, Math.max(here, times.get(line) ?? 0));
+  }
+  return [...times]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([line, n]) => `\`${line}\`${n > 1 ? `, ${n} times` : ""}`);
+}
+
 const preface = `# Where Holdfast writes other than asynq
 
 Tests let asynq 0.26 and Holdfast do the same ${operations.length} operations on a queue of the same content, record with MONITOR what each
-writes, and compare that and what is there afterwards: keys, types, fields, messages, and what expires. What asynq does is
-kept in \`test/interop/go/traces.json\`; a test runs asynq and holds it against that. All differences are below, each with its
+writes, and compare that and what is there afterwards: keys, types, fields, messages, and what expires; of what is written also
+which entry, how often, and times by how far off they are (to five seconds, from a day on to the hour). What asynq does is kept
+in \`test/interop/go/traces.json\`; a test runs asynq and holds it against that. All differences are below, each with its
 reason: a difference without one fails the test, as does a reason without a difference. This page is written by that test
 (\`npx vitest run test/interop/go/traces -u\`).
 
-A line starting with \`write:\` is a command, told by what it does; \`left:\` is what is there afterwards. \`q\` is the queue,
-\`a\` to \`f\` are tasks, \`g\` is a group. What a server does now and then, whatever its tasks are (saying that it lives, looking
-for aggregation sets that are over), is left out.
+A line starting with \`write:\` is what is done to one entry, in however many commands: what both do, but one of them more often,
+is told with the rest. \`left:\` is what is there afterwards. \`q\` is the queue, \`a\` to \`f\` are tasks, \`g\` is a
+group. What a server does now and then, whatever its tasks are, is told where it is the operation (saying that it lives), and
+else left out, as is looking for aggregation sets that are over.
 `;

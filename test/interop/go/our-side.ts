@@ -1,97 +1,21 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import type { LeasedTask, Settlement } from "../../../src/broker/broker.js";
 import type { Act } from "../../../src/broker/roles.js";
 import { encodeMessage } from "../../../src/core/codec.js";
+import type { WorkerInfo } from "../../../src/core/info.js";
 import { newTask as newTaskOf, type TaskMessage } from "../../../src/core/message.js";
 import type { TaskState } from "../../../src/core/state.js";
 import { redisBroker } from "../../../src/redis/index.js";
+import { pendingKey } from "../../../src/redis/keys.js";
 import type { RedisBroker } from "../../../src/redis/redis-broker.js";
 import { Inspector, type TaskRequest } from "../../../src/index.js";
 import type { RedisServer } from "../../support/redis-server.js";
 import { settled } from "../../support/builders.js";
-import { until } from "../../support/until.js";
-import { group, queue, type Side } from "./operations.js";
+import { renew } from "../../support/renew.js";
+import { boom, group, queue, result, type Side } from "./operations.js";
 import { ours } from "./site.js";
-import { type GoTask, type Script, Witness } from "./witness.js";
-
-const boom = "boom";
-const result = Buffer.from("result");
-
-/** asynq. Its server does its duties when it is there: what is paused stays where it is. */
-export class GoSide implements Side {
-  readonly #go: Witness;
-  readonly #server: RedisServer;
-
-  /** A process of its own, for asynq remembers which queues it has announced. */
-  static async open(server: RedisServer): Promise<GoSide> {
-    return new GoSide(server, await Witness.start(server));
-  }
-
-  private constructor(server: RedisServer, go: Witness) {
-    this.#server = server;
-    this.#go = go;
-  }
-
-  get admin() {
-    return this.#server.admin;
-  }
-
-  close(): Promise<void> {
-    return this.#go.kill();
-  }
-
-  async enqueue(task: GoTask): Promise<void> {
-    await this.#go.enqueue(task);
-  }
-
-  async work(how: Parameters<Side["work"]>[0]): Promise<void> {
-    const scripts: Record<typeof how, Script> = {
-      succeed: {},
-      keep: { result },
-      fail: { fail: 100, error: boom },
-      skip: { fail: 100, error: boom, skip: true },
-      revoke: { revoke: true },
-    };
-    await this.#serve({ handlers: { "*": scripts[how] } }, () => this.#none("pending", "active"));
-  }
-
-  async release(): Promise<void> {
-    const started = () => this.admin.llen(`asynq:{${queue}}:active`);
-    await this.#serve({ handlers: { "*": { sleepMs: 5_000 } } }, async () => (await started()) === 1);
-  }
-
-  promote = () => this.#serve({}, async () => (await this.#none("scheduled")) && (await this.#none("retry")));
-  prune = () => this.#serve({}, () => this.#none("completed"));
-  reclaim = () => this.#serve({}, () => this.#none("active"));
-
-  run = (id: string) => this.#go.inspect("run", { queue, id });
-  archive = (id: string) => this.#go.inspect("archive", { queue, id });
-  delete = (id: string) => this.#go.inspect("delete", { queue, id });
-  runAll = (state: TaskState) => this.#go.inspect("runAll", { queue, state, group });
-  archiveAll = (state: TaskState) => this.#go.inspect("archiveAll", { queue, state, group });
-  deleteAll = (state: TaskState) => this.#go.inspect("deleteAll", { queue, state, group });
-  update = (id: string, payload: Uint8Array) => this.#go.inspect("update", { queue, id, payload });
-  pause = () => this.#go.inspect("pause", { queue });
-  resume = () => this.#go.inspect("resume", { queue });
-  cancel = (id: string) => this.#go.inspect("cancel", { id });
-  drop = () => this.#go.inspect("drop", { queue, force: true });
-
-  async #serve(options: Parameters<Witness["serve"]>[0], done: () => Promise<boolean>): Promise<void> {
-    await this.#go.serve({
-      queues: { [queue]: 1 },
-      retryDelayMs: 3_600_000,
-      forwardMs: 50,
-      janitorMs: 50,
-      shutdownMs: 50,
-      ...options,
-    });
-    await until("asynq is done", done, 15_000);
-    await this.#go.stop();
-  }
-
-  async #none(...keys: string[]): Promise<boolean> {
-    return (await this.admin.exists(keys.map((key) => `asynq:{${queue}}:${key}`))) === 0;
-  }
-}
+import type { GoTask } from "./witness.js";
 
 const act: Act = { actor: "test", reason: "", requestId: "r" };
 const all = { limit: 500 };
@@ -100,7 +24,9 @@ const all = { limit: 500 };
 export class OurSide implements Side {
   protected readonly broker: RedisBroker;
   readonly #server: RedisServer;
+  readonly #id = `${hostname()}:${process.pid}:${randomUUID()}`;
   #requests = 0;
+  #held: readonly LeasedTask[] = [];
 
   constructor(server: RedisServer) {
     this.#server = server;
@@ -171,6 +97,48 @@ export class OurSide implements Side {
   resume = async () => void (await this.broker.setPaused([queue], false, act, this.#now));
   cancel = async (id: string) => void (await this.broker.cancel([{ queue, id }], "retry", act, this.#now));
   drop = async () => void (await this.broker.dropQueue(queue, { force: true, ...all }, act, this.#now));
+
+  async appear(): Promise<void> {
+    await this.#announce([]);
+    if ((await this.admin.exists(pendingKey(queue))) === 1) this.#held = await this.#lease();
+  }
+
+  /** A worker does the one every five seconds, its lease keeper the other when a third of a lease is over. */
+  async beat(): Promise<void> {
+    await this.#announce(this.#held);
+    // Later than it was, as it is by then: one that ends as late already is left as it is.
+    const untilS = Math.ceil(this.#now / 1_000) + 31;
+    await renew(this.#server, [queue], this.#held, untilS);
+  }
+
+  leave = () => this.broker.withdraw(this.#worker([]));
+
+  async #announce(held: readonly LeasedTask[]): Promise<void> {
+    await this.broker.announce(this.#worker(held), 10_000, this.#now);
+  }
+
+  /** As a worker tells of itself. */
+  #worker(held: readonly LeasedTask[]): WorkerInfo {
+    const startedAtMs = this.#now;
+    return {
+      id: this.#id,
+      host: hostname(),
+      pid: process.pid,
+      concurrency: 10,
+      queues: { [queue]: 1 },
+      strictPriority: false,
+      status: "active",
+      startedAtMs,
+      running: held.map(({ lease: { id }, message: { type, payload, timeoutMs } }) => ({
+        queue,
+        id,
+        type,
+        payload,
+        startedAtMs,
+        limitAtMs: startedAtMs + timeoutMs,
+      })),
+    };
+  }
 
   get #now(): number {
     return this.broker.clock.nowMs();
