@@ -148,6 +148,9 @@ const sentinel = redisEngine("sentinel", async () => {
 /** What runs behind Sentinels, too, unless BROKERS names them: there a server is like any other, once it is found. */
 const behindSentinels = new Set(["answers in order", "outcomes", "repeated requests", "tokens fence", "signals"]);
 
+/** What is done a hundred times over runs on one engine of each kind, unless BROKERS names them. */
+const ofEachKind = new Set(["redrives killed at each step"]);
+
 /**
  * The engines to hold a promise: all of them, or those that BROKERS names (a list with commas): memory, file, redis,
  * cluster, sentinel, or "embedded" for both files.
@@ -156,7 +159,9 @@ export function enginesFor(promise: string): readonly Engine[] {
   const names = process.env["BROKERS"];
   const all = [memory, file, redis, cluster, sentinel];
   if (names === undefined || names === "")
-    return all.filter((engine) => engine !== sentinel || behindSentinels.has(promise));
+    return ofEachKind.has(promise)
+      ? [memory, redis]
+      : all.filter((engine) => engine !== sentinel || behindSentinels.has(promise));
   const wanted = names.split(",").flatMap((name) => (name === "embedded" ? ["memory", "file"] : [name.trim()]));
   for (const name of wanted) {
     if (!all.some((engine) => engine.name === name))

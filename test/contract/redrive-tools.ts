@@ -39,29 +39,34 @@ export const dyingAfter = (t: Trial, verb: keyof DeadLetterStore, dies: () => Pr
 
 export const death = "the process has died";
 
+/** What a process asks of storage, and that it changes nothing there. */
+const readVerb = /^(?:read|list|find|queues$|redriveStands|redrivenTasks|knownCauses|failureGroups|evicted)/;
+export const changesNothing = (verb: string): boolean => readVerb.test(verb);
+
 /** A process for which each verb is carried out by this; once that throws, it does nothing any more. */
 export function dying(
   t: Trial,
   instead: (verb: string, carryOut: () => Promise<unknown>) => Promise<unknown>,
 ): Trial["broker"] {
-  const store = t.broker.deadLetters!;
   let isDead = false;
-  const mortal = new Proxy(store, {
-    get:
-      (target, verb) =>
-      async (...given: unknown[]) => {
-        if (isDead) throw new Error(death);
-        try {
-          return await instead(String(verb), async () =>
-            Reflect.apply(Reflect.get(target, verb) as () => unknown, target, given),
-          );
-        } catch (error) {
-          isDead ||= error instanceof Error && error.message === death;
-          throw error;
-        }
+  const mortal = <T extends object>(whole: T): T =>
+    new Proxy(whole, {
+      get(target, verb) {
+        const own: unknown = Reflect.get(target, verb);
+        if (typeof own !== "function") return own;
+        return async (...given: unknown[]): Promise<unknown> => {
+          if (isDead) throw new Error(death);
+          try {
+            return await instead(String(verb), async () => Reflect.apply(own, target, given) as unknown);
+          } catch (error) {
+            isDead ||= error instanceof Error && error.message === death;
+            throw error;
+          }
+        };
       },
-  });
-  return changed(t.broker, "deadLetters", mortal);
+    });
+  const { audit, deadLetters } = t.broker;
+  return changed(changed(mortal(t.broker), "deadLetters", mortal(deadLetters!)), "audit", mortal(audit));
 }
 
 /** As if the time of whoever drives it had run out. */

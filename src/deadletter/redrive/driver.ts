@@ -17,7 +17,7 @@ import {
   type StoredRedrive,
 } from "./document.js";
 import { lookAtMoved } from "./look.js";
-import { moveLeft } from "./move-left.js";
+import { broughtBefore, moveLeft } from "./move-left.js";
 import { movedOf, nextOf } from "./next.js";
 import { anyLookMs, markText } from "./outcome.js";
 import { Pace } from "./pace.js";
@@ -277,7 +277,12 @@ export class RedriveDriver {
     });
     const mark = markText({ fingerprint: "", retentionMs: 0, movedAtMs: 0, why: "cancelled" });
     await inTurns(open, async ({ queue, left, due }) => {
-      const notes = left.map(({ id }) => ({ id, became: "notMoved" as const, mark, cause: "" }));
+      const ids = left.map(({ id }) => id);
+      // They run there: what stayed here as well would run once more some day.
+      const brought = await broughtBefore(this.#desk, this.#id, redrive, queue, ids);
+      if (brought.length > 0) await moveLeft(this.#desk, this.#id, redrive, queue, brought);
+      const rest = ids.filter((id) => !brought.includes(id));
+      const notes = rest.map((id) => ({ id, became: "notMoved" as const, mark, cause: "" }));
       if (notes.length > 0) await this.#desk.store.noteRedriven(this.#id, queue, notes, redrive.round);
       if (due.length > 0) await lookAtMoved(this.#desk, this.#id, redrive, queue, due, { nowMs, last: true });
     });

@@ -3,6 +3,7 @@ import type { RedriveCounts } from "../../broker/redriving.js";
 import type { Desk } from "../desk.js";
 import type { RedriveDocument } from "./document.js";
 import { ineligible } from "./eligible.js";
+import { routedHeader } from "./message.js";
 import { type Moved, moveTasks } from "./mover.js";
 import { type Mark, markText, retentionToSee } from "./outcome.js";
 
@@ -45,4 +46,18 @@ export async function moveLeft(
   if (notes.length > 0) await store.noteRedriven(redrive, queue, notes, round);
   const moved = [...results.values()].filter(({ status }) => status === "moved").length;
   return { left: -(moved + notes.length), waiting: moved, notMoved: notes.length };
+}
+
+/** Those that it has brought to another queue already: its process died before they had left theirs. */
+export async function broughtBefore(
+  { broker }: Desk,
+  redrive: string,
+  { settings }: RedriveDocument,
+  queue: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const there = settings.queue;
+  if (there === undefined || there === queue || ids.length === 0) return [];
+  const found = await broker.find(ids.map((id) => ({ queue: there, id })));
+  return ids.filter((_, n) => found[n]?.message?.headers[routedHeader] === redrive);
 }
