@@ -83,3 +83,18 @@ it("takes eight bytes for each counter of a queue that is at work, and no more t
   expect(trail.increase(counters.arrived("stays-1"), 10_000, 79_000)).toEqual({ by: 10, whole: true });
   expect(trail.increase(counters.finished("stays-9"), 20_000, 79_000)).toEqual({ by: 20, whole: true });
 });
+
+it("takes what a server deleted long ago for no news when it comes back from where it was not seen", () => {
+  const trail = new Trail(60_000);
+  const server = (atMs: number, count: number) => ({
+    node: "db:6379",
+    evicted: { count, runId: "one", uptimeMs: 9_000_000 + atMs, atMs },
+  });
+  const looks = [[server(0, 7)], [server(1_000, 9)], [], [], [server(4_000, 9)], [server(5_000, 10)]];
+  const grown = looks.map((servers, n) => {
+    trail.add(facts(n * 1_000, 0, { servers }));
+    return trail.increase(counters.evicted("db:6379"), 1_000, n * 1_000).by;
+  });
+
+  expect(grown).toEqual([0, 2, 0, 0, 0, 1]);
+});

@@ -88,8 +88,8 @@ export class Trail {
     }
   }
 
-  #totalsOf({ queues, types, servers }: Facts): Totals {
-    const most = this.#numbers.size + 3 * queues.length + 2 * (types?.length ?? 0) + servers.length;
+  #totalsOf({ queues, types }: Facts): Totals {
+    const most = this.#numbers.size + 3 * queues.length + 2 * (types?.length ?? 0) + this.#evicted.size;
     const totals = new Float64Array(most);
     const add = (name: string, more: number) => {
       if (more <= 0) return; // Most of thousands of queues are idle.
@@ -107,7 +107,8 @@ export class Trail {
       add(counters.type(type, "all"), count);
       if (outcome !== "completed") add(counters.type(type, "failed"), count);
     }
-    for (const { node } of servers) add(counters.evicted(node), this.evicted(node));
+    // Also of one that is away, or is no master now: when it comes back, what it deleted long ago is no news.
+    for (const [node, { total }] of this.#evicted) add(counters.evicted(node), total);
     return totals.slice(0, this.#numbers.size);
   }
 
