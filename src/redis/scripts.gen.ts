@@ -3650,7 +3650,7 @@ export interface MoveHead {
 
 export const moveScript: Script = {
   name: "move",
-  sha1: "c532219a2f43ca7cb7735b4f810ffc46a879f6f5",
+  sha1: "84b7b65f294784237c9caf800bc5fe126da50a7e",
   text: `-- Move tasks of one queue to pending, to the archive, or out of the world: those of \`ids\` (JSON), or the first \`limit\` of
 -- a state when \`state\` names one; of all groups when \`group\` names none. What is ordered by the time it is due goes on from
 -- \`cursor\`, for tasks that come back are in front of those that have not moved yet.
@@ -3952,6 +3952,17 @@ local function receipt_of(id)
   return "m"
 end
 
+-- A key of another type hides what is to be there again when it is gone: a task whose state says so may be in it.
+local function look_open(task)
+  if task.state == "pending" then
+    fits(pending, "list")
+  elseif task.state == "active" then
+    fits(lease, "zset")
+  elseif is_state[task.state] then
+    for _, key in ipairs(sets_of(task.state, task.group)) do fits(key, "zset") end
+  end
+end
+
 -- Entries of one place, its first: tasks that are there, what is no task, and strays, whose task is elsewhere.
 local function choose(key, entries)
   for _, id in ipairs(entries) do
@@ -3964,6 +3975,7 @@ local function choose(key, entries)
     elseif task.state ~= state and is_in_place(asynq, holdfast, id, task.state) then
       strays = strays + 1
     else
+      if task.state ~= state then look_open(task) end
       chosen[#chosen + 1] = task
     end
     seen[id] = true

@@ -43,6 +43,20 @@ describeRedis("an id where its task is not", () => {
     expect((await broker.exchange({ settle: [settled.completed(a!)] }, nowMs)).settled).toEqual(["settled"]);
   });
 
+  it("in a group, while a key of another type hides where its state says it is: it is not deleted", async () => {
+    await put("archived");
+    await server.admin.zadd("asynq:{default}:g:team", nowS, "a");
+    await server.admin.sadd("asynq:{default}:groups", "team");
+    await server.admin.rpush("asynq:{default}:archived", "in the way");
+    const by = { actor: "test", reason: "", requestId: "r" };
+    const team = { queue: "default", state: "aggregating", group: "team" } as const;
+
+    const deleting = broker.move(team, "deleted", by, { limit: 10 }, nowMs);
+
+    await expect(deleting).rejects.toThrow("asynq:{default}:archived is a list, not a zset");
+    expect(await state()).toBe("archived");
+  });
+
   it.each([
     ["archived", "archived"],
     ["completed", "completed"],

@@ -105,6 +105,17 @@ local function receipt_of(id)
   return "m"
 end
 
+-- A key of another type hides what is to be there again when it is gone: a task whose state says so may be in it.
+local function look_open(task)
+  if task.state == "pending" then
+    fits(pending, "list")
+  elseif task.state == "active" then
+    fits(lease, "zset")
+  elseif is_state[task.state] then
+    for _, key in ipairs(sets_of(task.state, task.group)) do fits(key, "zset") end
+  end
+end
+
 -- Entries of one place, its first: tasks that are there, what is no task, and strays, whose task is elsewhere.
 local function choose(key, entries)
   for _, id in ipairs(entries) do
@@ -117,6 +128,7 @@ local function choose(key, entries)
     elseif task.state ~= state and is_in_place(asynq, holdfast, id, task.state) then
       strays = strays + 1
     else
+      if task.state ~= state then look_open(task) end
       chosen[#chosen + 1] = task
     end
     seen[id] = true
