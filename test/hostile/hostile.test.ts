@@ -1,11 +1,14 @@
-import { expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Broker } from "../../src/broker/broker.js";
+import { GoReader } from "../interop/go/go-reader.js";
+import { buildTimeoutMs, hasGo } from "../interop/go/programs.js";
 import { onRedis } from "../support/on-redis.js";
 import { describeRedis, type RedisServer } from "../support/redis-server.js";
 import { besiege } from "./siege.js";
 import { seed } from "../support/seed.js";
 
 const spaces = 200;
+const withGo = hasGo("Go's asynq reads what is left of a hostile key space");
 
 describeRedis("whatever is in the keys of a queue", () => {
   let server: RedisServer;
@@ -13,12 +16,21 @@ describeRedis("whatever is in the keys of a queue", () => {
 
   onRedis((site) => ({ server, broker } = site));
 
+  let go: GoReader | undefined;
+  beforeAll(async () => {
+    if (withGo) go = await GoReader.on(server);
+  }, buildTimeoutMs);
+  afterAll(() => go?.close());
+
   it("stops no healthy task, is never lost, and leaves nothing that a peer cannot read", async () => {
     let told = 0;
-    for (let n = 0; n < spaces; n += 1) told += (await besiege(server.admin, broker, seed + n)).problems;
+    for (let n = 0; n < spaces; n += 1) told += (await besiege(server.admin, broker, seed + n, go?.peer)).problems;
 
     // Keys of the wrong type were among it.
     expect(told).toBeGreaterThan(0);
+    if (go === undefined) return;
+    expect(go.spaces).toBe(spaces);
+    expect(go.told).toBeGreaterThan(spaces / 2);
   }, 300_000);
 
   it("is told with the seed it came from, when it is more than the engine takes", async () => {

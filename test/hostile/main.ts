@@ -6,11 +6,18 @@ import { besiegeRows } from "./rows-siege.js";
 import { besiege } from "./siege.js";
 
 /**
- * `npm run fuzz:keys -- [--count 5000] [--seed n] [--all] [--rows]`: so many hostile key spaces on a real server or, with
- * `--rows`, so many files with hostile rows. It stops at the first that fails, unless it is to try them all.
+ * `npm run fuzz:keys -- [--count 5000] [--seed n] [--all] [--go | --rows]`: so many hostile key spaces on a real server, what is
+ * left of them read by Go's asynq with `--go`, or, with `--rows`, so many files with hostile rows. It stops at the first that
+ * fails, unless it is to try them all.
  */
 const { values } = parseArgs({
-  options: { count: { type: "string" }, seed: { type: "string" }, all: { type: "boolean" }, rows: { type: "boolean" } },
+  options: {
+    count: { type: "string" },
+    seed: { type: "string" },
+    all: { type: "boolean" },
+    go: { type: "boolean" },
+    rows: { type: "boolean" },
+  },
 });
 const count = Number(values.count ?? 5_000);
 const first = Number(values.seed ?? Math.floor(Math.random() * 2 ** 30));
@@ -34,15 +41,22 @@ try {
 } finally {
   await site.close();
 }
-process.stdout.write(`${count} ${kind} from seed ${first}: ${failures} failed, ${problems} problems were told\n`);
+const seconds = Math.round(performance.now() / 1_000);
+process.stdout.write(
+  `${count} ${kind} from seed ${first}: ${failures} failed, ${problems} problems were told${site.more()}, in ${seconds} s\n`,
+);
 process.exitCode = failures === 0 ? 0 : 1;
 
 async function openServer() {
   const server = await RedisServer.start();
   const broker = redisBroker({ url: server.url });
+  // Looking for Go takes a moment, which is for those who ask for it.
+  const go = values.go === true ? await (await import("../interop/go/go-reader.js")).GoReader.on(server) : undefined;
   return {
-    besiege: async (seed: number) => (await besiege(server.admin, broker, seed)).problems,
+    besiege: async (seed: number) => (await besiege(server.admin, broker, seed, go?.peer)).problems,
+    more: () => (go === undefined ? "" : `, Go read ${go.told} tasks in ${go.spaces} of them`),
     close: async () => {
+      await go?.close();
       await broker.close();
       await server.stop();
     },
@@ -56,6 +70,7 @@ async function openFile() {
       await besiegeRows(file.database, file.broker, seed);
       return 0;
     },
+    more: () => "",
     close: () => file.close(),
   };
 }

@@ -42,10 +42,15 @@ function missing(): string | undefined {
 const absent = missing();
 if (absent !== undefined && process.env["CI"] === "true") throw new Error(`${absent}; CI must have Go and asynq`);
 
+/** Whether there is Go with its modules; says what is skipped where there is not. */
+export function hasGo(name: string): boolean {
+  if (absent !== undefined) process.stderr.write(`SKIPPED, for ${absent}: ${name}\n`);
+  return absent === undefined;
+}
+
 /** A suite that needs Go, asynq and a Redis server: skipped, and said so, without them; in CI that is a failure. */
 export function describeGo(name: string, body: () => void): void {
-  if (absent === undefined) return describeRedis(name, body);
-  process.stderr.write(`SKIPPED, for ${absent}: ${name}\n`);
+  if (hasGo(name)) describeRedis(name, body);
 }
 
 /** For `beforeAll`: the first build on a machine takes a minute, each later one a second. */

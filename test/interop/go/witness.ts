@@ -98,6 +98,14 @@ interface Selected {
   readonly payload?: Uint8Array;
 }
 
+/** What it tells of itself, the list of each of these states, and tasks in it. */
+export interface GoReading {
+  readonly queue: string;
+  readonly group: string;
+  readonly info: boolean;
+  readonly of: readonly { readonly state: TaskState; readonly ids: readonly string[] }[];
+}
+
 /** A process of Go's asynq on a Redis server: its client, its inspector and, between `serve` and `stop`, its server. */
 export class Witness {
   /** Each start and end of a handler, in order. */
@@ -163,6 +171,11 @@ export class Witness {
   /** A verb of asynq's Inspector. */
   async inspect<T = void>(verb: string, selected: Selected = {}): Promise<T> {
     return this.#ask("inspect", { verb, ...inJson(selected) });
+  }
+
+  /** Much of a queue at once: what cannot be read, and how many tasks each list has. */
+  async read(what: GoReading): Promise<{ wrong: string[]; listed: Partial<Record<TaskState, number>> }> {
+    return this.#ask("read", what);
   }
 
   async find(queue: string, id: string): Promise<GoTaskInfo> {

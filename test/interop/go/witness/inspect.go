@@ -133,21 +133,7 @@ func list(in inspectIn) (any, error) {
 	if in.Size == 0 {
 		page = nil
 	}
-	ofState := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-		"pending":   inspector.ListPendingTasks,
-		"active":    inspector.ListActiveTasks,
-		"scheduled": inspector.ListScheduledTasks,
-		"retry":     inspector.ListRetryTasks,
-		"archived":  inspector.ListArchivedTasks,
-		"completed": inspector.ListCompletedTasks,
-	}
-	var infos []*asynq.TaskInfo
-	var err error
-	if in.State == "aggregating" {
-		infos, err = inspector.ListAggregatingTasks(in.Queue, in.Group, page...)
-	} else {
-		infos, err = ofState[in.State](in.Queue, page...)
-	}
+	infos, err := infosOf(in.Queue, in.State, in.Group, page...)
 	if err != nil {
 		return nil, err
 	}
@@ -156,4 +142,19 @@ func list(in inspectIn) (any, error) {
 		tasks[n] = taskOf(info)
 	}
 	return tasks, nil
+}
+
+func infosOf(queue, state, group string, page ...asynq.ListOption) ([]*asynq.TaskInfo, error) {
+	if state == "aggregating" {
+		return inspector.ListAggregatingTasks(queue, group, page...)
+	}
+	ofState := map[string]func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		"pending":   inspector.ListPendingTasks,
+		"active":    inspector.ListActiveTasks,
+		"scheduled": inspector.ListScheduledTasks,
+		"retry":     inspector.ListRetryTasks,
+		"archived":  inspector.ListArchivedTasks,
+		"completed": inspector.ListCompletedTasks,
+	}
+	return ofState[state](queue, page...)
 }

@@ -30,6 +30,7 @@ var verbs = map[string]func(json.RawMessage) (any, error){
 	"serve":   with(serve),
 	"stop":    with(stop),
 	"inspect": with(inspect),
+	"read":    with(read),
 }
 
 // with makes a verb of a function of its arguments.
