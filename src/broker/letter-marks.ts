@@ -36,6 +36,8 @@ export interface LettersFrom {
 export interface OldestLetter {
   /** When it died, Unix ms; undefined where none was found among those that were looked at. */
   readonly atMs: number | undefined;
+  /** Dead letters from there on, or that have not been looked at: so many are not acknowledged at the most. */
+  readonly count: number;
   /** There may be an older one among those that have not been looked at. */
   readonly more: boolean;
   /** All up to here are acknowledged, or were when they were looked at. */

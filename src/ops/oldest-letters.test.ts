@@ -17,6 +17,7 @@ function archive(letters: number, open: Set<number>) {
         looked += (found ?? end) - begin;
         return {
           atMs: found === undefined ? undefined : found * 1_000,
+          count: letters - (found ?? end),
           more: found === undefined && end < letters,
           place: String(found ?? end),
         };
@@ -34,17 +35,17 @@ it("passes those that are acknowledged once, some in each look, and holds to wha
   expect(await look(0)).toBeUndefined();
   expect(store.looked).toBe(5_000);
   expect(await look(1)).toBeUndefined();
-  expect(await look(2)).toEqual({ atMs: 12_000_000 });
+  expect(await look(2)).toEqual({ atMs: 12_000_000, count: 1 });
   await look(3);
   expect(store.looked).toBe(12_000);
 
   open.delete(12_000);
-  expect(await look(4)).toEqual({ atMs: undefined });
+  expect(await look(4)).toEqual({ atMs: undefined, count: 0 });
   // Somebody took an acknowledgement back.
   open.add(7_000);
-  expect(await look(599_999)).toEqual({ atMs: undefined });
-  expect(await look(600_000)).toEqual({ atMs: undefined });
-  expect(await look(600_001)).toEqual({ atMs: 7_000_000 });
+  expect(await look(599_999)).toEqual({ atMs: undefined, count: 0 });
+  expect(await look(600_000)).toEqual({ atMs: undefined, count: 0 });
+  expect(await look(600_001)).toEqual({ atMs: 7_000_000, count: 5_001 });
 });
 
 it("finds one behind more that are acknowledged than it passes before it looks anew, and hears when that is, too", async () => {
@@ -61,9 +62,9 @@ it("finds one behind more that are acknowledged than it passes before it looks a
     return look();
   };
 
-  expect(await looks(151)).toEqual({ atMs: 1_500_000 });
+  expect(await looks(151)).toEqual({ atMs: 1_500_000, count: 1 });
   open.clear();
-  expect(await looks(151)).toEqual({ atMs: undefined });
+  expect(await looks(151)).toEqual({ atMs: undefined, count: 0 });
 });
 
 it("looks at no more in one trip, however many queues there are", async () => {

@@ -10,6 +10,8 @@ const anewEveryMs = 600_000;
 export interface Oldest {
   /** When it died, Unix ms; undefined: there is none. */
   readonly atMs: number | undefined;
+  /** Dead letters from it on: those that nobody has acknowledged, and what was acknowledged behind the oldest of them. */
+  readonly count: number;
 }
 
 interface Known {
@@ -43,9 +45,9 @@ export class OldestLetters {
     const answers = await inTrips(from, this.#queuesPerTrip, (some) =>
       store.oldestUnacknowledged(some, Math.max(leastPerQueue, Math.floor(lettersPerTrip / some.length))),
     );
-    const known = answers.map(({ atMs, more, place }, n): Known => {
+    const known = answers.map(({ atMs, count, more, place }, n): Known => {
       const { begunAtMs, oldest } = before[n]!;
-      return { begunAtMs, place, oldest: more ? oldest : { atMs }, more };
+      return { begunAtMs, place, oldest: more ? oldest : { atMs, count }, more };
     });
     this.#known = new Map(queues.map((queue, n) => [queue, known[n]!]));
     return known.map(({ oldest }) => oldest);

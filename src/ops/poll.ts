@@ -93,13 +93,13 @@ export class Poll {
   async #oldestOf(infos: readonly QueueInfo[], nowMs: number): Promise<ReadonlyMap<string, Oldest | undefined>> {
     const none = infos
       .filter(({ counts }) => counts.archived === 0)
-      .map(({ name }) => [name, { atMs: undefined }] as const);
+      .map(({ name }) => [name, { atMs: undefined, count: 0 }] as const);
     const some = infos.filter(({ counts }) => counts.archived > 0);
     const names = some.map(({ name }) => name);
     const { deadLetters } = this.#broker;
     const found =
       deadLetters === undefined
-        ? some.map(({ earliestAtMs }) => ({ atMs: earliestAtMs?.archived }))
+        ? some.map(({ earliestAtMs, counts }) => ({ atMs: earliestAtMs?.archived, count: counts.archived }))
         : await this.#oldest.look(deadLetters, names, nowMs);
     return new Map<string, Oldest | undefined>([...none, ...names.map((name, n) => [name, found[n]] as const)]);
   }

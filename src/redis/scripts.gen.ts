@@ -1756,11 +1756,11 @@ export interface DeadOldestHead {
 
 export const deadOldestScript: Script = {
   name: "dead-oldest",
-  sha1: "593a7f95e20f798edc837cbed449e487478a8bf4",
+  sha1: "8f768c465d07c0c7f80b526583ecb369ffdf2421",
   text: `-- The oldest dead letter of a queue that nobody has acknowledged. Looks at \`limit\` of each of its two archives, behind a place.
 -- Writes nothing.
 -- Reply, for each archive: when the first such one died, or ""; id and score of the last one before it that was looked at, or
--- of the place; 1 where there may be more behind it.
+-- of the place; 1 where there may be more behind it; how many there are from it on, or that were not looked at.
 local asynq, holdfast = unpack(KEYS)
 local deadline_ms, limit, aside_id, aside_score, id, score = unpack(ARGV)
 -- A call that arrives after its deadline (a stalled server, a connection that woke up) must do nothing: its sender has
@@ -1797,17 +1797,20 @@ local function look(key, place_id, place_score)
   local from = rank_behind(key, place_id, place_score)
   local entries = redis.pcall("ZRANGE", key, from, from + limit - 1, "WITHSCORES")
   if entries.err then entries = {} end
-  local found = ""
+  local found, passed = "", from
   for n = 1, #entries, 2 do
     if waits(entries[n], tonumber(entries[n + 1])) then
       found = entries[n + 1]
       break
     end
     place_id, place_score = entries[n], entries[n + 1]
+    passed = passed + 1
   end
+  local size = redis.pcall("ZCARD", key)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3] = found, place_id, place_score
   reply[at + 4] = #entries == 2 * limit and 1 or 0
+  reply[at + 5] = type(size) == "number" and math.max(0, size - passed) or 0
 end
 look(holdfast .. "archived", aside_id, aside_score)
 look(asynq .. "archived", id, score)

@@ -21,12 +21,12 @@ const causes: Record<
   { readonly series: Record<string, string>; readonly quiet: string; readonly fires: string }
 > = {
   DlqNotEmpty: {
-    series: { 'holdfast_queue_tasks{queue="mail",state="archived"}': "1x60" },
+    series: { 'holdfast_dlq_unacknowledged_tasks{queue="mail"}': "1x60" },
     quiet: "14m",
     fires: "16m",
   },
   DlqSizeHigh: {
-    series: { 'holdfast_queue_tasks{queue="mail",state="archived"}': "101x60" },
+    series: { 'holdfast_dlq_unacknowledged_tasks{queue="mail"}': "101x60" },
     quiet: "4m",
     fires: "6m",
   },
@@ -169,10 +169,10 @@ describeWith("promtool", "the rules for Prometheus", (run) => {
       {
         interval: "1m",
         input_series: [
-          series('holdfast_queue_tasks{queue="mail",state="archived"}', "101x30"),
-          series('holdfast_queue_tasks{queue="a.b",state="archived"}', "2x30"),
+          series('holdfast_dlq_unacknowledged_tasks{queue="mail"}', "101x30"),
+          series('holdfast_dlq_unacknowledged_tasks{queue="a.b"}', "2x30"),
           // Many small queues together are no large one.
-          series('holdfast_queue_tasks{queue="other",state="archived"}', "5000x30"),
+          series('holdfast_dlq_unacknowledged_tasks{queue="other"}', "5000x30"),
           series('holdfast_queues_folded{queue="other"}', "4800x30"),
           series('holdfast_queue_tasks{queue="idle",state="pending"}', "5x30"),
           series('holdfast_queue_tasks{queue="paused",state="pending"}', "5x30"),

@@ -132,7 +132,27 @@ const everyMinute =
   async (watch) =>
     watch.settle(good, dead);
 
+/** All that there are. */
+const acknowledgeAll: Act = async ({ letters }) => {
+  const ids = Array.from({ length: 300 }, (_, n) => `t${n + 1}`);
+  await letters.acknowledgeTasks({ queue, ids }, { reason: "INC-42" });
+};
+
 const cases: readonly Case[] = [
+  {
+    rule: "DlqSizeHigh",
+    because: "there are more dead letters that nobody has acknowledged than it allows",
+    // Somebody looks after the first ones already.
+    begin: async (watch) => {
+      await watch.settle(0, 100);
+      await acknowledgeAll(watch);
+    },
+    meanwhile: everyMinute(0, 10),
+    quietMs: 10 * minute,
+    thenMs: 7 * minute,
+    end: acknowledgeAll,
+    overMs: 7 * minute,
+  },
   {
     rule: "DlqOldestAge",
     because: "nobody has dealt with the oldest dead letter for a day",

@@ -6,5 +6,7 @@ const none = { pending: 0, active: 0, scheduled: 0, retry: 0, completed: 0, aggr
 /** One queue as a monitor sees it, with so many tasks in these states, and one worker. */
 export function queueFacts(name: string, counts: Readonly<Partial<Record<TaskState, number>>> = {}): QueueFacts {
   const info = { name, paused: false, counts: { ...none, ...counts }, processed: 0, failed: 0, latencyMs: 0 };
-  return { info, consumers: 1, memoryBytes: 0, oldestLetter: undefined, headroom: undefined, evicted: {} };
+  const { archived } = info.counts;
+  const oldestLetter = { atMs: archived === 0 ? undefined : 0, count: archived };
+  return { info, consumers: 1, memoryBytes: 0, oldestLetter, headroom: undefined, evicted: {} };
 }

@@ -163,7 +163,7 @@ it("tells an end by how long it lasted, and not as if what is there were gone", 
   };
 
   expect(over("DlqSizeHigh").slice(0, 3)).toEqual([
-    "RESOLVED [warning] Over: a queue has many dead letters (type invoice:charge)",
+    "RESOLVED [warning] Over: a queue has many dead letters that nobody has acknowledged (type invoice:charge)",
     "Where: default, type invoice:charge",
     "Lasted: 90 s, from 1970-01-01T00:00:00.000Z to 1970-01-01T00:01:30.000Z",
   ]);

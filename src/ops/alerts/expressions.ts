@@ -26,11 +26,10 @@ function plainExpression(rule: RuleName, scope: Scope, threshold: number, settin
   const window = promDuration(settings.windowMs);
   const increase = (metric: string, ...matchers: string[]) => `increase(${select(metric, ...matchers)}[${window}])`;
   const running = `unless on (queue) holdfast_queue_paused == 1`;
-  const archived = select("holdfast_queue_tasks", 'state="archived"');
   switch (rule) {
     case "DlqNotEmpty":
     case "DlqSizeHigh":
-      return `${archived} > ${threshold}`;
+      return `${select("holdfast_dlq_unacknowledged_tasks")} > ${threshold}`;
     case "DlqGrowing":
       return `${increase("holdfast_dlq_arrived_total")} > ${threshold}`;
     case "DlqOldestAge":

@@ -132,6 +132,11 @@ function deadLetterFamilies(rows: readonly QueueRow[], groups: readonly GroupFac
   const samples = (of: PerQueue) => samplesOf(rows, of);
   return [
     gauge(
+      "holdfast_dlq_unacknowledged_tasks",
+      "Dead letters from the oldest on that nobody has acknowledged; 0 where all are.",
+      samples(({ unacknowledged }) => [[{}, unacknowledged]]),
+    ),
+    gauge(
       "holdfast_dlq_headroom_tasks",
       "Dead letters that the queue has room for before its policy acts.",
       samples(({ headroom }) => [[{}, headroom]]),

@@ -10,6 +10,7 @@ export interface QueueRow {
   readonly counts: Readonly<Record<TaskState, number>>;
   readonly pendingS: number;
   readonly archivedS: number | undefined;
+  readonly unacknowledged: number | undefined;
   readonly overdueS: Readonly<Record<"scheduled" | "retry" | "lease", number>>;
   readonly memoryBytes: number | undefined;
   readonly pausedS: number | undefined;
@@ -56,6 +57,7 @@ function rowOf(queue: QueueFacts, trail: Trail, nowMs: number): QueueRow {
     queue: info.name,
     counts: info.counts,
     pendingS: info.latencyMs / 1_000,
+    unacknowledged: oldestLetter?.count,
     archivedS: oldestLetter && (ago(oldestLetter.atMs) ?? 0),
     overdueS: {
       scheduled: ago(info.earliestAtMs?.scheduled) ?? 0,
@@ -86,6 +88,7 @@ function together(rows: readonly QueueRow[], counters: FoldedCounters): QueueRow
       number
     >,
     pendingS: worst(({ pendingS, paused }) => (paused === true ? 0 : pendingS)),
+    unacknowledged: sum(({ unacknowledged = 0 }) => unacknowledged),
     archivedS: worst(({ archivedS = 0 }) => archivedS),
     overdueS: {
       scheduled: worst(({ overdueS }) => overdueS.scheduled),

@@ -21,12 +21,14 @@ export async function oldestUnacknowledged(
   return (await link.run(calls)).map((reply) => oldestIn(link.label, listOf(link.label, reply)));
 }
 
-function oldestIn(broker: string, [aside, asideId, asideScore, asideMore, last, id, score, more]: readonly Reply[]) {
+function oldestIn(broker: string, reply: readonly Reply[]): OldestLetter {
+  const [aside, asideId, asideScore, asideMore, asideCount, last, id, score, more, count] = reply;
   const found = [aside, last].map((died) => textIn(broker, died));
   const times = found.flatMap((died) => (died === "" ? [] : [timeOf(died)]));
   const place = [asideId, asideScore, id, score].map((part) => textIn(broker, part));
   return {
     atMs: times.length === 0 ? undefined : Math.min(...times),
+    count: numberIn(broker, asideCount) + numberIn(broker, count),
     more: [asideMore, more].some((one, n) => found[n] === "" && numberIn(broker, one) === 1),
     place: JSON.stringify(place),
   };
