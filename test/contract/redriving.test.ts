@@ -108,6 +108,19 @@ describeBroker("redriving", ({ it }) => {
     expect((await stand(t)).counts).toEqual({ ...none, left: 1 });
   });
 
+  it("keeps what is chosen for a redrive when that is over from no other one", async (t) => {
+    await die(t, ["1", "2"]);
+    await store(t).endRedrive("r1", t.queue, t.at(0), keepMs);
+    await choose(t, ["1"]);
+    await choose(t, ["2"], { redrive: "r2" });
+    await store(t).endRedrive("r2", t.queue, t.at(0), keepMs);
+    await choose(t, ["2"], { redrive: "r2" });
+
+    expect(await choose(t, ["1", "2"], { redrive: "r3" })).toEqual(["chosen", "chosen"]);
+    expect((await store(t).redrivenTasks("r3", t.queue, { limit: 10 })).items).toEqual([]);
+    expect(await move(t, await movesOf(t, ["1", "2"]), { redrive: "" })).toEqual(["redriving", "redriving"]);
+  });
+
   it("moves each once, with its new message, and awaits it", async (t) => {
     await die(t, ["1", "2", "3"]);
     await choose(t, ["1", "2"]);

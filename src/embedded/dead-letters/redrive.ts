@@ -57,12 +57,11 @@ export function chooseDead(sql: Sql, { redrive, queue, tasks, how, nowMs }: Choo
     if (wrong !== undefined) return wrong;
     if (task!.at_most_once === 1 && !how.mayOnce) return { status: "atMostOnce" };
     if (how.dry) return { status: "chosen" };
-    sql("INSERT INTO redriven (redrive, queue, id, became, by_ms, mark) VALUES (?, ?, ?, 'left', ?, '')").run(
-      redrive,
-      queue,
-      id,
-      ceilToS(atMs) * 1_000,
-    );
+    // It may be over by now: who asks late keeps the task from no other one.
+    sql(
+      `INSERT INTO redriven (redrive, queue, id, became, by_ms, mark, ended_ms)
+        VALUES (?1, ?2, ?3, 'left', ?4, '', (SELECT ended_ms FROM redriven WHERE redrive = ?1 AND queue = ?2 AND id = ''))`,
+    ).run(redrive, queue, id, ceilToS(atMs) * 1_000);
     sql("UPDATE task SET redrive = ? WHERE queue = ? AND id = ?").run(redrive, queue, id);
     return { status: "chosen" };
   });
@@ -235,11 +234,14 @@ function standOf(sql: Sql, queue: string, call: Omit<StandsCall, "queues">): Red
   };
 }
 
-/** What others ended long ago goes along. */
+/** What others ended long ago goes along. That it is over has a row of no task, for those that are chosen too late. */
 export function endRedrive(
   sql: Sql,
   { redrive, queue, nowMs, keepMs }: Of & { readonly nowMs: number; readonly keepMs: number },
 ): void {
+  sql(
+    "INSERT INTO redriven (redrive, queue, id, became, by_ms, mark) VALUES (?, ?, '', 'ended', 0, '') ON CONFLICT DO NOTHING",
+  ).run(redrive, queue);
   sql("UPDATE redriven SET ended_ms = ? WHERE redrive = ? AND queue = ?").run(nowMs, redrive, queue);
   sql("DELETE FROM redriven WHERE ended_ms < ?").run(nowMs - keepMs);
 }
