@@ -629,7 +629,7 @@ export interface DeadChooseRow {
 
 export const deadChooseScript: Script = {
   name: "dead-choose",
-  sha1: "a873d27eb836b9dbb8cb9b27ae87a93e44d07892",
+  sha1: "4cd147328e708456eb8f6d849243822a2f9c3d81",
   text: `-- Choose dead letters of one queue for a redrive, or only say which could be (\`dry\`): each is written among those that are
 -- left to move, by the time it became a dead letter, and its hash names the redrive. Repeating it changes nothing.
 -- Reply: what is wrong with a key, for which nothing was written, or an answer a row: "+" chosen, "n" no such task, "w" no
@@ -734,6 +734,11 @@ for _, id in ipairs(chosen) do redis.call("HSET", asynq .. "t:" .. id, "hf_redri
 redis.call("ZADD", left, "NX", unpack(entries))
 -- There from the beginning, so that a look at an empty redrive finds it.
 redis.call("HSETNX", counts, "gone", 0)
+-- Who asks late, when it is over, leaves nothing for good.
+if redis.call("HEXISTS", counts, "ended") == 1 then
+  local keep_ms = redis.call("PTTL", counts)
+  if keep_ms > 0 then redis.call("PEXPIRE", left, keep_ms) end
+end
 return reply
 `,
 };

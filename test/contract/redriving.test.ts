@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { DeadMove, DeadMoving, RedriveNote } from "../../src/broker/redriving.js";
 import { uniqueKey } from "../../src/core/message.js";
+import { redriveLeftKey } from "../../src/redis/keys.js";
 import { settled } from "../support/builders.js";
 import { until } from "../support/until.js";
 import { by, describeBroker, idsOf, type Trial } from "./describe-broker.js";
@@ -116,6 +117,9 @@ describeBroker("redriving", ({ it }) => {
     await store(t).endRedrive("r2", t.queue, t.at(0), keepMs);
     await choose(t, ["2"], { redrive: "r2" });
 
+    // Nor does that stay for good where storage forgets by itself.
+    const left = await t.storage.server?.(t.queue).pttl(redriveLeftKey(t.queue, "r1"));
+    expect(left ?? keepMs).toBeGreaterThan(0);
     expect(await choose(t, ["1", "2"], { redrive: "r3" })).toEqual(["chosen", "chosen"]);
     expect((await store(t).redrivenTasks("r3", t.queue, { limit: 10 })).items).toEqual([]);
     expect(await move(t, await movesOf(t, ["1", "2"]), { redrive: "" })).toEqual(["redriving", "redriving"]);

@@ -37,4 +37,9 @@ for _, id in ipairs(chosen) do redis.call("HSET", asynq .. "t:" .. id, "hf_redri
 redis.call("ZADD", left, "NX", unpack(entries))
 -- There from the beginning, so that a look at an empty redrive finds it.
 redis.call("HSETNX", counts, "gone", 0)
+-- Who asks late, when it is over, leaves nothing for good.
+if redis.call("HEXISTS", counts, "ended") == 1 then
+  local keep_ms = redis.call("PTTL", counts)
+  if keep_ms > 0 then redis.call("PEXPIRE", left, keep_ms) end
+end
 return reply
