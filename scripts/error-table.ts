@@ -89,7 +89,7 @@ const guides: { readonly [C in ErrorCode]: Guide<C> } = {
   BROKER_UNAVAILABLE: {
     sample: { broker, problem: "connect ECONNREFUSED 127.0.0.1:6379", outcome: "notSent", taskIds: [] },
     advice:
-      "Storage did not answer in time. `data.outcome`: `notSent` and `refused` changed nothing; after `unknown` repeat with the same task ids. `data.queues`: only these could not be asked, for a node of a Cluster is away.",
+      "Storage did not answer in time. `data.outcome`: `notSent` and `refused` changed nothing; after `unknown` repeat with the same task ids. `data.queues`, `data.workers`: only these could not be asked, for a node of a Cluster is away.",
   },
   BROKER_FAILED: {
     sample: { broker, problem: "OOM command not allowed when used memory > 'maxmemory'" },

@@ -67,6 +67,7 @@ export type {
   WorkerInfo,
 } from "./core/info.js";
 export type { QueueList, UnavailableQueue } from "./core/queue-list.js";
+export type { UnavailableWorker, WorkerList } from "./core/worker-list.js";
 export { openSpools, type SpooledTaskInfo, type SpoolPart, type Spools } from "./embedded/spool/open-spools.js";
 export type { EncryptionKey as SpoolKey } from "./core/encryption-key.js";
 export type { Broker, EnqueueReceipt } from "./broker/broker.js";

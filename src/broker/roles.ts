@@ -1,5 +1,6 @@
 import type { DayStats, Selection, StorageInfo, WorkerInfo } from "../core/info.js";
 import type { NewTask } from "../core/message.js";
+import type { WorkerList } from "../core/worker-list.js";
 import type { Cancellation, LeasedTask, LeaseRequest, SettleReceipt, TaskRef } from "./lease.js";
 
 /**
@@ -82,6 +83,8 @@ export interface Inspecting {
   groups(queue: string): Promise<{ readonly name: string; readonly count: number }[]>;
   /** Workers whose announcement is alive, those of other programs included. */
   workers(nowMs: number): Promise<WorkerInfo[]>;
+  /** The same for who would rather hear of some than of none, as `queuesThere`. Absent where storage is one. */
+  workersThere?(nowMs: number): Promise<WorkerList>;
   /** What storage says of itself. */
   storage(): Promise<StorageInfo>;
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import ansis from "ansis";
 import type { RunningTask, WorkerInfo } from "../core/info.js";
+import { unavailableWorkers } from "../core/worker-list.js";
 import { type StorageFlags, teaching, withStorage } from "./flags.js";
 import { workerJson } from "./json-shapes.js";
 import { note, print, printJson } from "./output.js";
@@ -23,17 +24,18 @@ function lsCommand(): Command {
   return teaching(
     withStorage(command),
     ["holdfast worker ls --tasks", "holdfast worker ls --json | jq '.[] | {host, running: (.running | length)}'"],
-    "A worker that died is listed until its announcement ends, some seconds later.",
+    "A worker that died is listed until its announcement ends, some seconds later. Exit code 5: of some nothing can be told, for a node of the Cluster is away; the others are listed.",
   ).action(async (flags: StorageFlags & { tasks?: true }) =>
     withStorageOpen(flags, async ({ broker, inspector }) => {
       const workers = await inspector.workers();
       const nowMs = broker.clock.nowMs();
+      const { unavailable } = workers;
       if (flags.json === true) await printJson(workers.map(workerJson));
-      else if (workers.length === 0) note("No worker is alive.");
-      else {
+      else if (workers.length > 0) {
         await print(...workerLines(workers, nowMs));
         if (flags.tasks === true) await print("", ...runningLines(workers, nowMs));
-      }
+      } else if (unavailable.length === 0) note("No worker is alive.");
+      if (unavailable.length > 0) throw unavailableWorkers(broker.label, unavailable);
     }),
   );
 }

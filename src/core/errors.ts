@@ -42,8 +42,10 @@ const sentences = {
     acknowledged?: { readonly replicas: number; readonly wanted: number };
     /** Only these could not be asked. */
     queues?: readonly string[];
+    /** Only of these, by their ids, nothing can be told. */
+    workers?: readonly string[];
   }) =>
-    d.queues !== undefined
+    d.queues !== undefined || d.workers !== undefined
       ? `${d.broker} is unavailable in part: ${d.problem}`
       : `${d.broker} ${d.problem.startsWith("NOPERM") ? "does not let this user" : "is unavailable"}: ${d.problem} ` +
         `(${outcomeSentences[d.outcome]})`,

@@ -14,12 +14,15 @@ export interface UnavailableQueue {
 /** Queues by name. While part of storage is away: those of the others, and which there are that could not be asked. */
 export type QueueList = QueueInfo[] & { readonly unavailable: readonly UnavailableQueue[] };
 
-/** Whoever prints such a list sees what is missing, where something is. */
 export const queueList = (queues: QueueInfo[], unavailable: readonly UnavailableQueue[] = []): QueueList =>
-  Object.defineProperty(queues, "unavailable", {
+  listInPart(queues, unavailable);
+
+/** Whoever prints such a list sees what is missing, where something is. */
+export const listInPart = <T, M>(list: T[], unavailable: readonly M[]) =>
+  Object.defineProperty(list, "unavailable", {
     value: unavailable,
     enumerable: unavailable.length > 0,
-  }) as QueueList;
+  }) as T[] & { readonly unavailable: readonly M[] };
 
 export const otherQueues = "*";
 
@@ -32,16 +35,25 @@ export function unavailableQueues(
   unavailable: readonly UnavailableQueue[],
 ): HoldfastError<"BROKER_UNAVAILABLE"> {
   const queues = unavailable.map(({ name }) => name);
-  const why = [...new Set(unavailable.map(({ problem }) => problem))].join("; ");
-  const problem = `${inWords(queues)} could not be asked: ${why}`;
+  const problem = problemOf("queue", queues, unavailable);
   return new HoldfastError("BROKER_UNAVAILABLE", { broker, problem, outcome: "notSent", taskIds: [], queues });
 }
 
-function inWords(queues: readonly string[]): string {
-  const named = queues.filter((name) => name !== otherQueues);
-  if (named.length === 0) return "other queues";
+/** As a sentence. */
+export function problemOf(
+  kind: "queue" | "worker",
+  names: readonly string[],
+  unavailable: readonly { readonly problem: string }[],
+): string {
+  const why = [...new Set(unavailable.map(({ problem }) => problem))].join("; ");
+  return `${inWords(kind, names)} could not be asked: ${why}`;
+}
+
+function inWords(kind: string, all: readonly string[]): string {
+  const named = all.filter((name) => name !== otherQueues);
+  if (named.length === 0) return `other ${kind}s`;
   const names = named.slice(0, mostNames).map((name) => JSON.stringify(name));
   const more = named.length > mostNames ? [`${named.length - mostNames} more`] : [];
-  const others = named.length < queues.length ? " and others" : "";
-  return `${named.length === 1 ? "queue" : "queues"} ${[...names, ...more].join(", ")}${others}`;
+  const others = named.length < all.length ? " and others" : "";
+  return `${kind}${named.length === 1 ? "" : "s"} ${[...names, ...more].join(", ")}${others}`;
 }

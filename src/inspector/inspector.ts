@@ -3,13 +3,14 @@ import type { Act, CancelReceipt, Inspecting, MoveTarget, Steering, UpdateReceip
 import type { FailedOver } from "../broker/standstill.js";
 import { HoldfastError, invalidOption, shown } from "../core/errors.js";
 import { newId } from "../core/ids.js";
-import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo, WorkerInfo } from "../core/info.js";
+import type { DayStats, QueueInfo, Selection, StorageInfo, TaskInfo } from "../core/info.js";
 import { storedName } from "../core/names.js";
 import { encodeWithin, json, rawBytes } from "../core/payload.js";
 import { portions } from "../core/portions.js";
 import { type QueueList, queueList, unavailableQueues } from "../core/queue-list.js";
 import { resolve } from "../core/settings.js";
 import { shownTask, shownTasks } from "../core/shown-task.js";
+import { type WorkerList, workerList } from "../core/worker-list.js";
 import { type IdsMoved, moveIds, type Moving, moveState, moveType, type StateMoved } from "./bulk.js";
 import * as given from "./options.js";
 import * as maintaining from "./maintenance.js";
@@ -268,9 +269,14 @@ export class Inspector {
     return maintaining.failOver(this.#broker, this.#act(by), withinMs);
   }
 
-  /** Workers that are alive, those of other programs on the same storage included, and what they run. */
-  async workers(): Promise<WorkerInfo[]> {
-    return this.#broker.workers(this.#broker.clock.nowMs());
+  /**
+   * Workers that are alive, those of other programs on the same storage included, and what they run. While a node of a
+   * Cluster is away: those of the others, and as `unavailable` of whom nothing can be told, and why.
+   * @throws BROKER_UNAVAILABLE where storage as a whole is away, or the node that lists all workers
+   */
+  async workers(): Promise<WorkerList> {
+    const nowMs = this.#broker.clock.nowMs();
+    return this.#broker.workersThere?.(nowMs) ?? workerList(await this.#broker.workers(nowMs));
   }
 
   /** What storage says of itself. */

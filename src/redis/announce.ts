@@ -9,8 +9,9 @@ import {
   type ServerRecord,
 } from "../core/worker-codec.js";
 import { portions } from "../core/portions.js";
+import { type UnavailableWorker, unavailableWorkers, type WorkerList, workerList } from "../core/worker-list.js";
 import { readable } from "../core/protobuf.js";
-import { listOf } from "./answers.js";
+import { answersOf, isAway, listOf } from "./answers.js";
 import { maxRows } from "./batches.js";
 import { ownServersKey, runningKey, serverKey, serversKey, workersKey } from "./keys.js";
 import { LinkError, type RedisLink, type Reply } from "./link.js";
@@ -63,22 +64,49 @@ export async function withdraw(link: RedisLink, { id }: WorkerInfo): Promise<voi
   ]);
 }
 
+/** @throws BROKER_UNAVAILABLE also where nothing can be told of some */
 export async function workers(link: RedisLink, nowMs: number): Promise<WorkerInfo[]> {
+  const list = await workersThere(link, nowMs, () => {});
+  if (list.unavailable.length > 0) throw unavailableWorkers(link.label, list.unavailable);
+  return list;
+}
+
+/**
+ * Of a Cluster those on nodes that answer, and which others there are. `onFailed` hears of what is not thrown.
+ * @throws BROKER_UNAVAILABLE where nobody can tell which there are
+ */
+export async function workersThere(
+  link: RedisLink,
+  nowMs: number,
+  onFailed: (error: unknown) => void,
+): Promise<WorkerList> {
   const [living] = await link.run([livingIn(serversKey, nowMs)]);
   const ids = listOf(link.label, living).flatMap((key) => /^asynq:servers:\{(.+)\}$/s.exec(String(key))?.[1] ?? []);
   const found: WorkerInfo[] = [];
+  const missing: UnavailableWorker[] = [];
   for (const some of portions(ids, maxRows)) {
-    const replies = await link.run([
+    const replies = await answersOf(link, [
       ...some.map((id) => ({ name: "GET", args: [serverKey(id)] })),
       ...some.map((id) => ({ name: "HVALS", args: [runningKey(id)] })),
     ]);
     for (const [at, id] of some.entries()) {
-      const server = decoded(decodeServer, replies[at]);
       const tasks = replies[some.length + at]!;
+      const refusal = [replies[at], tasks].find(isAway);
+      if (refusal !== undefined) {
+        onFailed(refusal.toError(link.label));
+        // Their keys are on the slot that a queue of this name would have.
+        missing.push({ id, shard: link.shardOf(id) ?? "", problem: refusal.problem });
+        continue;
+      }
+      const server = decoded(decodeServer, replies[at]);
       if (server !== undefined) found.push(workerOf(id, server, Array.isArray(tasks) ? tasks : []));
     }
   }
-  return found.toSorted((a, b) => a.startedAtMs - b.startedAtMs || (a.id < b.id ? -1 : 1));
+  const inOrder = found.toSorted((a, b) => a.startedAtMs - b.startedAtMs || (a.id < b.id ? -1 : 1));
+  return workerList(
+    inOrder,
+    missing.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+  );
 }
 
 const livingIn = (set: string, nowMs: number) => ({

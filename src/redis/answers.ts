@@ -1,7 +1,7 @@
 import { lastTimeMs } from "../core/duration.js";
 import { HoldfastError } from "../core/errors.js";
 import { tellBroker } from "../core/telemetry.js";
-import { LinkError, type Reply } from "./link.js";
+import { type Command, LinkError, type RedisLink, type Reply, type ScriptCall } from "./link.js";
 
 /** A call that failed, and the tasks it was about. */
 export interface Failed {
@@ -99,6 +99,19 @@ export function unavailable(error: unknown): HoldfastError<"BROKER_UNAVAILABLE">
   if (HoldfastError.is(error, "BROKER_UNAVAILABLE")) return error;
   throw error;
 }
+
+/** For who would rather hear of some than of none: what none of a Cluster's nodes answered is an answer, too. */
+export async function answersOf(link: RedisLink, calls: readonly (ScriptCall | Command)[]): Promise<readonly Reply[]> {
+  if (!link.oneSlotPerCall) return link.run(calls);
+  const replies = await link.run(calls).catch(unavailable);
+  if (!(replies instanceof HoldfastError)) return replies;
+  const { outcome, problem } = replies.data;
+  return calls.map(() => new LinkError(outcome === "unknown" ? "unknown" : "refused", "", problem));
+}
+
+/** What only a change of rights or of data can mend is nobody's absence. */
+export const isAway = (reply: Reply | undefined): reply is LinkError =>
+  reply instanceof LinkError && reply.outcome !== "failed" && reply.code !== "NOPERM";
 
 /** The queue that an answer names by its number, from 1 on. @throws BROKER_UNAVAILABLE */
 export function queueIn(broker: string, queues: readonly string[], number: Reply | undefined): string {

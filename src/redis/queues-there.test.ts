@@ -7,7 +7,7 @@ const values = [...Array.from({ length: 11 }, () => 1), ...Array.from({ length: 
 const nameIn = ({ keys }: ScriptCall) => /\{(.+)\}/.exec(keys[0]!)![1]!;
 
 /** Two nodes, "here" and "away", each with the queues that are called after it; it counts what the second is asked. */
-function cluster(names: readonly string[]) {
+function cluster(names: readonly string[], away = new LinkError("refused", "", "away:6379: connection refused")) {
   const asked = { away: 0 };
   const shardOf = (name: string) => name.split("-")[0]!;
   const answer = (call: ScriptCall | Command): Reply => {
@@ -16,7 +16,7 @@ function cluster(names: readonly string[]) {
     }
     if (shardOf(nameIn(call)) === "here") return [...values];
     asked.away += 1;
-    return new LinkError("refused", "", "away:6379: connection refused");
+    return away;
   };
   const link = { label: "test", oneSlotPerCall: true, shardOf, run: async (calls: Command[]) => calls.map(answer) };
   return { link: link as unknown as RedisLink, asked };

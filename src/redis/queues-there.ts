@@ -2,10 +2,10 @@ import { HoldfastError } from "../core/errors.js";
 import type { QueueInfo } from "../core/info.js";
 import { portions } from "../core/portions.js";
 import { otherQueues, type QueueList, queueList, type UnavailableQueue } from "../core/queue-list.js";
-import { workers } from "./announce.js";
-import { listOf, unavailable } from "./answers.js";
+import { workersThere } from "./announce.js";
+import { answersOf, isAway, listOf, unavailable } from "./answers.js";
 import { keysOf } from "./keys.js";
-import { LinkError, type RedisLink, type Reply } from "./link.js";
+import type { RedisLink } from "./link.js";
 import { allQueues, existing, maxGroups, queueInfo, queues, queuesPerTrip } from "./look.js";
 import { queues as queuesCall } from "./scripts.gen.js";
 
@@ -21,7 +21,7 @@ export async function queuesThere(
   onFailed: (error: unknown) => void,
 ): Promise<QueueList> {
   if (!link.oneSlotPerCall) return queueList(await queues(link, nowMs, wanted));
-  const { names, unsure } = await namesOf(link, wanted, nowMs);
+  const { names, unsure } = await namesOf(link, wanted, nowMs, onFailed);
   const found: QueueInfo[] = [];
   const missing: UnavailableQueue[] = [];
   const miss = (name: string, problem: string) => missing.push({ name, shard: link.shardOf(name) ?? "", problem });
@@ -30,10 +30,13 @@ export async function queuesThere(
     const knownToBeAway = (name: string) => away.get(link.shardOf(name) ?? "");
     for (const name of some.filter(knownToBeAway)) miss(name, knownToBeAway(name)!);
     const asked = some.filter((name) => knownToBeAway(name) === undefined);
-    const replies = await repliesOf(link, asked);
+    const replies = await answersOf(
+      link,
+      asked.map((name) => queuesCall([keysOf(name)], { maxGroups })),
+    );
     for (const [n, name] of asked.entries()) {
       const reply = replies[n];
-      if (reply instanceof LinkError && isAway(reply)) {
+      if (isAway(reply)) {
         onFailed(reply.toError(link.label));
         miss(name, reply.problem);
         if (link.shardOf(name) !== undefined) away.set(link.shardOf(name)!, reply.problem);
@@ -60,13 +63,18 @@ interface Names {
  * One node has the names of all queues. Without it a queue that is asked for by its name can be told, and those that living
  * workers serve, whose names are on another one.
  */
-async function namesOf(link: RedisLink, wanted: readonly string[] | undefined, nowMs: number): Promise<Names> {
+async function namesOf(
+  link: RedisLink,
+  wanted: readonly string[] | undefined,
+  nowMs: number,
+  onFailed: (error: unknown) => void,
+): Promise<Names> {
   const given = wanted && [...new Set(wanted)];
   const names = await (given === undefined ? allQueues(link) : existing(link, given)).catch(unavailable);
   if (!(names instanceof HoldfastError)) return { names };
   if (names.data.problem.startsWith("NOPERM")) throw names;
   if (given !== undefined) return { names: given, unsure: names };
-  const living = await workers(link, nowMs).catch(unavailable);
+  const living = await workersThere(link, nowMs, onFailed).catch(unavailable);
   if (living instanceof HoldfastError) throw names;
   const served = [...new Set(living.flatMap(({ queues: own }) => Object.keys(own)))];
   if (served.length > 0) return { names: served, unsure: names };
@@ -74,22 +82,10 @@ async function namesOf(link: RedisLink, wanted: readonly string[] | undefined, n
   throw new HoldfastError("BROKER_UNAVAILABLE", { ...names.data, problem }, { cause: names });
 }
 
-/** In their order. What none of their nodes answered is an answer, too. */
-async function repliesOf(link: RedisLink, names: readonly string[]): Promise<readonly Reply[]> {
-  const calls = names.map((name) => queuesCall([keysOf(name)], { maxGroups }));
-  const replies = await link.run(calls).catch(unavailable);
-  if (!(replies instanceof HoldfastError)) return replies;
-  const { outcome, problem } = replies.data;
-  return names.map(() => new LinkError(outcome === "unknown" ? "unknown" : "refused", "", problem));
-}
-
 const othersThan = ({ data }: HoldfastError<"BROKER_UNAVAILABLE">): UnavailableQueue => {
   const problem = `${data.problem}; the names of all queues are there, and only those that living workers serve are known`;
   return { name: otherQueues, shard: "", problem };
 };
-
-/** What only a change of rights or of data can mend is nobody's absence. */
-const isAway = ({ outcome, code }: LinkError) => outcome !== "failed" && code !== "NOPERM";
 
 const isEmpty = ({ paused, counts, processed }: QueueInfo) =>
   !paused && processed === 0 && Object.values(counts).every((count) => count === 0);

@@ -44,7 +44,8 @@ import type {
 import type { NewTask } from "../core/message.js";
 import type { QueueList } from "../core/queue-list.js";
 import { UnderWay } from "../core/under-way.js";
-import { announce, type Foreigners, withdraw, workers } from "./announce.js";
+import type { WorkerList } from "../core/worker-list.js";
+import { announce, type Foreigners, withdraw, workers, workersThere } from "./announce.js";
 import { isUnreadable } from "./answers.js";
 import { RedisAudit } from "./audit.js";
 import { cancel, cancellations } from "./cancel.js";
@@ -315,6 +316,10 @@ export class RedisBroker implements Broker {
 
   async workers(nowMs: number): Promise<WorkerInfo[]> {
     return this.#run((link) => workers(link, nowMs));
+  }
+
+  async workersThere(nowMs: number): Promise<WorkerList> {
+    return this.#run((link) => workersThere(link, nowMs, (error) => this.#recorder?.failed(error)));
   }
 
   async subscribe(queueNames: readonly string[], listener: (signal: Signal) => void): Promise<Subscription> {

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Client, connect, defineTask, Inspector, type WorkerInfo } from "../../src/index.js";
-import { keysOf, queuesKey } from "../../src/redis/keys.js";
+import { keysOf, queuesKey, serverKey, serversKey } from "../../src/redis/keys.js";
 import { holdfast } from "../support/cli.js";
 import { RedisCluster } from "../support/redis-cluster.js";
 import { describeRedis } from "../support/redis-server.js";
 import { until } from "../support/until.js";
 
-const aWorker = (queues: Readonly<Record<string, number>>): WorkerInfo => ({
-  id: "host:1:0199",
+const aWorker = (queues: Readonly<Record<string, number>>, id = "host:1:0199"): WorkerInfo => ({
+  id,
   host: "host",
   pid: 1,
   concurrency: 1,
@@ -45,7 +45,7 @@ describeRedis("holdfast on a Redis Cluster", () => {
     expect(JSON.parse(queues.stdout).map(({ name }: { name: string }) => name)).toEqual(["four", "three", "two"]);
   });
 
-  it("of which a node is away tells of the queues of the others, and which it could not ask, as the inspector does", async () => {
+  it("of which a node is away tells of queues and workers on the others, and which it could not ask, as the inspector does", async () => {
     await using broker = connect(`${cluster.url}?timeout=1s`);
     const inspector = new Inspector(broker);
     const names = cluster.masterOf(queuesKey);
@@ -53,19 +53,27 @@ describeRedis("holdfast on a Redis Cluster", () => {
     const some = Array.from({ length: 6 }, (_, n) => `queue-${n}`);
     await new Client(broker).enqueueAll(some.map((queue) => defineTask("t", { queue })(undefined, { id: queue })));
     const all = (await inspector.queues()).map(({ name }) => name);
-    // One that has queues, and not the names of all.
-    const away = cluster.masters.find((node) => node !== names && some.some((queue) => nodeOf(queue) === node))!;
+    // One that has queues and workers, and not the names of all.
+    const away = cluster.masters.find((node) => node !== names && node !== cluster.masterOf(serversKey))!;
     const elsewhere = all.filter((queue) => nodeOf(queue) !== away);
     const missing = all
       .filter((queue) => nodeOf(queue) === away)
       .map((name) => ({ name, shard: away.place, problem: expect.stringContaining(away.place) }));
     const [here, there] = [some.find((queue) => elsewhere.includes(queue))!, missing[0]!.name];
+    const workers = Array.from({ length: 6 }, (_, n) => aWorker({}, `host:1:${n}`));
+    for (const worker of workers) await broker.announce(worker, 60_000, broker.clock.nowMs());
+    const [silent, others] = [true, false].map((isSilent) =>
+      workers.map(({ id }) => id).filter((id) => (cluster.masterOf(serverKey(id)) === away) === isSilent),
+    );
 
     await away.kill();
     const list = await inspector.queues();
     const { nodes } = await inspector.storage();
     const own = await inspector.queue(there).catch((error: unknown) => error);
-    const [forPrograms, stats, archived, sought] = await Promise.all([
+    const [living, ofAll, listed, forPrograms, stats, archived, sought] = await Promise.all([
+      inspector.workers(),
+      broker.workers(broker.clock.nowMs()).catch((error: unknown) => error),
+      run("worker", "ls", "--json"),
       run("queue", "ls", "--json"),
       run("stats", "--json"),
       run("task", "archive", here, here),
@@ -73,12 +81,23 @@ describeRedis("holdfast on a Redis Cluster", () => {
     ]);
     await away.start();
     await until("all are told", async () => (await inspector.queues()).unavailable.length === 0, 10_000);
+    for (const worker of workers) await broker.withdraw(worker);
 
     const code = "BROKER_UNAVAILABLE";
     expect(list.map(({ name }) => name)).toEqual(elsewhere);
     expect(list.unavailable).toEqual(missing);
     expect(nodes.map(({ problem }) => problem === undefined)).toEqual(cluster.masters.map((node) => node !== away));
     expect(own).toMatchObject({ code, data: { queues: [there] } });
+    expect(living.map(({ id }) => id)).toEqual(others);
+    expect(living.unavailable).toEqual(
+      silent!.map((id) => ({ id, shard: away.place, problem: expect.stringContaining(away.place) })),
+    );
+    expect(silent!.length).toBeGreaterThan(0);
+    // Who has to know of all: a monitor, say.
+    expect(ofAll).toMatchObject({ code, data: { workers: silent } });
+    expect(listed.status).toBe(5);
+    expect(JSON.parse(listed.stdout).map(({ id }: { id: string }) => id)).toEqual(others);
+    expect(JSON.parse(listed.stderr)).toMatchObject({ error: { code, data: { workers: silent } } });
     expect(forPrograms.status).toBe(5);
     expect(JSON.parse(forPrograms.stdout).map(({ name }: { name: string }) => name)).toEqual(elsewhere);
     expect(JSON.parse(forPrograms.stderr)).toMatchObject({
