@@ -52,3 +52,10 @@ it("takes a user's lack of rights for no absence", async () => {
 
   await expect(queuesThere(link as unknown as RedisLink, 0, undefined, () => {})).rejects.toThrow("NOPERM");
 });
+
+it("asks all queues of a node while one of its slots moves", async () => {
+  const { link, asked } = cluster(named("away", 800), new LinkError("refused", "TRYAGAIN", "TRYAGAIN"));
+  await queuesThere(link, 0, undefined, () => {});
+
+  expect(asked.away).toBe(800);
+});

@@ -39,7 +39,8 @@ export async function queuesThere(
       if (isAway(reply)) {
         onFailed(reply.toError(link.label));
         miss(name, reply.problem);
-        if (link.shardOf(name) !== undefined) away.set(link.shardOf(name)!, reply.problem);
+        // While a slot moves only what is on it cannot be asked.
+        if (link.shardOf(name) !== undefined && reply.code !== "TRYAGAIN") away.set(link.shardOf(name)!, reply.problem);
         continue;
       }
       const info = queueInfo(name, listOf(link.label, reply), nowMs);
