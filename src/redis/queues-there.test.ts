@@ -59,3 +59,14 @@ it("asks all queues of a node while one of its slots moves", async () => {
 
   expect(asked.away).toBe(800);
 });
+
+it("tells those who listen of the node with the names, also where one queue is asked for by its name", async () => {
+  const { link } = cluster([]);
+  const run: RedisLink["run"] = async (calls) =>
+    "script" in calls[0]! ? link.run(calls) : [new LinkError("refused", "", "names:6379: connection refused")];
+  const failed: unknown[] = [];
+  const list = await queuesThere({ ...link, run }, 0, ["here-1"], (error) => failed.push(error));
+
+  expect(list.unavailable.map(({ name, problem }) => [name, problem])).toEqual([]);
+  expect(failed).toMatchObject([{ data: { problem: "names:6379: connection refused" } }]);
+});

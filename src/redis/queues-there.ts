@@ -74,6 +74,7 @@ async function namesOf(
   const names = await (given === undefined ? allQueues(link) : existing(link, given)).catch(unavailable);
   if (!(names instanceof HoldfastError)) return { names };
   if (names.data.problem.startsWith("NOPERM")) throw names;
+  onFailed(names);
   if (given !== undefined) return { names: given, unsure: names };
   const living = await workersThere(link, nowMs, onFailed).catch(unavailable);
   if (living instanceof HoldfastError) throw names;
