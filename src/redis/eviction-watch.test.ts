@@ -7,31 +7,35 @@ const hour = 3_600;
 /** What the server behind an address says of itself; an hour old unless told otherwise. */
 interface Server {
   readonly runId?: string;
-  readonly evicted: number;
+  /** Undefined where it does not tell. */
+  readonly evicted: number | undefined;
   readonly uptimeS?: number;
+  readonly policy?: string;
 }
 
 /** Looks at what is behind one address, look by look; answers how many keys each found deleted, 0 where nothing was told. */
-async function looks(servers: readonly Server[]): Promise<number[]> {
+const looks = async (servers: readonly Server[]) => (await toldBy(servers)).map((told) => told?.evicted ?? 0);
+
+async function toldBy(servers: readonly Server[]): Promise<(Evicting | undefined)[]> {
   let server: Server = servers[0]!;
   const run = async () => {
-    const { runId, evicted, uptimeS = hour } = server;
+    const { runId, evicted, uptimeS = hour, policy = "noeviction" } = server;
     const identity = runId === undefined ? [] : [`run_id:${runId}`];
     const lines = [
       ...identity,
       `uptime_in_seconds:${uptimeS}`,
-      "maxmemory_policy:noeviction",
-      `evicted_keys:${evicted}`,
+      `maxmemory_policy:${policy}`,
+      ...(evicted === undefined ? [] : [`evicted_keys:${evicted}`]),
     ];
     return [Buffer.from(lines.join("\r\n"))];
   };
   const link = { label: "redis://db:6379", nodes: async () => [{ address: { label: "redis://db:6379" }, run }] };
   const told: Evicting[] = [];
   const watch = new EvictionWatch(link as unknown as RedisLink, (evicting) => told.push(evicting));
-  const found: number[] = [];
+  const found: (Evicting | undefined)[] = [];
   for (server of servers) {
     await watch.look(1_000);
-    found.push(told.pop()?.evicted ?? 0);
+    found.push(told.pop());
   }
   return found;
 }
@@ -70,4 +74,14 @@ it("tells all that a server has deleted since it was restarted, or its counter s
 
 it("where servers hide who they are takes a smaller counter for another one's", async () => {
   expect(await looks([7, 9, 3, 4].map((evicted) => ({ evicted })))).toEqual([0, 2, 0, 1]);
+});
+
+it("tells of a policy that lets keys be deleted also where a server does not count them", async () => {
+  const [none, some] = [{ evicted: undefined }, { evicted: undefined, policy: "allkeys-lru" }];
+
+  expect(await toldBy([none, some, some])).toEqual([
+    undefined,
+    { node: "db:6379", policy: "allkeys-lru", evicted: 0 },
+    undefined,
+  ]);
 });

@@ -13,7 +13,8 @@ export interface Evicting {
 
 interface Seen {
   readonly policy: string;
-  readonly evicted: EvictedKeys;
+  /** Undefined where it does not say. */
+  readonly evicted: EvictedKeys | undefined;
 }
 
 /** A policy can be changed at any time, and by then the look before the first call is long over. */
@@ -39,12 +40,12 @@ export class EvictionWatch {
     const info = infoIn(replies, this.#link);
     const { maxmemory_policy: policy } = info;
     const keys = evictedKeysFrom(info, performance.now());
-    if (policy === undefined || keys === undefined) return;
+    if (policy === undefined) return;
     const { label } = node.address;
     const before = this.#seen.get(label);
     this.#seen.set(label, { policy, evicted: keys });
     // What it deleted before anyone looked was hardly ours.
-    const evicted = before === undefined ? 0 : evictedSince(before.evicted, keys);
+    const evicted = before?.evicted === undefined || keys === undefined ? 0 : evictedSince(before.evicted, keys);
     if (policy === (before?.policy ?? "noeviction") && evicted === 0) return;
     this.#tell({ node: label.replace(/^.*:\/\//, ""), policy, evicted });
   }
