@@ -49,6 +49,28 @@ describe("the history checker", () => {
     }
   });
 
+  it("takes it that a worker which was cut off had lost its task, though it was killed before it could say so", () => {
+    const { events, final } = scenario(1);
+    const run = { k: "cut", id: "id-cut", attempt: 1, hash: "hash" };
+    const its: Event[] = [
+      { at: 91_000, by: "p1", e: "invoke", k: "cut", queue: "default", maxRetry: 3, hash: "hash", withinMs: 1_000 },
+      { at: 91_001, by: "p1", e: "accepted", k: "cut", id: "id-cut", how: "enqueued" },
+      { at: 91_010, by: "w4", e: "start", ...run, run: "first" },
+      { at: 91_020, by: "supervisor", e: "fault", fault: "cut", what: "on" },
+      { at: 97_000, by: "w3", e: "start", ...run, run: "second" },
+      { at: 97_100, by: "supervisor", e: "process", name: "w4", what: "killed" },
+      { at: 98_000, by: "w3", e: "finish", k: "cut", run: "second", how: "done" },
+      { at: 98_001, by: "w3", e: "settled", id: "id-cut", outcome: "completed", receipt: "settled" },
+    ];
+
+    const { violations, duplicates } = check({ final, events: [...events, ...its] });
+    const calm = check({ final, events: [...events, ...its.filter(({ e }) => e !== "fault")] });
+
+    expect(violations).toEqual([]);
+    expect(duplicates["lease lost"]).toBe(2);
+    expect(calm.violations.map(({ invariant }) => invariant)).toEqual(["duplicate", "overlap"]);
+  });
+
   it("finds what is lost, and says how many", () => {
     const book = new Book(scenario(1));
     const all = book.all("invoke", ({ k }) => k.startsWith("plain")).slice(0, 40);

@@ -95,7 +95,9 @@ function causeOf(last: Run, next: Run, lives: Lives): string | undefined {
   // Leases do not run out, nor do outcomes get lost, while nothing is wrong.
   if (lives.faultIn(at, next.at) === undefined) return undefined;
   const left = last.lostAt !== undefined || (last.settled !== undefined && last.settled.receipt !== "settled");
-  if (left) return "lease lost";
+  // Killed later, before it could say that it had lost it.
+  const silenced = died !== undefined && last.finish === undefined;
+  if (left || silenced) return "lease lost";
   return last.finish !== undefined && last.finish.at <= next.at ? "acknowledgement lost" : undefined;
 }
 
