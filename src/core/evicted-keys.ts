@@ -27,3 +27,6 @@ export function evictedSince(before: EvictedKeys, now: EvictedKeys): number {
   const hasBegunAnew = isSame ? now.runId !== "" : now.uptimeMs < now.atMs - before.atMs;
   return hasBegunAnew ? now.count : 0;
 }
+
+/** A server by its address alone, "host:port" or a path, of a label that begins with its scheme. */
+export const nodeIn = (label: string): string => label.replace(/^.*:\/\//, "");

@@ -71,7 +71,7 @@ export class Inspector {
     return this.#queues();
   }
 
-  /** @throws QUEUE_NOT_FOUND */
+  /** @throws QUEUE_NOT_FOUND BROKER_UNAVAILABLE also where the node of a Cluster that has it is away */
   async queue(name: string): Promise<QueueInfo> {
     const queue = storedName(name, "queue");
     const found = await this.#queues([queue]);

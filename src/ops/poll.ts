@@ -1,5 +1,5 @@
 import type { OutcomeCount } from "../broker/outcome-counts.js";
-import { evictedKeysFrom } from "../core/evicted-keys.js";
+import { evictedKeysFrom, nodeIn } from "../core/evicted-keys.js";
 import type { QueueInfo, StorageInfo } from "../core/info.js";
 import { inTrips } from "../core/portions.js";
 import { DeadLetters, type DeadLettersBroker } from "../deadletter/dead-letters.js";
@@ -129,7 +129,7 @@ export class Poll {
 const serversOf = ({ nodes }: StorageInfo, nowMs: number): ServerFacts[] =>
   nodes.flatMap(({ label, fields }) => {
     const evicted = evictedKeysFrom(fields, nowMs);
-    return evicted === undefined ? [] : [{ node: label.replace(/^.*:\/\//, ""), evicted }];
+    return evicted === undefined ? [] : [{ node: nodeIn(label), evicted }];
   });
 
 const withShortType = (one: OutcomeCount): OutcomeCount =>

@@ -1,4 +1,4 @@
-import { type EvictedKeys, evictedKeysFrom, evictedSince } from "../core/evicted-keys.js";
+import { type EvictedKeys, evictedKeysFrom, evictedSince, nodeIn } from "../core/evicted-keys.js";
 import { LinkError, type RedisLink, type RedisNode } from "./link.js";
 import { infoCalls, infoIn } from "./server-check.js";
 
@@ -47,6 +47,6 @@ export class EvictionWatch {
     // What it deleted before anyone looked was hardly ours.
     const evicted = before?.evicted === undefined || keys === undefined ? 0 : evictedSince(before.evicted, keys);
     if (policy === (before?.policy ?? "noeviction") && evicted === 0) return;
-    this.#tell({ node: label.replace(/^.*:\/\//, ""), policy, evicted });
+    this.#tell({ node: nodeIn(label), policy, evicted });
   }
 }
